@@ -1,0 +1,56 @@
+"""Package definition; tool settings stand in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$',
+    (HERE / "infovae_jax" / "__init__.py").read_text(),
+    re.MULTILINE,
+).group(1)
+
+EXTRAS = {
+    # TFDS imports importlib_resources without declaring it; OpenCV decodes PNG.
+    "tfds": [
+        "tensorflow-datasets>=4.9.7,<5",
+        "importlib_resources",
+        "opencv-python-headless",
+    ],
+    # Preparing a TFDS dataset (not reading it) runs on TensorFlow.
+    "tfds-prepare": ["tensorflow-datasets>=4.9.7,<5", "importlib_resources", "tensorflow-cpu"],
+    "images": ["pillow>=10"],
+    "tensorboard": ["tensorboard>=2.16"],
+    "tpu": ["jax[tpu]"],
+    "gpu": ["jax[cuda12]"],
+}
+EXTRAS["cuda"] = EXTRAS["gpu"]
+EXTRAS["test"] = ["pytest>=8", "beartype>=0.19", *EXTRAS["images"]]
+EXTRAS["dev"] = [*EXTRAS["test"], "ruff>=0.8", "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]
+
+setuptools.setup(
+    name="infovae_jax",
+    version=VERSION,
+    description="Information-maximising variational autoencoders in JAX and Flax",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=setuptools.find_packages(include=["infovae_jax", "infovae_jax.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "chex>=0.1.89",
+        "flax>=0.11,<0.13",
+        "jax>=0.7.2,<0.12",
+        "jaxtyping>=0.2.36",
+        "matplotlib>=3.8",
+        "ml_collections>=1.0,<2",
+        "numpy>=1.26",
+        "optax>=0.2.5,<0.3",
+        "orbax-checkpoint>=0.11.20,<0.13",
+        "scikit-learn>=1.4",
+        "scipy>=1.12",
+    ],
+    extras_require=EXTRAS,
+)
