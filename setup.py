@@ -51,6 +51,7 @@ setuptools.setup(
         "orbax-checkpoint>=0.11.20,<0.13",
         "scikit-learn>=1.4",
         "scipy>=1.12",
+        "tqdm>=4.66",
     ],
     extras_require=EXTRAS,
 )

@@ -6,6 +6,7 @@ ours and keeps its traceback (exit code 1).
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -72,3 +73,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as " (did you mean 'seed'?)", or the empty string."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def from_os_error(error: OSError) -> StorageError | None:
+    """A StorageError for a full or read-only disk, None for anything else."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return None
+    return StorageError(
+        f"cannot write: {error.strerror}",
+        str(error.filename or "disk"),
+        "free space or choose another --workdir, then run the same command",
+    )

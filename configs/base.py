@@ -1,0 +1,83 @@
+"""Every knob that all runs share, with its meaning. Not a run by itself.
+
+A config file takes `get_config(preset)`, changes what its paper changed and adds
+`config.model` (sizes and switches) and `config.weights` (scalars of the loss).
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference, placeholder
+
+
+def scalar(value):
+    """A number or a schedule such as 'linear(0, 1, 5)' (durations in epochs)."""
+    return FieldReference(value, field_type=object)
+
+
+def weights(**values):
+    """The scalars of a loss; each is a number or a schedule."""
+    return ConfigDict({name: scalar(value) for name, value in values.items()})
+
+
+def get_config(preset="digits"):
+    """Shared defaults, with the data and network sizes of one preset."""
+    config = ConfigDict()
+    config.objective = ""  # name of a module in infovae_jax/objectives
+    config.preset = preset  # name of the data preset, for the record
+    config.seed = 0  # every random number of a run follows from it
+
+    config.data = data = ConfigDict()
+    data.source = "digits"  # digits | tfds:<name> | FILE.npz | FILE.npy | FOLDER
+    data.data_dir = placeholder(str)  # where TFDS prepared its datasets
+    data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
+    data.test_fraction = 0.2  # held out where the source has no test split
+    data.split_seed = 0  # of that split; apart from config.seed on purpose
+    data.likelihood = "auto"  # auto | bernoulli | gaussian
+    data.binarize = "none"  # none | threshold | stochastic (per step)
+    data.image_size = scalar(None)  # (H, W): resize the images of a folder
+
+    config.network = network = ConfigDict()
+    network.kind = "mlp"  # mlp | conv
+    network.encoder_hidden = (500, 500)  # dense layers, also after convolutions
+    network.decoder_hidden = (500, 500)
+    network.normalization = "none"  # none | layer: before each activation of encoders
+    network.activation = "relu"  # relu | softplus | tanh | gelu | silu
+    network.conv_channels = (32, 64)  # one stride-2 layer each
+    network.conv_kernel = 4
+    network.conv_hidden = 256  # dense layer between convolutions and code
+    network.conv_form = "auto"  # auto | dot (fast on CPU) | lax (accelerators)
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "adam"  # adam | adamw | rmsprop | sgd
+    optimizer.learning_rate = scalar(1e-3)
+    optimizer.b1 = 0.9
+    optimizer.b2 = 0.999
+    optimizer.weight_decay = 0.0  # adamw only
+    optimizer.clip_norm = scalar(None)  # global gradient norm, or none
+
+    config.train = train = ConfigDict()
+    train.batch_size = 128
+    train.num_epochs = 30
+    train.log_every = 0  # steps between rows of metrics; 0: one epoch, at most 100
+    train.eval_every = 1  # epochs between evaluations of the test bound
+    train.checkpoint_every = 1  # epochs
+    train.keep_checkpoints = 2
+    train.num_devices = 0  # devices that share a batch; 0: all
+
+    config.evaluation = evaluation = ConfigDict()
+    evaluation.batch_size = 256
+    evaluation.nll_samples = 500  # importance samples an image
+    evaluation.nll_examples = 1000  # test images of the NLL (0: all)
+    evaluation.samples_per_cluster = 100  # conditional samples re-classified
+    evaluation.seed = 0
+
+    if preset == "digits":
+        network.encoder_hidden = network.decoder_hidden = (256, 256)
+        train.num_epochs = 100
+        train.eval_every = train.checkpoint_every = 10
+    elif preset in ("mnist", "fashion_mnist", "kmnist"):
+        data.source = f"tfds:{preset}"
+    else:
+        raise ValueError(
+            f"unknown preset '{preset}': use digits, mnist, fashion_mnist or kmnist"
+        )
+    return config

@@ -1,0 +1,185 @@
+"""Checkpoints: Orbax folders, each with a SHA-256 manifest of its files.
+
+Orbax loads flipped bits without a word, so every file is hashed after the save and
+checked before the restore. A folder without manifest is a save that was cut off
+before it was complete: it is passed over, and the step is saved again.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from infovae_jax.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `<folder>/<step>/`.
+
+    Args:
+      folder: usually `<workdir>/checkpoints`.
+      keep: how many of the newest are kept.
+    """
+
+    def __init__(self, folder: pathlib.Path, keep: int = 2):
+        self.folder = pathlib.Path(folder).resolve()
+        self.keep = keep
+
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, ascending."""
+        return sorted(
+            int(path.parent.name)
+            for path in self.folder.glob(f"*/{MANIFEST}")
+            if path.parent.name.isdigit()
+        )
+
+    def latest(self) -> int | None:
+        """The newest complete step, or None."""
+        return max(self.steps(), default=None)
+
+    def save(self, step: int, state: Any) -> None:
+        """Saves a pytree; returns when it is on disk, hashed and complete."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / str(step)
+        if path.exists():
+            shutil.rmtree(path)
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(path, jax.device_get(_to_plain(state)))
+        hashes = {
+            str(file.relative_to(path)): _sha256(file)
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        }
+        manifest = {"format_version": FORMAT_VERSION, "step": step, "sha256": hashes}
+        write_atomically(path / MANIFEST, json.dumps(manifest, indent=1))
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self.folder / str(old))
+
+    def restore(self, target: Any, step: int | None = None) -> Any:
+        """Reads a checkpoint into the structure, shapes and types of `target`.
+
+        Args:
+          target: the pytree to fill, of arrays or of `jax.ShapeDtypeStruct`.
+          step: which one; None for the newest.
+
+        Raises:
+          CheckpointError: none there, made by a newer version, damaged, or of
+            another model (the first differing paths are named).
+        """
+        if step is None:
+            step = self.latest()
+        if step is None or step not in self.steps():
+            raise CheckpointError(
+                "no complete checkpoint", str(self.folder), "train first (--mode=train)"
+            )
+        path = self.folder / str(step)
+        self._verify(path)
+        abstract = jax.eval_shape(_to_plain, target)
+        with ocp.StandardCheckpointer() as checkpointer:
+            _check_structure(checkpointer, path, abstract)
+            try:
+                plain = checkpointer.restore(path, abstract)
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                raise CheckpointError(
+                    f"cannot be read ({type(error).__name__})",
+                    str(path),
+                    "use the code and config that wrote it, or delete it",
+                ) from error
+        return _from_plain(plain, target)
+
+    def _verify(self, path: pathlib.Path) -> None:
+        others = [step for step in self.steps() if str(step) != path.name]
+        older = f"to go on from step {max(others)}" if others else "to start anew"
+        fix = f"delete {path} {older}"
+        try:
+            manifest = json.loads((path / MANIFEST).read_text())
+            hashes, version = manifest["sha256"], manifest["format_version"]
+        except (ValueError, KeyError, TypeError):
+            raise CheckpointError(
+                "damaged checkpoint: unreadable manifest", str(path), fix
+            ) from None
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"checkpoint format {version} is newer than this program's",
+                str(path),
+                "install a newer infovae_jax",
+            )
+        for name, expected in hashes.items():
+            file = path / name
+            if not file.is_file():
+                what = f"damaged checkpoint: {name} is missing"
+                raise CheckpointError(what, str(path), fix)
+            if _sha256(file) != expected:
+                what = f"damaged checkpoint: {name} differs from its SHA-256"
+                raise CheckpointError(what, str(path), fix)
+
+
+def _to_plain(state: Any) -> Any:
+    """Typed PRNG keys as their uint32 data: storable by every Orbax version."""
+
+    def convert(leaf):
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return jax.random.key_data(leaf) if is_key else leaf
+
+    return jax.tree.map(convert, state)
+
+
+def _from_plain(plain: Any, target: Any) -> Any:
+    def convert(leaf, like):
+        is_key = jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key)
+        return jax.random.wrap_key_data(leaf) if is_key else leaf
+
+    return jax.tree.map(convert, plain, target)
+
+
+def _check_structure(checkpointer, path: pathlib.Path, abstract: Any) -> None:
+    """Compares stored paths and shapes with the target's, naming differences."""
+    metadata = checkpointer.metadata(path)
+    stored = getattr(metadata, "item_metadata", metadata)
+    stored = getattr(stored, "tree", stored)
+
+    def shapes(tree):
+        leaves = jax.tree_util.tree_leaves_with_path(
+            tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
+        )
+        return {
+            ".".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in p): tuple(leaf.shape)
+            for p, leaf in leaves
+            if hasattr(leaf, "shape")
+        }
+
+    found, wanted = shapes(stored), shapes(abstract)
+    different = [
+        f"{name} is {found.get(name, 'absent')}, wanted {wanted.get(name, 'absent')}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if different:
+        raise CheckpointError(
+            f"made by another model: {'; '.join(different[:3])}",
+            str(path),
+            "use the config that wrote it",
+        )
+
+
+def _sha256(file: pathlib.Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: pathlib.Path, text: str) -> None:
+    """Writes a text file so that a kill leaves the old or the new one, never half."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

@@ -1,0 +1,265 @@
+"""NumPy files: `.npz` archives and single `.npy` arrays, never a pickle."""
+
+import math
+import os
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from infovae_jax.data import cache, layout
+from infovae_jax.errors import DataError
+
+# Names of (train images, train labels, test images, test labels).
+SPLIT_KEYS = (
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_x", "train_y", "test_x", "test_y"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+)
+IMAGE_KEYS = ("x", "images", "image", "data", "arr_0")
+LABEL_KEYS = ("y", "labels", "label", "target", "targets")
+
+# What an archive may unpack to: in all, and where it shrinks suspiciously well.
+MAX_UNPACKED_BYTES = 64 << 30
+MAX_SUSPICIOUS_BYTES = 1 << 30
+MAX_RATIO = 1000
+# A larger .npy file is split on disk instead of in memory.
+MAX_SPLIT_IN_MEMORY = 1 << 30
+
+_PICKLE_FIX = "save plain numeric arrays with numpy.save or numpy.savez"
+
+
+def _pickle_error(where: str) -> DataError:
+    return DataError(
+        "it contains a pickle (object array), which can run code, and will not be "
+        "opened",
+        where,
+        _PICKLE_FIX,
+    )
+
+
+def _read_header(f, size: int, where: str) -> tuple[np.dtype, tuple[int, ...]]:
+    """Checks a `.npy` header against the bytes that are there.
+
+    NumPy would believe the header and allocate what it says, and says only "cannot
+    reshape" of a cut file.
+    """
+    try:
+        start = f.read(1)
+        if start == b"\x80":
+            raise _pickle_error(where)
+        f.seek(0)
+        version = np.lib.format.read_magic(f)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read(f)
+        held = size - f.tell()
+    except DataError:
+        raise
+    except (ValueError, KeyError, EOFError) as error:
+        raise DataError(
+            f"not a NumPy array, or a damaged one ({error})", where, _PICKLE_FIX
+        ) from error
+    if dtype.hasobject:
+        raise _pickle_error(where)
+    needed = math.prod(shape) * dtype.itemsize
+    if held < needed:
+        raise DataError(
+            f"cut file: an array of shape {shape} and type {dtype} needs {needed} "
+            f"bytes but {held} are there",
+            where,
+            "copy or download the file again",
+        )
+    return dtype, shape
+
+
+def _cannot_read(path: pathlib.Path, error: Exception) -> DataError:
+    text = str(error) or type(error).__name__
+    return DataError(
+        f"cannot read the file: {text}", f"file {path}", "copy or download it again"
+    )
+
+
+def read_npy(path: pathlib.Path, config: Any) -> layout.Raw:
+    """Reads one array of images, memory-mapped, and splits it.
+
+    Args:
+      path: a `.npy` file of images in any layout `layout.as_images` takes.
+      config: reads `test_fraction`, `split_seed` and, for large files, `cache_dir`.
+
+    Raises:
+      DataError: if the file is damaged, cut, a pickle, or holds no images.
+      ConfigError: if `test_fraction` is not inside (0, 1).
+    """
+    where = f"file {path}"
+    try:
+        with open(path, "rb") as f:
+            _read_header(f, os.fstat(f.fileno()).st_size, where)
+        x = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_read(path, error) from error
+    x = layout.as_images(x, where)
+    train, test = layout.split_indices(
+        len(x), config.test_fraction, config.split_seed, where
+    )
+    if x.nbytes <= MAX_SPLIT_IN_MEMORY:
+        train_x, test_x = x[train], x[test]
+    else:
+        train_x, test_x = _split_on_disk(path, x, train, test, config)
+    return layout.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+
+
+def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
+    def stream(indices):
+        rows = max(1, layout.CHUNK_VALUES // math.prod(x.shape[1:]))
+        starts = range(0, len(indices), rows)
+        return cache.Stream(
+            len(indices), ((x[indices[i : i + rows]], None) for i in starts)
+        )
+
+    stat = path.stat()
+    mark = cache.fingerprint(
+        str(path.resolve()),
+        stat.st_size,
+        stat.st_mtime_ns,
+        config.test_fraction,
+        config.split_seed,
+    )
+    opened = cache.open_or_build(
+        cache.root(config.cache_dir) / f"{path.stem}-npy-{mark}",
+        lambda: ({"train": stream(train), "test": stream(test)}, {}),
+    )
+    return opened.arrays["train_x"], opened.arrays["test_x"]
+
+
+def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
+    """Reads an archive of images, with labels or without, split or not.
+
+    Args:
+      path: a `.npz` file with `x_train`, `y_train`, `x_test`, `y_test` (or one of
+        the other names in `SPLIT_KEYS`), or with one array of images (`IMAGE_KEYS`)
+        and possibly labels (`LABEL_KEYS`), of which a part is set aside for testing.
+      config: reads `test_fraction` and `split_seed`.
+
+    Raises:
+      DataError: if the archive is damaged, too large, holds a pickle or none of the
+        names, or if its arrays are no images or labels.
+      ConfigError: if `test_fraction` is not inside (0, 1).
+    """
+    try:
+        with open(path, "rb") as f:
+            if f.read(1) == b"\x80":
+                raise _pickle_error(f"file {path}")
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, path)
+            names = {n.removesuffix(".npy") for n in archive.namelist()}
+            keys = _choose_keys(names, path)
+            found = {k: _read_member(archive, k, path) for k in keys if k in names}
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"damaged or cut archive ({error})",
+            f"file {path}",
+            "copy or download the file again",
+        ) from error
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    return _arrange(found, keys, path, config)
+
+
+def _check_members(archive: zipfile.ZipFile, path: pathlib.Path) -> None:
+    unpacked = sum(m.file_size for m in archive.infolist())
+    packed = max(1, sum(m.compress_size for m in archive.infolist()))
+    for member in archive.infolist():
+        name = member.filename
+        parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
+        is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
+        if ".." in parts or name.startswith(("/", "\\")) or is_link:
+            raise DataError(
+                f"archive member '{name}' is a link or points outside the archive",
+                f"file {path}",
+                "do not trust this file; make it anew with numpy.savez",
+            )
+    suspicious = unpacked > MAX_SUSPICIOUS_BYTES and unpacked > MAX_RATIO * packed
+    if unpacked > MAX_UNPACKED_BYTES or suspicious:
+        raise DataError(
+            f"the archive unpacks from {packed} to {unpacked} bytes (a decompression "
+            "bomb?)",
+            f"file {path}",
+            "if the data are real, store the images as one .npy file",
+        )
+
+
+def _choose_keys(names: set[str], path: pathlib.Path) -> tuple[str | None, ...]:
+    """The names of train images, train labels, test images, test labels."""
+    for keys in SPLIT_KEYS:
+        if keys[0] in names:
+            return keys
+    images = [key for key in IMAGE_KEYS if key in names]
+    if not images:
+        known = ", ".join(IMAGE_KEYS + tuple(keys[0] for keys in SPLIT_KEYS))
+        raise DataError(
+            f"no array of images among {sorted(names)}",
+            f"file {path}",
+            f"name the images one of {known}",
+        )
+    labels = [key for key in LABEL_KEYS if key in names]
+    return images[0], labels[0] if labels else None, None, None
+
+
+def _read_member(archive: zipfile.ZipFile, key: str, path) -> np.ndarray:
+    where = f"array '{key}' of file {path}"
+    members = set(archive.namelist())
+    name = f"{key}.npy" if f"{key}.npy" in members else key
+    try:
+        with archive.open(name) as f:
+            _read_header(f, archive.getinfo(name).file_size, where)
+        with archive.open(name) as f:
+            array = np.lib.format.read_array(f, allow_pickle=False)
+            f.read(1)  # Reaching the end is what makes zipfile compare the CRC.
+        return array
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise DataError(
+            f"damaged or cut array ({error})", where, "copy or download the file again"
+        ) from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"cannot unpack the array ({error})", where, "save it with numpy.savez"
+        ) from error
+
+
+def _arrange(found, keys, path, config) -> layout.Raw:
+    train_key, label_key, test_key, test_label_key = keys
+    where = f"file {path}"
+
+    def images(key):
+        return layout.as_images(found[key], f"array '{key}' of file {path}")
+
+    def labels(key, x, num_labels=None):
+        name = f"array '{key}' of file {path}"
+        return layout.as_labels(found[key], len(x), name, num_labels)
+
+    title = f"archive {path}"
+    x = images(train_key)
+    y = labels(label_key, x) if label_key in found else None
+    num_labels = 0 if y is None else int(y.max()) + 1
+    if test_key not in found:
+        train, test = layout.split_indices(
+            len(x), config.test_fraction, config.split_seed, where
+        )
+        train_y, test_y = (None, None) if y is None else (y[train], y[test])
+        return layout.Raw(
+            x[train], train_y, x[test], test_y, num_labels, (), title, where
+        )
+    if (label_key in found) != (test_label_key in found):
+        raise DataError(
+            f"only one of {label_key} and {test_label_key} is there",
+            where,
+            "store labels for both splits or for neither",
+        )
+    test_x = images(test_key)
+    test_y = None if y is None else labels(test_label_key, test_x, num_labels)
+    return layout.Raw(x, y, test_x, test_y, num_labels, (), title, where)

@@ -1,0 +1,262 @@
+"""A folder of image files, decoded once into the cache.
+
+Laid out as `<class>/*.png`, as `train/<class>/*.png` with `test/<class>/*.png`, or
+flat and then without labels. Class names in alphabetical order are the labels.
+"""
+
+import importlib
+import pathlib
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.data import cache, layout
+from infovae_jax.errors import ConfigError, DataError, UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+TEST_NAMES = ("test", "val", "validation")
+
+
+class Listing(NamedTuple):
+    """The image files of one split.
+
+    Attributes:
+      files: the paths, in order of class and name.
+      classes: the class of each file, or empty.
+    """
+
+    files: list[pathlib.Path]
+    classes: list[str]
+
+
+def read_folder(path: pathlib.Path, config: Any) -> layout.Raw:
+    """Reads a folder of images.
+
+    Args:
+      path: the folder.
+      config: reads `image_size`, `test_fraction`, `split_seed`, `cache_dir`.
+
+    Returns:
+      uint8 images `[n, H, W, C]`, C being 1 or 3, memory-mapped from the cache.
+
+    Raises:
+      ConfigError: for a senseless `image_size` or `test_fraction`.
+      DataError: if there are no images, one cannot be decoded, their sizes or
+        channels differ, a test class is unknown in training, or Pillow is missing.
+      StorageError: if the cache cannot be written.
+    """
+    size = _target_size(config.image_size)
+    splits, names = _find_splits(path, config)
+    mark = cache.fingerprint(
+        size,
+        [
+            (f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns)
+            for f in splits["train"].files + splits["test"].files
+        ],
+        len(splits["train"].files),
+    )
+
+    def make():
+        decode = _Decoder(size)
+        streams = {s: _stream(listing, names, decode) for s, listing in splits.items()}
+        return streams, {"source": str(path), "label_names": list(names)}
+
+    name = path.resolve().name or "root"
+    folder = cache.root(config.cache_dir) / f"{name}-folder-{mark}"
+    arrays = cache.open_or_build(folder, make).arrays
+    return layout.Raw(
+        arrays["train_x"],
+        arrays.get("train_y"),
+        arrays["test_x"],
+        arrays.get("test_y"),
+        len(names),
+        names,
+        f"image folder {path}, decoded into {folder}",
+        f"folder {path}",
+    )
+
+
+def _target_size(image_size: Any) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    sides = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+        raise ConfigError(
+            f"image size {image_size!r} is neither a positive number nor two",
+            "config key data.image_size",
+            "set data.image_size to 32 or (32, 48), that is (height, width)",
+        )
+    return sides
+
+
+def _find_splits(path, config) -> tuple[dict[str, Listing], tuple[str, ...]]:
+    """The files of both splits, and the class names (empty without labels)."""
+    tests = [path / name for name in TEST_NAMES if (path / name).is_dir()]
+    if (path / "train").is_dir() and tests:
+        train, test = _list(path / "train"), _list(tests[0])
+        names = tuple(sorted(set(train.classes)))
+        unknown = sorted(set(test.classes) - set(names))
+        if unknown or bool(train.classes) != bool(test.classes):
+            what = f"class '{unknown[0]}'" if unknown else "a flat list of images"
+            raise DataError(
+                f"label out of range: {what} occurs in testing but not in training",
+                f"folder {tests[0]}",
+                "use the same class folders in both splits",
+            )
+        return {"train": train, "test": test}, names
+    whole = _list(path / "train" if (path / "train").is_dir() else path)
+    indices = layout.split_indices(
+        len(whole.files), config.test_fraction, config.split_seed, f"folder {path}"
+    )
+    parts = {
+        split: Listing(
+            [whole.files[i] for i in chosen],
+            [whole.classes[i] for i in chosen] if whole.classes else [],
+        )
+        for split, chosen in zip(cache.SPLITS, indices, strict=True)
+    }
+    return parts, tuple(sorted(set(whole.classes)))
+
+
+def _list(folder: pathlib.Path) -> Listing:
+    try:
+        entries = [e for e in sorted(folder.iterdir()) if not e.name.startswith(".")]
+        flat = [e for e in entries if _is_image(e)]
+        inside = {e.name: sorted(e.iterdir()) for e in entries if e.is_dir()}
+    except OSError as error:
+        raise DataError(
+            f"cannot list the folder: {error}", f"folder {folder}", "check its rights"
+        ) from error
+    pairs = [(f, name) for name, files in inside.items() for f in files if _is_image(f)]
+    if flat and pairs:
+        raise DataError(
+            f"images lie beside class folders ('{flat[0].name}' beside "
+            f"'{pairs[0][1]}/')",
+            f"folder {folder}",
+            "put every image into a class folder, or none",
+        )
+    if not flat and not pairs:
+        raise DataError(
+            "empty split: no .png, .jpg, .jpeg or .bmp images",
+            f"folder {folder}",
+            "lay images out as <class>/<name>.png, or directly in the folder",
+        )
+    return Listing(flat or [f for f, _ in pairs], [name for _, name in pairs])
+
+
+def _is_image(path: pathlib.Path) -> bool:
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+
+
+def _stream(listing: Listing, names: tuple[str, ...], decode) -> cache.Stream:
+    number = {name: i for i, name in enumerate(names)}
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        batch: list[np.ndarray] = []
+        start = 0
+        for i, path in enumerate(listing.files):
+            batch.append(decode(path))
+            last = i + 1 == len(listing.files)
+            if last or len(batch) * batch[0].size >= layout.CHUNK_VALUES:
+                classes = listing.classes[start : i + 1]
+                labels = np.array([number[c] for c in classes], np.int32)
+                yield np.stack(batch), labels if names else None
+                batch, start = [], i + 1
+
+    return cache.Stream(len(listing.files), chunks())
+
+
+class _Decoder:
+    """Decodes files one by one and holds them to the form of the first."""
+
+    def __init__(self, size: tuple[int, int] | None):
+        try:
+            self._pil = importlib.import_module("PIL.Image")
+            self._ops = importlib.import_module("PIL.ImageOps")
+        except ImportError as error:
+            raise DataError(
+                "reading image files needs Pillow, which is not installed",
+                "config key data.source",
+                "pip install 'infovae_jax[images]'",
+            ) from error
+        self._size = size
+        self._first: tuple[pathlib.Path, tuple[int, ...]] | None = None
+
+    def __call__(self, path: pathlib.Path) -> np.ndarray:
+        """Returns uint8 `[H, W, C]`."""
+        image = self._pixels(path)
+        if self._first is None:
+            self._first = (path, image.shape)
+        other, shape = self._first
+        if image.shape[:2] != shape[:2]:
+            raise DataError(
+                f"mixed image sizes: {other.name} is {shape[0]}x{shape[1]} (HxW) but "
+                f"{path.name} is {image.shape[0]}x{image.shape[1]}",
+                f"files {other} and {path}",
+                "set data.image_size to resize all images",
+            )
+        if image.shape != shape:
+            raise DataError(
+                f"mixed channels: {other.name} has {shape[2]} but {path.name} has "
+                f"{image.shape[2]}",
+                f"files {other} and {path}",
+                "convert all images to grey, or all to RGB",
+            )
+        return image
+
+    def _pixels(self, path: pathlib.Path) -> np.ndarray:
+        try:
+            with warnings.catch_warnings():
+                # Pillow only warns of an image up to twice its safe size.
+                warnings.simplefilter("error", self._pil.DecompressionBombWarning)
+                with self._pil.open(path) as image:
+                    image = self._plain(self._ops.exif_transpose(image), path)
+                    if self._size is not None:
+                        height, width = self._size
+                        bilinear = self._pil.Resampling.BILINEAR
+                        image = image.resize((width, height), bilinear)
+                    pixels = np.asarray(image, dtype=np.uint8)
+        except (
+            self._pil.DecompressionBombError,
+            self._pil.DecompressionBombWarning,
+        ) as error:
+            raise DataError(
+                f"the image unpacks to too many pixels ({error})",
+                f"file {path}",
+                "remove the file or store it smaller",
+            ) from error
+        except UserError:
+            raise
+        # Pillow answers damage with OSError, SyntaxError, struct.error, zlib.error...
+        except Exception as error:
+            raise DataError(
+                f"damaged or cut image ({error})",
+                f"file {path}",
+                "copy the file again or remove it",
+            ) from error
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+    def _plain(self, image, path: pathlib.Path):
+        """Grey or RGB without an alpha channel."""
+        if image.mode == "P":
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        if image.mode in ("LA", "RGBA"):
+            if image.getchannel("A").getextrema() != (255, 255):
+                raise DataError(
+                    "the image has transparent pixels, whose colour is undefined",
+                    f"file {path}",
+                    "store it without an alpha channel",
+                )
+            image = image.convert(image.mode.removesuffix("A"))
+        if image.mode == "1":
+            image = image.convert("L")
+        if image.mode not in ("L", "RGB"):
+            raise DataError(
+                f"pixels of type '{image.mode}' (neither 8-bit grey nor RGB)",
+                f"file {path}",
+                "convert the image to 8-bit grey or RGB",
+            )
+        return image

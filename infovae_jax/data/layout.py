@@ -1,0 +1,202 @@
+"""Arrays of any usual layout become uint8 or float32 `[n, H, W, C]`."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.errors import ConfigError, DataError
+
+# Values looked at in one go, so that a scan of a memory-mapped file needs little
+# memory.
+CHUNK_VALUES = 1 << 22
+# Labels above this and above the number of examples are ids, not classes.
+MAX_FREE_LABEL = 1000
+
+
+class Raw(NamedTuple):
+    """A source as read: two splits in the standard layout, not yet judged.
+
+    Attributes:
+      train_x: `[n, H, W, C]`, uint8 or float32.
+      train_y: `[n]` int32, or None.
+      test_x: `[m, H, W, C]`.
+      test_y: `[m]` int32, or None.
+      num_labels: number of classes, 0 without labels.
+      label_names: one name a class, or empty.
+      title: the source in words, for the printed decision.
+      where: the source as an error message names it.
+    """
+
+    train_x: np.ndarray
+    train_y: np.ndarray | None
+    test_x: np.ndarray
+    test_y: np.ndarray | None
+    num_labels: int
+    label_names: tuple[str, ...]
+    title: str
+    where: str
+
+
+def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (first index, slice) along the leading axis, a few MB each."""
+    rows = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:]))))
+    for start in range(0, len(x), rows):
+        yield start, x[start : start + rows]
+
+
+def first_index(flags: np.ndarray, start: int) -> tuple[int, ...]:
+    """The index of the first True in a chunk that begins at `start`."""
+    index = np.unravel_index(int(np.argmax(flags)), flags.shape)
+    return (start + int(index[0]), *(int(i) for i in index[1:]))
+
+
+def as_images(x: np.ndarray, where: str) -> np.ndarray:
+    """Brings images to `[n, H, W, C]` and to one of the two storage types.
+
+    Args:
+      x: `[n, H, W, C]`, `[n, H, W]` or `[n, D]`, the last becoming `[n, 1, D, 1]`;
+        uint8, bool, any other integers within 0..255, or floats.
+      where: names the array in messages.
+
+    Returns:
+      uint8 or float32 `[n, H, W, C]`; a view (memory-mapped or not) if possible.
+
+    Raises:
+      DataError: for an empty split, another rank, type or number of channels, or
+        integers outside 0..255.
+    """
+    return _storage_type(_standard_shape(np.asanyarray(x), where), where)
+
+
+def _standard_shape(x: np.ndarray, where: str) -> np.ndarray:
+    fix = "give images as [n, H, W, C], [n, H, W] or [n, D], channels last"
+    if x.ndim not in (2, 3, 4):
+        raise DataError(f"an array of shape {x.shape} holds no images", where, fix)
+    if len(x) == 0:
+        raise DataError("empty split: no examples", where, "give at least one image")
+    if 0 in x.shape:
+        raise DataError(f"images of shape {x.shape[1:]} hold no pixels", where, fix)
+    if x.ndim == 2:
+        return x[:, None, :, None]
+    if x.ndim == 3:
+        return x[..., None]
+    if x.shape[-1] > 4:
+        first = " (are the channels first?)" if x.shape[1] <= 4 else ""
+        raise DataError(
+            f"images of shape {x.shape[1:]} have {x.shape[-1]} channels{first}",
+            where,
+            f"{fix}, with 1 to 4 channels",
+        )
+    return x
+
+
+def _storage_type(x: np.ndarray, where: str) -> np.ndarray:
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype == np.bool_:
+        return x.astype(np.uint8) * np.uint8(255)
+    if x.dtype.kind == "f":
+        # A value beyond float32 becomes inf, which the scan in `spec` reports.
+        with np.errstate(over="ignore"):
+            return x.astype(np.dtype(np.float32), copy=False)
+    if x.dtype.kind not in "iu":
+        raise DataError(
+            f"images of type {x.dtype}", where, "store images as uint8 or float32"
+        )
+    for start, part in chunks(x):
+        outside = (part < 0) | (part > 255)
+        if outside.any():
+            index = first_index(outside, start)
+            raise DataError(
+                f"integer pixel {int(x[index])} at index {index} is outside 0..255",
+                where,
+                "store images as uint8, or as float32 in the range to be modelled",
+            )
+    return x.astype(np.uint8)
+
+
+def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = None):
+    """Checks labels and brings them to int32 `[n]`.
+
+    Args:
+      y: `[n]` or `[n, 1]` whole numbers.
+      num_examples: length of the images they belong to.
+      where: names the array in messages.
+      num_labels: number of classes where it is known.
+
+    Returns:
+      int32 `[n]`.
+
+    Raises:
+      DataError: for another shape, type or length, or a label outside the range.
+    """
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        hint = " (one-hot? store their argmax)" if y.ndim == 2 else ""
+        raise DataError(
+            f"labels of shape {y.shape}", where, f"give one label an image{hint}"
+        )
+    if len(y) != num_examples:
+        raise DataError(
+            f"{len(y)} labels for {num_examples} images",
+            where,
+            "give one label an image",
+        )
+    if y.dtype.kind not in "iuf" or not np.array_equal(y, np.round(y)):
+        raise DataError(
+            f"labels of type {y.dtype} that are not whole numbers",
+            where,
+            "store labels as integers from 0",
+        )
+    limit = num_labels or max(MAX_FREE_LABEL, num_examples)
+    outside = (y < 0) | (y >= limit)
+    if outside.any():
+        index = int(np.argmax(outside))
+        raise DataError(
+            f"label {int(y[index])} at index {index} is out of range 0..{limit - 1}",
+            where,
+            "number the classes from 0 without gaps, alike in both splits",
+        )
+    return y.astype(np.int32)
+
+
+def split_indices(
+    num_examples: int, test_fraction: float, split_seed: int, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sets a random fraction aside for testing.
+
+    Args:
+      num_examples: examples in all, n.
+      test_fraction: the part to set aside, in (0, 1).
+      split_seed: fixes the choice.
+      where: names the source in messages.
+
+    Returns:
+      Indices of the training and of the test examples, each ascending, so that a
+      memory-mapped file is read in order.
+
+    Raises:
+      ConfigError: if the fraction is not inside (0, 1).
+      DataError: if either part would be empty.
+    """
+    if not 0.0 < test_fraction < 1.0:
+        raise ConfigError(
+            f"test fraction {test_fraction} is not inside (0, 1)",
+            "config key data.test_fraction",
+            "set data.test_fraction to, say, 0.2",
+        )
+    num_test = round(num_examples * test_fraction)
+    if not 0 < num_test < num_examples:
+        raise DataError(
+            f"empty split: {test_fraction} of {num_examples} examples leaves "
+            f"{num_examples - num_test} to train and {num_test} to test on",
+            where,
+            "give more examples or change data.test_fraction",
+        )
+    key = np.array([split_seed % 2**64, 0], dtype=np.uint64)
+    words = np.random.Philox(key=key).random_raw(num_examples)
+    order = np.argsort(words, kind="stable")
+    return np.sort(order[num_test:]), np.sort(order[:num_test])

@@ -1,0 +1,114 @@
+"""Batches as pure functions: which examples at which step, and in which range.
+
+There is no iterator and hence no state to save: the indices of step t depend on
+(seed, t) alone, so a resumed run and a run of differently sized chunks see the same
+batches.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.types import Array
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Full batches in one pass over the data; the remainder is dropped.
+
+    Args:
+      num_examples: training examples, n.
+      batch_size: examples in a batch, B.
+
+    Returns:
+      floor(n / B), at least 1.
+
+    Raises:
+      ConfigError: if B is below 1 or larger than n.
+    """
+    if batch_size < 1:
+        raise ConfigError(
+            f"batch size {batch_size} is not positive",
+            "config key batch_size",
+            "set batch_size to 1 or more",
+        )
+    if num_examples < batch_size:
+        raise ConfigError(
+            f"a batch of {batch_size} is larger than the data ({num_examples} "
+            "training examples)",
+            "config key batch_size",
+            f"set batch_size to {num_examples} or less",
+        )
+    return num_examples // batch_size
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    # Sorting raw words instead of Generator.permutation: NumPy promises that the
+    # words of a bit generator never change, and promises nothing of the kind for
+    # what Generator makes of them. Resuming under another NumPy stays exact.
+    key = np.array([seed % 2**64, epoch], dtype=np.uint64)
+    words = np.random.Philox(key=key).random_raw(num_examples)
+    order = np.argsort(words, kind="stable").astype(np.int32)
+    order.flags.writeable = False
+    return order
+
+
+def batch_indices(
+    seed: int, step: int, num_steps: int, num_examples: int, batch_size: int
+) -> np.ndarray:
+    """Indices of the examples in steps `step` to `step + num_steps - 1`.
+
+    Every epoch has its own order, a permutation keyed by (seed, epoch).
+
+    Args:
+      seed: the data seed.
+      step: the first step, counted from the start of training.
+      num_steps: how many steps.
+      num_examples: training examples, n.
+      batch_size: examples in a batch, B.
+
+    Returns:
+      int32 `[num_steps, B]`, values in [0, n).
+
+    Raises:
+      ConfigError: if B is below 1 or larger than n.
+    """
+    per_epoch = steps_per_epoch(num_examples, batch_size)
+    out = np.empty((num_steps, batch_size), np.int32)
+    done = 0
+    while done < num_steps:
+        epoch, start = divmod(step + done, per_epoch)
+        count = min(num_steps - done, per_epoch - start)
+        order = _epoch_order(seed, epoch, num_examples)
+        rows = order[start * batch_size : (start + count) * batch_size]
+        out[done : done + count] = rows.reshape(count, batch_size)
+        done += count
+    return out
+
+
+def prepare(x: Array, key: Array | None, binarize: str) -> Array:
+    """What the model sees of stored images; runs inside jit.
+
+    Args:
+      x: `[..., H, W, C]`, uint8 (scaled by 1/255) or float32 (taken as it is).
+      key: PRNG key of the draw; used by 'stochastic' only. Training passes the key
+        of the step (a new draw each time), evaluation a fixed one.
+      binarize: 'none', 'threshold' (1 where x >= 0.5) or 'stochastic' (a Bernoulli
+        draw with mean x). Static under jit.
+
+    Returns:
+      float32 `[..., H, W, C]`.
+    """
+    if x.dtype == jnp.uint8:
+        # A division, not a product with 1/255: 255 must become exactly 1.
+        x = x.astype(jnp.float32) / 255.0
+    if binarize == "none":
+        return x.astype(jnp.float32)
+    if binarize == "threshold":
+        return (x >= 0.5).astype(jnp.float32)
+    if binarize == "stochastic":
+        return jax.random.bernoulli(key, x).astype(jnp.float32)
+    raise ValueError(f"unknown binarize {binarize!r}")

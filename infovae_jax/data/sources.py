@@ -1,0 +1,124 @@
+"""Where images come from: one function a kind of source, chosen by `data.source`."""
+
+import importlib
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from infovae_jax.data import arrays, folder, layout, spec, tfds
+from infovae_jax.errors import ConfigError, DataError, nearest
+from infovae_jax.types import Dataset
+
+# What a mistyped name is compared with; more TFDS names work than are listed.
+KNOWN_SOURCES = (
+    "digits",
+    "tfds:mnist",
+    "tfds:fashion_mnist",
+    "tfds:kmnist",
+    "tfds:emnist",
+    "tfds:omniglot",
+    "tfds:binarized_mnist",
+    "tfds:cifar10",
+    "tfds:svhn_cropped",
+    "tfds:dsprites",
+)
+FILE_READERS = {".npz": arrays.read_npz, ".npy": arrays.read_npy}
+
+
+def load(config: Any) -> Dataset:
+    """Reads, checks and describes the data.
+
+    Args:
+      config: the `data` part of the configuration:
+        `source`: 'digits', 'tfds:<name>', a `.npz` or `.npy` file, or a folder of
+          images.
+        `data_dir`: where TFDS datasets were prepared; None for TFDS's default.
+        `cache_dir`: folder of decoded images; None for the user's cache folder.
+        `test_fraction`, `split_seed`: the part set aside where a source has no test
+          split of its own, and what fixes its choice.
+        `likelihood`: 'auto', 'bernoulli' or 'gaussian'.
+        `binarize`: 'none', 'threshold' or 'stochastic'.
+        `image_size`: int, (H, W) or None; resizes the images of a folder.
+
+    Returns:
+      The `Dataset`: images `[n, H, W, C]`, uint8 or float32, int32 labels `[n]` or
+      None, and the decision to print.
+
+    Raises:
+      ConfigError: for an unknown source or option, or a likelihood or binarisation
+        that does not fit the range of the data.
+      DataError: for missing, damaged or senseless data.
+      StorageError: if the cache cannot be written.
+    """
+    reader, argument = _choose(str(config.source))
+    dataset = spec.decide(reader(argument, config), config)
+    if config.image_size is not None and reader is not folder.read_folder:
+        note = "  data.image_size is not used: it resizes image folders only"
+        dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
+    return dataset
+
+
+def _choose(source: str):
+    """The function that reads a source, and its first argument."""
+    if source == "digits":
+        return _read_digits, source
+    if source.startswith("tfds:"):
+        return tfds.read_tfds, source.removeprefix("tfds:")
+    path = pathlib.Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if source and path.is_dir():
+        return folder.read_folder, path
+    if suffix in FILE_READERS:
+        if path.is_file():
+            return FILE_READERS[suffix], path
+        raise DataError(
+            f"no file '{source}'", "config key data.source", "check the path"
+        )
+    if path.is_file():
+        raise ConfigError(
+            f"unknown file type '{suffix}'",
+            f"config key data.source, file {path}",
+            "give a .npz or .npy file or a folder of images",
+        )
+    if "/" in source or source.startswith("~"):
+        raise DataError(
+            f"no file or folder '{source}'", "config key data.source", "check the path"
+        )
+    bare = {name.removeprefix("tfds:"): name for name in KNOWN_SOURCES}
+    hint = f" (did you mean '{bare[source]}'?)" if source in bare else None
+    raise ConfigError(
+        f"unknown source '{source}'{hint or nearest(source, KNOWN_SOURCES)}",
+        "config key data.source",
+        "use 'digits', 'tfds:<name>', a .npz or .npy file or a folder of images",
+    )
+
+
+def _read_digits(source: str, config: Any) -> layout.Raw:
+    """The 1,797 digits of 8x8 pixels that come with scikit-learn."""
+    try:
+        datasets = importlib.import_module("sklearn.datasets")
+    except ImportError as error:
+        raise DataError(
+            "the digits need scikit-learn, which is not installed",
+            "config key data.source",
+            "pip install scikit-learn",
+        ) from error
+    digits = datasets.load_digits()
+    # 0..16 over a power of two is exact in float32.
+    x = layout.as_images(digits.images.astype(np.float32) / 16, source)
+    y = layout.as_labels(digits.target, len(x), source, 10)
+    train, test = layout.split_indices(
+        len(x), config.test_fraction, config.split_seed, "config key data.source"
+    )
+    names = tuple(str(name) for name in digits.target_names)
+    return layout.Raw(
+        x[train],
+        y[train],
+        x[test],
+        y[test],
+        len(names),
+        names,
+        "digits (scikit-learn), values 0..16 divided by 16",
+        f"source {source}",
+    )

@@ -1,0 +1,204 @@
+"""What the data are: scanned once, decided, and printed before anything compiles."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.data import layout
+from infovae_jax.errors import ConfigError, DataError, nearest
+from infovae_jax.types import Dataset, DataSpec
+
+LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+BINARIZE = ("none", "threshold", "stochastic")
+
+
+class Scan(NamedTuple):
+    """A pass over one array, in the range the model sees (uint8 over 255).
+
+    Attributes:
+      low: smallest value.
+      high: largest value.
+      mean: mean value.
+      outside: index of the first value outside [0, 1], or None.
+      binary: whether all values are 0 or 1.
+    """
+
+    low: float
+    high: float
+    mean: float
+    outside: tuple[int, ...] | None
+    binary: bool
+
+
+def scan(x: np.ndarray, name: str, where: str) -> Scan:
+    """Reads all of `x` `[n, H, W, C]` once, a few MB at a time.
+
+    Args:
+      x: uint8 or float32 images, possibly memory-mapped.
+      name: 'train' or 'test', for messages.
+      where: names the source in messages.
+
+    Raises:
+      DataError: at the first value that is NaN or infinite, with its index.
+    """
+    top = 255 if x.dtype == np.uint8 else 1
+    low, high, total = np.inf, -np.inf, 0.0
+    outside, binary = None, True
+    for start, part in layout.chunks(x):
+        if x.dtype != np.uint8:
+            finite = np.isfinite(part)
+            if not finite.all():
+                index = layout.first_index(~finite, start)
+                raise DataError(
+                    f"{x[index]} at index (n, h, w, c) = {index} of the {name} images",
+                    where,
+                    "remove or repair that image",
+                )
+        low, high = min(low, part.min()), max(high, part.max())
+        total += float(part.sum(dtype=np.float64))
+        if outside is None and (low < 0 or high > top):
+            outside = layout.first_index((part < 0) | (part > top), start)
+        if binary:
+            binary = bool(((part == 0) | (part == top)).all())
+    return Scan(
+        float(low) / top, float(high) / top, total / x.size / top, outside, binary
+    )
+
+
+def _require_known(value: str, known: tuple[str, ...], key: str) -> None:
+    if value not in known:
+        raise ConfigError(
+            f"unknown value {value!r}{nearest(str(value), known)}",
+            f"config key {key}",
+            f"use one of {', '.join(known)}",
+        )
+
+
+def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
+    for split, result in scans.items():
+        if result.outside is not None:
+            raise ConfigError(
+                f"{key}={value} needs data in [0, 1], but they span "
+                f"{min(s.low for s in scans.values()):.6g} to "
+                f"{max(s.high for s in scans.values()):.6g}",
+                f"first value outside at index (n, h, w, c) = {result.outside} of "
+                f"the {split} images",
+                "scale the data to [0, 1], or set data.likelihood='gaussian' and "
+                "data.binarize='none'",
+            )
+
+
+def decide(raw: layout.Raw, config: Any) -> Dataset:
+    """Judges what a source gave and settles the likelihood.
+
+    Args:
+      raw: the two splits in the standard layout.
+      config: the `data` part of the configuration; reads `likelihood` and
+        `binarize`.
+
+    Returns:
+      The `Dataset`, with the decision in words.
+
+    Raises:
+      ConfigError: for an unknown `likelihood` or `binarize`, or one that needs
+        values in [0, 1] where the data have others.
+      DataError: for a NaN or infinite value, or splits of unlike shape or type.
+    """
+    _require_known(config.likelihood, LIKELIHOODS, "data.likelihood")
+    _require_known(config.binarize, BINARIZE, "data.binarize")
+    if (raw.train_x.shape[1:], raw.train_x.dtype) != (
+        raw.test_x.shape[1:],
+        raw.test_x.dtype,
+    ):
+        raise DataError(
+            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
+            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
+            raw.where,
+            "store both splits with one type, size and number of channels",
+        )
+    scans = {
+        "train": scan(raw.train_x, "train", raw.where),
+        "test": scan(raw.test_x, "test", raw.where),
+    }
+    in_range = all(s.outside is None for s in scans.values())
+    if config.likelihood == "bernoulli":
+        _require_unit_range(scans, "data.likelihood", "bernoulli")
+    if config.binarize != "none":
+        _require_unit_range(scans, "data.binarize", config.binarize)
+    likelihood = config.likelihood
+    if likelihood == "auto":
+        likelihood = "bernoulli" if in_range else "gaussian"
+    spec = DataSpec(
+        shape=tuple(int(side) for side in raw.train_x.shape[1:]),
+        dtype=str(raw.train_x.dtype),
+        likelihood=likelihood,
+        num_examples=len(raw.train_x),
+        num_labels=raw.num_labels,
+        binary=config.binarize != "none" or all(s.binary for s in scans.values()),
+    )
+    return Dataset(
+        train_x=raw.train_x,
+        train_y=raw.train_y,
+        test_x=raw.test_x,
+        test_y=raw.test_y,
+        spec=spec,
+        label_names=raw.label_names,
+        decision="\n".join(_decision(raw, config, spec, scans, in_range)),
+    )
+
+
+def _decision(raw, config, spec, scans, in_range) -> list[str]:
+    lines = [
+        f"data: {raw.title}",
+        f"  {len(raw.train_x)} training and {len(raw.test_x)} test examples, "
+        f"{spec.dtype} images of shape (H, W, C) = {spec.shape}",
+    ]
+    scaled = ", after scaling by 1/255" if spec.dtype == "uint8" else ""
+    low = min(s.low for s in scans.values())
+    high = max(s.high for s in scans.values())
+    lines.append(
+        f"  range: min {low:.4g}, max {high:.4g}, mean {scans['train'].mean:.4f} of "
+        f"the training images{scaled}"
+    )
+    lines.append("  labels: " + _labels_text(raw))
+    if config.likelihood != "auto":
+        why = "as data.likelihood says"
+    elif in_range:
+        why = "as all values lie in [0, 1]"
+    else:
+        why = "as values lie outside [0, 1]"
+    lines.append(f"  likelihood: {spec.likelihood}, {why}")
+    lines.append("  meaning: " + _meaning(spec, config.binarize))
+    return lines
+
+
+def _labels_text(raw: layout.Raw) -> str:
+    if raw.train_y is None:
+        return "none"
+    counts = np.bincount(raw.train_y, minlength=raw.num_labels)
+    text = f"{raw.num_labels} classes"
+    if raw.num_labels <= 20:
+        names = raw.label_names or tuple(str(i) for i in range(raw.num_labels))
+        each = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
+        return f"{text}; training examples of each: {each}"
+    return f"{text}; {counts.min()} to {counts.max()} training examples each"
+
+
+def _meaning(spec: DataSpec, binarize: str) -> str:
+    if spec.likelihood == "gaussian":
+        return (
+            "the log-density of continuous values; it depends on their scale and on "
+            "the fixed standard deviation"
+        )
+    if not spec.binary:
+        return (
+            "the values are grey, so this is soft cross-entropy, not a "
+            "log-likelihood; do not compare it with binarised results"
+        )
+    how = {
+        "none": "the values are 0 or 1",
+        "threshold": "the values are set to 1 where x >= 0.5, else to 0",
+        "stochastic": "the values are Bernoulli draws with mean x, new at every "
+        "training step and fixed in evaluation",
+    }
+    return f"{how[binarize]}, so this is a true log-likelihood"

@@ -1,0 +1,65 @@
+"""What the code knows: active units, information in c, samples told apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from infovae_jax.distributions import Categorical, categorical_entropy
+from infovae_jax.objectives.catvae import balance
+from infovae_jax.types import Objective
+
+
+def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
+    """Number of dims j with Var_x(E_q(z | x)[z_j]) > threshold (arXiv 1509.00519).
+
+    Args:
+      means: posterior means `[n, d]`.
+      threshold: variance above which a dim counts.
+    """
+    return int((np.var(means, axis=0) > threshold).sum())
+
+
+def cluster_information(logits: Float[Array, "n K"]) -> dict[str, float]:
+    """Information of q(c | x) over the given examples, in nats.
+
+    Returns:
+      `entropy`: mean entropy of q(c | x), 0 where every assignment is certain.
+      `marginal_entropy`: entropy of the aggregate q(c), log K where balanced.
+      `mutual_information`: their difference, I_q(x; c), exact for q, in [0, log K].
+    """
+    entropy = float(categorical_entropy(Categorical(logits)).mean())
+    marginal = float(jnp.log(logits.shape[-1]) - balance(logits))
+    return {
+        "entropy": entropy,
+        "marginal_entropy": marginal,
+        "mutual_information": marginal - entropy,
+    }
+
+
+def reclassification(
+    objective: Objective, params, key: Array, samples_per_cluster: int
+) -> dict[str, float]:
+    """How well q(c | x') finds the cluster c that generated x'.
+
+    z ~ N(mu_c, I), x' the decoder mean of z.
+
+    Returns:
+      `sample_accuracy`: share with argmax q(c | x') = c.
+      `mi_bound`: log K + E log q(c | x'), nats, a lower bound on I(c; x').
+    """
+    num_clusters = objective.prior.mean.shape[0]
+    labels = jnp.repeat(jnp.arange(num_clusters), samples_per_cluster)
+
+    @jax.jit
+    def run(params, key):
+        x = objective.sample(key, params, labels.shape[0], labels)
+        log_probs = jax.nn.log_softmax(objective.classify(params, x))
+        right = log_probs.argmax(-1) == labels
+        return right.mean(), jnp.take_along_axis(log_probs, labels[:, None], -1).mean()
+
+    accuracy, log_prob = run(params, key)
+    return {
+        "sample_accuracy": float(accuracy),
+        "mi_bound": float(jnp.log(num_clusters) + log_prob),
+    }

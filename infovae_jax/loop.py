@@ -1,0 +1,351 @@
+"""train(config, workdir): the only file that knows time, disk and signals."""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from infovae_jax import (
+    checkpoint,
+    metrics,
+    objectives,
+    optimizer,
+    sharding,
+    train_step,
+)
+from infovae_jax import config as config_lib
+from infovae_jax import data as data_lib
+from infovae_jax.data import batches, pipeline
+from infovae_jax.errors import ConfigError, Interrupted
+from infovae_jax.types import Dataset, Objective, TrainState
+
+# Optimiser steps of one program between two looks at signals and figures.
+MAX_STEPS_PER_DISPATCH = 100
+
+
+class Run(NamedTuple):
+    """A run opened for use: what every mode needs."""
+
+    config: ConfigDict
+    dataset: Dataset
+    objective: Objective
+    transform: Any
+    steps_per_epoch: int
+
+
+def open_run(config: ConfigDict, say=print) -> Run:
+    """Checks a config, reads its data, prints the decision, builds the objective.
+
+    Nothing is compiled yet when this returns or fails.
+
+    Raises:
+      ConfigError, DataError: see docs of the parts.
+    """
+    config_lib.check(config)
+    objectives.check(config)
+    dataset = data_lib.load(config.data)
+    say(dataset.decision)
+    count = dataset.spec.num_examples
+    steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
+    clusters = config.model.get("num_clusters", 0)
+    if clusters > count:
+        raise ConfigError(
+            f"{clusters} clusters for {count} training examples",
+            "config.model.num_clusters",
+            f"give at most {count}",
+        )
+    objective = objectives.make(config, dataset.spec)
+    transform = optimizer.make_optimizer(config.optimizer, steps_per_epoch)
+    return Run(config, dataset, objective, transform, steps_per_epoch)
+
+
+def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Makes the run's folder and its `config.json`, or checks that it is this run's.
+
+    Raises:
+      ConfigError: the path is a file, not writable, or holds another run (the
+        differing keys are named).
+    """
+    saved = workdir / "config.json"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if saved.exists():
+            old = config_lib.from_json(saved.read_text())
+            changed = config_lib.difference(old, config)
+            if changed:
+                raise ConfigError(
+                    f"the workdir holds a run with another config: {'; '.join(changed)}",
+                    str(workdir),
+                    "give another --workdir, or the same config to go on",
+                )
+            return
+        checkpoint.write_atomically(saved, config_lib.to_json(config))
+    except ValueError as error:
+        raise ConfigError(
+            f"config.json is damaged ({error})", str(saved), "give another --workdir"
+        ) from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(
+            f"cannot be used as a folder ({error.strerror})",
+            str(workdir),
+            "give another --workdir",
+        ) from None
+
+
+def train(run: Run, workdir: pathlib.Path) -> TrainState:
+    """Trains to the end, from the newest checkpoint if there is one.
+
+    Every random number and every batch is a function of (seed, step), and the
+    steps are cut into the same programs whatever was interrupted, so a run that
+    was killed and continued ends with the same bits.
+
+    Args:
+      run: from `open_run`.
+      workdir: a folder that `claim_workdir` accepted.
+
+    Returns:
+      The final state.
+
+    Raises:
+      Interrupted: SIGINT or SIGTERM; the state was saved.
+      NonFiniteError: the loss left the numbers.
+      CheckpointError: the newest checkpoint is damaged.
+    """
+    config, dataset = run.config, run.dataset
+    mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
+    saved = checkpoint.Checkpoints(
+        workdir / "checkpoints", config.train.keep_checkpoints
+    )
+    state = _restore_or_init(run, saved, mesh)
+    start, total = int(state.step), config.train.num_epochs * run.steps_per_epoch
+    writer = metrics.MetricsWriter(workdir, start)
+    if start:
+        print(f"resumed at step {start} of {total}")
+    step = train_step.make_train_step(
+        run.objective,
+        run.transform,
+        train_step.make_schedules(config.weights, run.steps_per_epoch),
+        config.data.binarize,
+    )
+    multi_step = jax.jit(
+        train_step.make_multi_step(step),
+        donate_argnums=0,
+        out_shardings=sharding.replicated(mesh),
+    )
+    evaluate_bound = make_bound_evaluator(run)
+    train_x = jax.device_put(np.asarray(dataset.train_x), sharding.replicated(mesh))
+    progress = Progress(start, total, run.steps_per_epoch)
+    try:
+        with SignalGuard() as guard:
+            for first, last in dispatches(start, total, log_every(run)):
+                began = time.perf_counter()
+                indices = pipeline.batch_indices(
+                    config.seed,
+                    first,
+                    last - first,
+                    dataset.spec.num_examples,
+                    config.train.batch_size,
+                )
+                indices = jax.device_put(indices, sharding.batch_sharded(mesh, 1))
+                state, means = multi_step(state, train_x, indices)
+                row = {"step": last, "epoch": last / run.steps_per_epoch}
+                row |= {name: float(value) for name, value in means.items()}
+                metrics.check_finite(row, str(workdir))
+                seconds = time.perf_counter() - began
+                rate = (last - first) * config.train.batch_size / seconds
+                row["time/examples_per_second"] = rate
+                if _passed(first, last, total, config.train.eval_every, run):
+                    row |= evaluate_bound(state.params)
+                writer.write(row)
+                progress.show(row)
+                if (
+                    _passed(first, last, total, config.train.checkpoint_every, run)
+                    or guard.signal
+                ):
+                    saved.save(last, state)
+                if guard.signal and last < total:
+                    raise guard.interrupted(workdir, last)
+    finally:
+        writer.close()
+        progress.close()
+    return state
+
+
+def abstract_state(run: Run) -> TrainState:
+    """Shapes and types of the run's state; nothing is computed."""
+    return jax.eval_shape(
+        lambda: train_step.init_train_state(
+            run.objective, run.transform, run.config.seed
+        )
+    )
+
+
+def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
+    """Parameters of the newest checkpoint, and its step."""
+    saved = checkpoint.Checkpoints(workdir / "checkpoints")
+    state = saved.restore(abstract_state(run))
+    return state.params, int(state.step)
+
+
+def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh) -> TrainState:
+    everywhere = sharding.replicated(mesh)
+    if saved.latest() is not None:
+        return jax.device_put(saved.restore(abstract_state(run)), everywhere)
+    init = jax.jit(
+        lambda: train_step.init_train_state(
+            run.objective, run.transform, run.config.seed
+        ),
+        out_shardings=everywhere,
+    )
+    return init()
+
+
+def log_every(run: Run) -> int:
+    """Steps between rows of metrics, which is also the length of a dispatch."""
+    chosen = run.config.train.log_every
+    return chosen or min(run.steps_per_epoch, MAX_STEPS_PER_DISPATCH)
+
+
+def dispatches(start: int, total: int, length: int) -> Iterator[tuple[int, int]]:
+    """Cuts steps start..total at the multiples of `length`, wherever it starts."""
+    first = start
+    while first < total:
+        last = min(total, (first // length + 1) * length)
+        yield first, last
+        first = last
+
+
+def _passed(first: int, last: int, total: int, epochs: int, run: Run) -> bool:
+    """Whether a multiple of `epochs` epochs, or the end, lies in (first, last]."""
+    period = epochs * run.steps_per_epoch
+    return last == total or last // period > first // period
+
+
+def make_bound_evaluator(run: Run):
+    """`evaluate_bound(params) -> {'test/elbo', 'test/<term>'}` on the whole test split.
+
+    Means in nats an example, with a fixed key, so that curves are comparable.
+    """
+    config = run.config
+    size = min(config.evaluation.batch_size, len(run.dataset.test_x))
+    eval_step = jax.jit(
+        train_step.make_eval_step(run.objective, config.data.binarize)
+    )
+    key = jax.random.key(config.evaluation.seed)
+
+    def evaluate_bound(params) -> dict[str, float]:
+        sums = None
+        for number, (batch, valid) in enumerate(
+            batches.padded_batches(run.dataset.test_x, size)
+        ):
+            step_sums = eval_step(params, batch, valid, jax.random.fold_in(key, number))
+            sums = step_sums if sums is None else jax.tree.map(jnp.add, sums, step_sums)
+        count = float(sums.pop("count"))
+        return {f"test/{name}": float(value) / count for name, value in sums.items()}
+
+    return evaluate_bound
+
+
+class SignalGuard:
+    """Turns SIGINT and SIGTERM into a wish to stop at the next dispatch."""
+
+    def __init__(self):
+        self.signal = None
+        self._previous = {}
+
+    def __enter__(self):
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        except ValueError:
+            pass  # not the main thread: the host program owns the signals
+        return self
+
+    def __exit__(self, *exc_info):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        del frame
+        if self.signal is not None:  # the second Ctrl-C does not wait
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+    def interrupted(self, workdir: pathlib.Path, step: int) -> Interrupted:
+        """The error that ends the run, with the signal's exit code."""
+        return Interrupted(
+            f"stopped by {self.signal.name}, saved at step {step}",
+            str(workdir),
+            "run the same command to go on",
+            exit_code=128 + int(self.signal),
+        )
+
+
+class Progress:
+    """A bar with ETA and the terms where stderr is a terminal, else plain lines."""
+
+    def __init__(self, start: int, total: int, steps_per_epoch: int):
+        self._total, self._steps_per_epoch = total, steps_per_epoch
+        self._bar = None
+        self._last_line = time.monotonic() - 60.0
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=start, unit="step", dynamic_ncols=True)
+
+    def show(self, row: dict[str, float]) -> None:
+        """Shows one row of metrics."""
+        terms = {
+            name.removeprefix("term/"): value
+            for name, value in row.items()
+            if name == "loss" or name.startswith("term/") or name == "test/elbo"
+        }
+        text = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{text} nats", refresh=False)
+            self._bar.update(row["step"] - self._bar.n)
+            return
+        # Plain lines at most every two seconds, so that logs stay readable.
+        now = time.monotonic()
+        if now - self._last_line < 2.0 and row["step"] < self._total:
+            return
+        self._last_line = now
+        rate = row["time/examples_per_second"]
+        print(
+            f"step {int(row['step'])}/{self._total} epoch {row['epoch']:.2f} "
+            f"{text} nats ({rate:.0f} examples/s)",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def enable_compilation_cache() -> None:
+    """Keeps compiled programs in a private folder, so that a second start is quick."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = pathlib.Path(base) / "infovae_jax" / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError:
+        return  # a read-only home only costs the compile time
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def save_json(path: pathlib.Path, value: dict) -> None:
+    """Writes a JSON file atomically."""
+    checkpoint.write_atomically(path, json.dumps(value, indent=2) + "\n")

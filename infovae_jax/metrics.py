@@ -1,0 +1,75 @@
+"""Where the figures of training go: JSON lines first, TensorBoard if installed."""
+
+import json
+import math
+import pathlib
+
+from infovae_jax.checkpoint import write_atomically
+from infovae_jax.errors import NonFiniteError
+
+
+class MetricsWriter:
+    """Appends rows to `<workdir>/metrics.jsonl`, one a logged step.
+
+    Args:
+      workdir: the run's folder.
+      resume_step: rows after this step are dropped: they belong to a continuation
+        that was killed after its last checkpoint, and will be written again.
+    """
+
+    def __init__(self, workdir: pathlib.Path, resume_step: int):
+        self._path = workdir / "metrics.jsonl"
+        rows = [row for row in read_metrics(workdir) if row["step"] <= resume_step]
+        lines = [json.dumps(row) + "\n" for row in rows]
+        write_atomically(self._path, "".join(lines))
+        self._stream = self._path.open("a", encoding="utf-8")
+        self._board = _tensorboard(workdir / "tensorboard")
+
+    def write(self, row: dict[str, float]) -> None:
+        """Writes one row; `step` and `epoch` are among its keys."""
+        self._stream.write(json.dumps(row) + "\n")
+        self._stream.flush()
+        if self._board is not None:
+            for name, value in row.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        self._stream.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _tensorboard(folder: pathlib.Path):
+    """A TensorBoard writer, or None where the package is absent."""
+    try:
+        from tensorboard.summary import Writer
+    except ImportError:
+        return None
+    return Writer(str(folder))
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """All complete rows of a run; a half-written last line is passed over."""
+    path = pathlib.Path(workdir) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def check_finite(row: dict[str, float], where: str) -> None:
+    """Raises NonFiniteError naming the first terms that are NaN or infinite."""
+    bad = [name for name, value in row.items() if not math.isfinite(value)]
+    if bad:
+        raise NonFiniteError(
+            f"{', '.join(bad[:3])} became non-finite by step {int(row['step'])}",
+            where,
+            "lower config.optimizer.learning_rate or set config.optimizer.clip_norm",
+        )

@@ -1,0 +1,69 @@
+"""The systems, one module each, found by name."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from ml_collections import ConfigDict
+
+from infovae_jax import schedules
+from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.types import DataSpec, Objective
+
+
+def names() -> list[str]:
+    """Names of all objectives: the modules of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> ModuleType:
+    """The module of the objective called `name`.
+
+    Raises:
+      ConfigError: no such objective; names the nearest and lists all.
+    """
+    if name not in names():
+        raise ConfigError(
+            f"unknown objective '{name}'{nearest(name, names())}",
+            "config.objective",
+            f"use one of {', '.join(names())}",
+        )
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def check(config: ConfigDict) -> None:
+    """Checks `config.objective`, `config.model` and `config.weights`.
+
+    Raises:
+      ConfigError: unknown objective, key, or a value out of range.
+    """
+    module = load(config.objective)
+    fields = module.Config.__dataclass_fields__
+    _check_keys(config.model, fields, "model")
+    _check_keys(config.weights, module.HPARAMS, "weights")
+    signed = getattr(module, "SIGNED_HPARAMS", ())
+    for name, value in config.weights.items():
+        minimum = None if name in signed else 0.0
+        schedules.check(value, f"config.weights.{name}", minimum)
+    module.Config(**config.model).check()
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds `config.objective` for data of the given spec."""
+    return load(config.objective).make(config, spec)
+
+
+def default_hparams(config: ConfigDict, hparams: dict[str, float]) -> dict[str, float]:
+    """Weights of an objective: its defaults, overridden by constants of the config."""
+    constants = {k: v for k, v in config.weights.items() if schedules.is_constant(v)}
+    return {**hparams, **constants}
+
+
+def _check_keys(group: ConfigDict, known, name: str) -> None:
+    for key in group:
+        if key not in known:
+            raise ConfigError(
+                f"unknown key '{key}'{nearest(key, known)}",
+                f"config.{name}.{key}",
+                f"use {', '.join(known)}",
+            )

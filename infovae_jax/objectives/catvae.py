@@ -1,0 +1,267 @@
+"""CatVAE: a VAE whose prior has K modes, one per cluster, with soft assignment.
+
+    p(c) = 1/K,  p(z | c) = N(mu_c, I),  p(x | z)
+    q(c | x) = softmax(logits),  q(z | x, c) = N(mean(x, c), exp(log_var(x, c)))
+
+    loss =          reconstruction                          (three readings, below)
+         + w_z    * sum_c q(c | x) KL(q(z | x, c) || N(mu_c, I))
+         + w_c    * KL(q(c | x) || uniform)                 (per example, the paper's)
+         + w_bal  * KL(mean_batch q(c | x) || uniform)      (the aggregate reading)
+
+Readings of the reconstruction:
+  exact   sum_c q(c | x) E_q(z | x, c) [-log p(x | z)], K decoder passes. With unit
+          weights and no balance term the loss is the negative ELBO.
+  soft    the authors' code: the heads are fed q(c | x) itself, one pass. One
+          Gaussian of averaged parameters, not the mixture; not a bound.
+  gumbel  one pass on a relaxed one-hot sample, optionally straight-through.
+
+Pineau & Lelarge, InfoCatVAE, 2018 (arXiv 1806.08240); the balance term is ours.
+Differences from the authors' code: exact log-softmax instead of log(a + 0.001),
+log K included, no dropout, means over the batch. Not the choice for K in the
+hundreds with the exact reading: its cost is K decoder passes.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from infovae_jax import distributions, networks, priors
+from infovae_jax.distributions import Categorical, Gaussian
+from infovae_jax.errors import ConfigError
+from infovae_jax.likelihoods import make_likelihood
+from infovae_jax.objectives import default_hparams
+from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.types import DataSpec, Objective
+
+HPARAMS = {
+    "reconstruction": 1.0,
+    "kl_z": 1.0,
+    "kl_c": 1.0,
+    "balance": 0.0,
+    "temperature": 1.0,
+}
+# A negative weight of KL(q(c | x) || uniform) rewards certain assignments; together
+# with the balance term it then maximises I(x; c).
+SIGNED_HPARAMS = ("kl_c",)
+READINGS = ("exact", "soft", "gumbel")
+HEADS = ("linear", "mlp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Static switches; see configs/catvae.py."""
+
+    num_clusters: int = 10
+    latent_dim: int = 20
+    separation: float = 4.0  # lambda, the norm of mu_c is separation * sqrt(delta)
+    reconstruction: str = "exact"
+    straight_through: bool = False  # gumbel only: one-hot forward, relaxed backward
+    head: str = "linear"  # q(z | x, c) on [h; c]: linear (the paper) or mlp
+    scale: float = 1.0  # standard deviation of a Gaussian likelihood
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is out of range."""
+
+        def require(valid, what, key, fix):
+            if not valid:
+                raise ConfigError(what, f"config.model.{key}", fix)
+
+        k, d = self.num_clusters, self.latent_dim
+        require(k >= 2, f"{k} clusters", "num_clusters", "give at least 2")
+        lower, upper = d // k * k, -(-d // k) * k
+        near = upper if lower < k else f"{lower} or {upper}"
+        require(
+            d >= k and d % k == 0,
+            f"latent size {d} is not a multiple of the {k} clusters",
+            "latent_dim",
+            f"give {near}",
+        )
+        require(
+            math.isfinite(self.separation) and self.separation >= 0,
+            f"{self.separation} is no separation",
+            "separation",
+            "give a number of at least 0",
+        )
+        require(self.scale > 0, f"{self.scale} is no scale", "scale", "above 0")
+        for key, options in (("reconstruction", READINGS), ("head", HEADS)):
+            value = getattr(self, key)
+            fix = f"use one of {', '.join(options)}"
+            require(value in options, f"unknown value '{value}'", key, fix)
+
+
+def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, "K"]:
+    """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[K]` nats.
+
+    Args:
+      q: the K posteriors of one example, `[K, d]` each.
+      prior: the K prior components, `[K, d]` each.
+    """
+    return jax.vmap(distributions.gaussian_kl)(q, prior)
+
+
+def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
+    """KL(mean_batch q(c | x) || uniform) in nats: 0 where clusters are used alike."""
+    log_probs = jax.nn.log_softmax(logits)
+    log_mean = jax.nn.logsumexp(log_probs, axis=0) - math.log(logits.shape[0])
+    return distributions.categorical_kl_uniform(Categorical(log_mean))
+
+
+def relaxed_one_hot(
+    key: Array, logits: Float[Array, "K"], temperature, straight_through: bool
+) -> Float[Array, "K"]:
+    """A Gumbel-softmax draw (Jang et al. 2017; Maddison et al. 2017), on the simplex."""
+    gumbel = jax.random.gumbel(key, logits.shape)
+    soft = jax.nn.softmax((jax.nn.log_softmax(logits) + gumbel) / temperature)
+    if not straight_through:
+        return soft
+    hard = jax.nn.one_hot(jnp.argmax(soft), logits.shape[-1])
+    return soft + jax.lax.stop_gradient(hard - soft)
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the CatVAE of `config` for data of `spec`."""
+    return build(Config(**config.model), config, spec, HPARAMS)[0]
+
+
+def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
+    """The CatVAE objective, and the function of its unweighted terms.
+
+    Returns:
+      `(objective, batch_terms)`, where `batch_terms(params, batch, key, hparams)`
+      gives the terms of the loss and the logits `[B, K]` of q(c | x).
+    """
+    num_clusters, latent_dim = options.num_clusters, options.latent_dim
+    likelihood = make_likelihood(spec.likelihood, options.scale)
+    encoder, features = networks.make_encoder(config.network, spec.shape)
+    hidden = (features,) if options.head == "mlp" else ()
+    networks_by_name = {
+        "encoder": encoder,
+        "classifier": networks.make_classifier(config.network, features, num_clusters),
+        "posterior": networks.make_gaussian_head(
+            features, latent_dim, num_clusters, hidden
+        ),
+        "decoder": networks.make_decoder(config.network, spec.shape, latent_dim),
+    }
+    sub_dim = latent_dim // num_clusters
+    prior = priors.clusters(num_clusters, sub_dim, options.separation)
+    one_hots = jnp.eye(num_clusters)
+
+    def apply(name, params, *inputs):
+        return networks_by_name[name].apply(params[name], *inputs)
+
+    def init(key):
+        keys = jax.random.split(key, len(networks_by_name))
+        named = zip(keys, networks_by_name.items(), strict=True)
+        return {name: network.init(k) for k, (name, network) in named}
+
+    def posterior(params, h, c):
+        return Gaussian(*apply("posterior", params, h, c))
+
+    def posteriors(params, x):
+        """h, logits of q(c | x) and all K of q(z | x, c) `[K, d]`, one example."""
+        h = apply("encoder", params, x)
+        q = jax.vmap(posterior, (None, None, 0))(params, h, one_hots)
+        return h, apply("classifier", params, h), q
+
+    def distortion(params, x, z):
+        return -likelihood.log_prob(apply("decoder", params, z), x)
+
+    def exact(params, x, key, h, logits, q, temperature):
+        z = distributions.gaussian_sample(key, q)
+        per_cluster = jax.vmap(distortion, (None, None, 0))(params, x, z)
+        return jax.nn.softmax(logits) @ per_cluster
+
+    def soft(params, x, key, h, logits, q, temperature):
+        mixed = posterior(params, h, jax.nn.softmax(logits))
+        return distortion(params, x, distributions.gaussian_sample(key, mixed))
+
+    def gumbel(params, x, key, h, logits, q, temperature):
+        key_c, key_z = jax.random.split(key)
+        c = relaxed_one_hot(key_c, logits, temperature, options.straight_through)
+        mixed = posterior(params, h, c)
+        return distortion(params, x, distributions.gaussian_sample(key_z, mixed))
+
+    def example_terms(params, x, key, temperature, reading):
+        h, logits, q = posteriors(params, x)
+        terms = {
+            "reconstruction": reading(params, x, key, h, logits, q, temperature),
+            "kl_z": jax.nn.softmax(logits) @ kl_per_cluster(q, prior),
+            "kl_c": distributions.categorical_kl_uniform(Categorical(logits)),
+        }
+        return terms, logits
+
+    chosen = {"exact": exact, "soft": soft, "gumbel": gumbel}[options.reconstruction]
+
+    def batch_terms(params, batch, key, hparams):
+        terms, logits = jax.vmap(
+            lambda x, k: example_terms(params, x, k, hparams["temperature"], chosen)
+        )(batch, example_keys(key, batch))
+        return {**terms, "balance": balance(logits)}, logits
+
+    def loss(params, batch, key, hparams):
+        terms, logits = batch_terms(params, batch, key, hparams)
+        total, metrics = weighted_loss(terms, hparams)
+        return total, metrics | cluster_metrics(logits)
+
+    def elbo(params, x, key):
+        return example_terms(params, x, key, 1.0, exact)[0]
+
+    def log_prior(z):
+        log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)
+        return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+
+    def log_weight(params, x, key):
+        _, logits, q = posteriors(params, x)
+        key_c, key_z = jax.random.split(key)
+        c = jax.random.categorical(key_c, logits)
+        z = distributions.gaussian_sample(key_z, jax.tree.map(lambda a: a[c], q))
+        per_cluster = jax.vmap(distributions.gaussian_log_prob, (0, None))(q, z)
+        log_q = jax.nn.logsumexp(jax.nn.log_softmax(logits) + per_cluster)
+        return log_prior(z) - distortion(params, x, z) - log_q
+
+    def classify(params, x):
+        return apply("classifier", params, apply("encoder", params, x))
+
+    def encode(params, x):
+        h = apply("encoder", params, x)
+        c = jnp.argmax(apply("classifier", params, h), -1)
+        return posterior(params, h, jax.nn.one_hot(c, num_clusters))
+
+    def decode(params, z):
+        return likelihood.mean(apply("decoder", params, z))
+
+    def sample(key, params, num, cluster=None):
+        key_c, key_z = jax.random.split(key)
+        if cluster is None:
+            cluster = jax.random.randint(key_c, (num,), 0, num_clusters)
+        mean = prior.mean[jnp.broadcast_to(cluster, (num,))]
+        return decode(params, mean + jax.random.normal(key_z, mean.shape))
+
+    objective = Objective(
+        init=init,
+        loss=loss,
+        elbo=elbo,
+        log_weight=log_weight,
+        encode=encode,
+        classify=classify,
+        decode=decode,
+        sample=sample,
+        prior=prior,
+        hparams=default_hparams(config, hparams),
+        latent_dim=latent_dim,
+    )
+    return objective, batch_terms
+
+
+def cluster_metrics(logits: Float[Array, "B K"]) -> dict[str, Float[Array, ""]]:
+    """`cluster/usage` (effective number of clusters) and `cluster/entropy` (nats)."""
+    num_clusters = logits.shape[-1]
+    entropy = distributions.categorical_entropy(Categorical(logits))
+    return {
+        "cluster/usage": num_clusters * jnp.exp(-balance(logits)),
+        "cluster/entropy": entropy.mean(),
+    }

@@ -1,0 +1,30 @@
+"""From the terms of a loss to the loss and its log, the same for every objective."""
+
+import jax
+import jax.numpy as jnp
+
+from infovae_jax.types import Array, Metrics
+
+
+def example_keys(key: Array, batch: Array) -> Array:
+    """One PRNG key an example of `batch` `[B, ...]`."""
+    return jax.random.split(key, batch.shape[0])
+
+
+def weighted_loss(terms: Metrics, hparams: Metrics) -> tuple[Array, Metrics]:
+    """The loss sum_t w_t * mean(term_t), and the metrics that recompute it.
+
+    Args:
+      terms: name -> scalar or `[B]`, in nats, unweighted.
+      hparams: name -> weight, for every term at least.
+
+    Returns:
+      The scalar loss, and metrics `loss`, `term/<name>` (unweighted means) and
+      `weight/<name>`, so that loss = sum of weight * term.
+    """
+    means = {name: jnp.mean(term) for name, term in terms.items()}
+    total = sum(hparams[name] * mean for name, mean in means.items())
+    metrics = {"loss": total}
+    metrics |= {f"term/{name}": mean for name, mean in means.items()}
+    metrics |= {f"weight/{name}": jnp.asarray(hparams[name]) for name in means}
+    return total, metrics

@@ -1,0 +1,204 @@
+""".npz and .npy files, whole and damaged; a pickle is never opened."""
+
+import pickle  # noqa: TID251 (makes the files that must be refused)
+import zipfile
+
+import numpy as np
+import pytest
+
+from infovae_jax import data
+from infovae_jax.data import arrays
+from infovae_jax.errors import ConfigError, DataError
+
+X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
+Y = np.arange(20) % 4
+
+
+class Bomb:
+    """Would write a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("keys", arrays.SPLIT_KEYS)
+def test_archive_with_two_splits(tmp_path, data_config, keys):
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, **dict(zip(keys, (X, Y, X[:5], Y[:5]), strict=True)))
+    dataset = data.load(data_config(path))
+    np.testing.assert_array_equal(dataset.train_x[..., 0], X)
+    np.testing.assert_array_equal(dataset.train_y, Y)
+    np.testing.assert_array_equal(dataset.test_x[..., 0], X[:5])
+    np.testing.assert_array_equal(dataset.test_y, Y[:5])
+    assert dataset.spec.num_labels == 4
+    assert str(path) in dataset.decision
+
+
+@pytest.mark.parametrize("image_key", arrays.IMAGE_KEYS)
+@pytest.mark.parametrize("label_key", [None, "y", "labels"])
+def test_archive_of_one_array_is_split(tmp_path, data_config, image_key, label_key):
+    path = tmp_path / "set.npz"
+    named = {image_key: X}
+    if label_key:
+        named[label_key] = Y
+    np.savez(path, **named)
+    dataset = data.load(data_config(path, test_fraction=0.25))
+    assert (len(dataset.train_x), len(dataset.test_x)) == (15, 5)
+    rows = {bytes(x): y for x, y in zip(X, Y, strict=True)}
+    assert {bytes(x) for x in [*dataset.train_x, *dataset.test_x]} == set(rows)
+    if label_key:
+        assert all(
+            rows[bytes(x)] == y
+            for x, y in zip(dataset.train_x, dataset.train_y, strict=True)
+        )
+    else:
+        assert dataset.train_y is None
+        assert dataset.test_y is None
+
+
+def test_train_part_alone_is_split(tmp_path, data_config):
+    np.savez(tmp_path / "set.npz", x_train=X, y_train=Y)
+    dataset = data.load(data_config(tmp_path / "set.npz"))
+    assert (len(dataset.train_x), len(dataset.test_x)) == (16, 4)
+    assert len(dataset.test_y) == 4
+
+
+def test_npy(tmp_path, data_config):
+    np.save(tmp_path / "set.npy", X)
+    dataset = data.load(data_config(tmp_path / "set.npy"))
+    assert (len(dataset.train_x), len(dataset.test_x)) == (16, 4)
+    assert dataset.train_y is None
+
+
+def test_large_npy_is_split_on_disk(tmp_path, data_config, monkeypatch):
+    np.save(tmp_path / "set.npy", X)
+    config = data_config(tmp_path / "set.npy")
+    small = data.load(config)
+    monkeypatch.setattr(arrays, "MAX_SPLIT_IN_MEMORY", 0)
+    monkeypatch.setattr(arrays.layout, "CHUNK_VALUES", 100)
+    large = data.load(config)
+    assert isinstance(large.train_x, np.memmap)
+    np.testing.assert_array_equal(large.train_x, small.train_x)
+    np.testing.assert_array_equal(large.test_x, small.test_x)
+
+
+def test_object_array_in_npy(tmp_path, data_config, raises_line):
+    path, trap = tmp_path / "set.npy", tmp_path / "trap"
+    np.save(path, np.array([Bomb(trap)], object), allow_pickle=True)
+    with raises_line(DataError, 3, "pickle", "will not be opened", "set.npy"):
+        data.load(data_config(path))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("name", ["set.npy", "set.npz"])
+def test_bare_pickle(tmp_path, data_config, raises_line, name):
+    path, trap = tmp_path / name, tmp_path / "trap"
+    path.write_bytes(pickle.dumps(Bomb(trap)))
+    with raises_line(DataError, 3, "pickle", "will not be opened", name):
+        data.load(data_config(path))
+    assert not trap.exists()
+
+
+def test_object_array_in_archive(tmp_path, data_config, raises_line):
+    path, trap = tmp_path / "set.npz", tmp_path / "trap"
+    np.savez(path, x_train=X, y_train=np.array([Bomb(trap)] * 20, object))
+    with raises_line(DataError, 3, "pickle", "'y_train'", "set.npz", "numpy.savez"):
+        data.load(data_config(path))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 5, 60, 200, 700])
+def test_cut_npy(tmp_path, data_config, raises_line, keep):
+    path = tmp_path / "set.npy"
+    np.save(path, X)
+    path.write_bytes(path.read_bytes()[:keep])
+    with raises_line(DataError, 3, "set.npy"):
+        data.load(data_config(path))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 500, 900])
+def test_cut_archive(tmp_path, data_config, raises_line, keep):
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, x=X)
+    path.write_bytes(path.read_bytes()[:keep])
+    with raises_line(DataError, 3, "cut", "set.npz", "again"):
+        data.load(data_config(path))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_flipped_bytes_in_archive(tmp_path, data_config, raises_line, save):
+    path = tmp_path / "set.npz"
+    save(path, x=X)
+    content = bytearray(path.read_bytes())
+    for position in range(400, 440):
+        content[position] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with raises_line(DataError, 3, "damaged", "'x'", "set.npz", "again"):
+        data.load(data_config(path))
+
+
+def test_header_that_promises_too_much(tmp_path, data_config, raises_line):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**9, 100, 100)}
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("x.npy", "w") as f:
+        np.lib.format.write_array_header_1_0(f, header)
+        f.write(b"0" * 100)
+    with raises_line(DataError, 3, "cut file", "'x'", "10000000000000 bytes"):
+        data.load(data_config(path))
+
+
+def test_unknown_keys(tmp_path, data_config, raises_line):
+    np.savez(tmp_path / "set.npz", pictures=X)
+    with raises_line(DataError, 3, "pictures", "set.npz", "x_train"):
+        data.load(data_config(tmp_path / "set.npz"))
+
+
+def test_labels_of_one_split_only(tmp_path, data_config, raises_line):
+    np.savez(tmp_path / "set.npz", x_train=X, y_train=Y, x_test=X)
+    with raises_line(DataError, 3, "y_test", "set.npz", "both"):
+        data.load(data_config(tmp_path / "set.npz"))
+
+
+@pytest.mark.parametrize("name", ["../evil.npy", "/etc/evil.npy", "a/../../b.npy"])
+def test_members_outside_the_archive(tmp_path, data_config, raises_line, name):
+    path = tmp_path / "set.npz"
+    np.savez(path, x=X)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"x")
+    with raises_line(DataError, 3, name, "outside", "set.npz"):
+        data.load(data_config(path))
+
+
+def test_links_in_an_archive(tmp_path, data_config, raises_line):
+    path = tmp_path / "set.npz"
+    np.savez(path, x=X)
+    link = zipfile.ZipInfo("y.npy")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with raises_line(DataError, 3, "link", "y.npy", "set.npz"):
+        data.load(data_config(path))
+
+
+def test_decompression_bomb_by_ratio(tmp_path, data_config, raises_line, monkeypatch):
+    monkeypatch.setattr(arrays, "MAX_SUSPICIOUS_BYTES", 1 << 20)
+    monkeypatch.setattr(arrays, "MAX_RATIO", 500)
+    np.savez_compressed(tmp_path / "set.npz", x=np.zeros((2048, 32, 32), np.uint8))
+    with raises_line(DataError, 3, "bomb", "set.npz", ".npy"):
+        data.load(data_config(tmp_path / "set.npz"))
+
+
+def test_decompression_bomb_by_size(tmp_path, data_config, raises_line, monkeypatch):
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 100)
+    np.savez(tmp_path / "set.npz", x=X)
+    with raises_line(DataError, 3, "bomb", "set.npz"):
+        data.load(data_config(tmp_path / "set.npz"))
+
+
+def test_bad_fraction_of_an_array(tmp_path, data_config, raises_line):
+    np.save(tmp_path / "set.npy", X)
+    with raises_line(ConfigError, 2, "data.test_fraction"):
+        data.load(data_config(tmp_path / "set.npy", test_fraction=2.0))

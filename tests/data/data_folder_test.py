@@ -1,0 +1,204 @@
+"""Folders of images: their layouts, and each way in which one can be wrong."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from infovae_jax import data
+from infovae_jax.errors import ConfigError, DataError
+
+PIL = pytest.importorskip("PIL.Image")
+
+
+def save(path, seed=0, size=(6, 8), mode="L", **options):
+    """Writes a random image of `size` (H, W)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = size if mode == "L" else (*size, len(mode))
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    if mode == "RGBA":
+        pixels[..., 3] = options.pop("alpha", 255)
+    PIL.fromarray(pixels).save(path, **options)
+    return pixels
+
+
+def save_classes(folder, names=("cat", "ant"), count=5):
+    return {
+        bytes(save(folder / name / f"{i}.png", seed=10 * k + i)): name
+        for k, name in enumerate(names)
+        for i in range(count)
+    }
+
+
+def test_classes(tmp_path, data_config):
+    rows = save_classes(tmp_path / "set")
+    (tmp_path / "set" / "cat" / "notes.txt").write_text("not an image")
+    (tmp_path / "set" / ".hidden").mkdir()
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert dataset.spec.shape == (6, 8, 1)
+    assert dataset.label_names == ("ant", "cat")
+    assert (len(dataset.train_x), len(dataset.test_x)) == (8, 2)
+    for x, y in zip(dataset.train_x, dataset.train_y, strict=True):
+        assert dataset.label_names[y] == rows[bytes(x)]
+    assert isinstance(dataset.train_x, np.memmap)
+
+
+@pytest.mark.parametrize("test_name", ["test", "val", "validation"])
+def test_own_splits(tmp_path, data_config, test_name):
+    save_classes(tmp_path / "set" / "train")
+    save_classes(tmp_path / "set" / test_name, names=("cat",), count=3)
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert (len(dataset.train_x), len(dataset.test_x)) == (10, 3)
+    assert dataset.test_y.tolist() == [1, 1, 1]
+
+
+def test_train_folder_alone_is_split(tmp_path, data_config):
+    save_classes(tmp_path / "set" / "train")
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert (len(dataset.train_x), len(dataset.test_x)) == (8, 2)
+    assert dataset.label_names == ("ant", "cat")
+
+
+def test_flat_folder_has_no_labels(tmp_path, data_config):
+    for i in range(5):
+        save(tmp_path / "set" / f"{i}.bmp", seed=i, mode="RGB")
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert dataset.spec.shape == (6, 8, 3)
+    assert dataset.spec.num_labels == 0
+    assert dataset.train_y is None
+
+
+def test_jpeg_palette_and_opaque_alpha(tmp_path, data_config):
+    folder = tmp_path / "set"
+    save(folder / "0.jpg", mode="RGB")
+    save(folder / "1.JPEG", mode="RGB")
+    save(folder / "2.png", mode="RGBA")
+    PIL.fromarray(save(folder / "3.png", mode="RGB")).quantize(8).save(folder / "3.png")
+    dataset = data.load(data_config(folder))
+    assert dataset.spec.shape == (6, 8, 3)
+
+
+def test_decoded_once(tmp_path, data_config, monkeypatch):
+    save_classes(tmp_path / "set")
+    config = data_config(tmp_path / "set")
+    first = data.load(config)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "PIL.Image", None)
+        second = data.load(config)
+    np.testing.assert_array_equal(first.train_x, second.train_x)
+    # Another picture under an old name is another data set.
+    pixels = save(tmp_path / "set" / "ant" / "0.png", seed=99)
+    third = data.load(config)
+    both = [*third.train_x, *third.test_x]
+    assert bytes(pixels) in {bytes(x) for x in both}
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [(4, (4, 4, 1)), ((4, 12), (4, 12, 1)), ([3, 2], (3, 2, 1))]
+)
+def test_resize(tmp_path, data_config, size, shape):
+    for i in range(5):
+        save(tmp_path / "set" / f"{i}.png", size=(6 + i, 9))
+    dataset = data.load(data_config(tmp_path / "set", image_size=size))
+    assert dataset.spec.shape == shape
+
+
+@pytest.mark.parametrize("size", [0, -3, (3,), (0, 4), (2, 3, 4), (2.5, 3)])
+def test_senseless_size(tmp_path, data_config, raises_line, size):
+    save_classes(tmp_path / "set")
+    with raises_line(ConfigError, 2, "data.image_size"):
+        data.load(data_config(tmp_path / "set", image_size=size))
+
+
+def test_mixed_sizes(tmp_path, data_config, raises_line):
+    for i in range(5):
+        save(tmp_path / "set" / f"{i}.png", size=(6, 8 + (i > 1)))
+    with raises_line(DataError, 3, ".png is 6x8", "2.png is 6x9", "data.image_size"):
+        data.load(data_config(tmp_path / "set"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_mixed_channels(tmp_path, data_config, raises_line):
+    for i in range(5):
+        save(tmp_path / "set" / f"{i}.png", mode="RGB" if i % 2 else "L")
+    with raises_line(DataError, 3, "mixed channels", ".png has", "convert"):
+        data.load(data_config(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("mode", ["transparent", "deep", "cmyk"])
+def test_wrong_pixels(tmp_path, data_config, raises_line, mode):
+    folder = tmp_path / "set"
+    for i in range(4):
+        save(folder / f"{i}.png", mode="RGB")
+    if mode == "transparent":
+        name, word = "x.png", "transparent"
+        save(folder / name, mode="RGBA", alpha=7)
+    elif mode == "deep":
+        name, word = "x.png", "I;16"
+        PIL.fromarray(np.zeros((6, 8), np.uint16)).save(folder / name)
+    else:
+        name, word = "x.jpg", "CMYK"
+        PIL.new("CMYK", (8, 6)).save(folder / name)
+    with raises_line(DataError, 3, word, name):
+        data.load(data_config(folder))
+
+
+@pytest.mark.parametrize("keep", [0, 4, 30, 50, -200])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_damaged_file(tmp_path, data_config, raises_line, keep, suffix):
+    for i in range(4):
+        save(tmp_path / "set" / f"{i}.{suffix}", seed=i, size=(40, 40))
+    path = tmp_path / "set" / f"2.{suffix}"
+    path.write_bytes(path.read_bytes()[:keep])
+    with raises_line(DataError, 3, "damaged or cut", f"2.{suffix}", "again"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_text_under_an_image_name(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set")
+    (tmp_path / "set" / "ant" / "z.png").write_text("no picture")
+    with raises_line(DataError, 3, "damaged", "z.png"):
+        data.load(data_config(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("factor", [1.5, 3])
+def test_decompression_bomb(tmp_path, data_config, raises_line, monkeypatch, factor):
+    for i in range(4):
+        save(tmp_path / "set" / f"{i}.png", size=(40, 40))
+    monkeypatch.setattr(PIL, "MAX_IMAGE_PIXELS", int(1600 / factor))
+    with raises_line(DataError, 3, "too many pixels", ".png", "smaller"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_empty_folder(tmp_path, data_config, raises_line):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    with raises_line(DataError, 3, "empty split", "set", "<class>"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_images_beside_classes(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set")
+    save(tmp_path / "set" / "stray.png")
+    with raises_line(DataError, 3, "stray.png", "class folder"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_unknown_class_in_testing(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set" / "train")
+    save_classes(tmp_path / "set" / "test", names=("dog",))
+    with raises_line(DataError, 3, "out of range", "'dog'", "test", "both splits"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_labels_in_one_split_only(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set" / "train")
+    save(tmp_path / "set" / "test" / "0.png")
+    with raises_line(DataError, 3, "flat list", "both splits"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_pillow_missing(tmp_path, data_config, raises_line, monkeypatch):
+    save_classes(tmp_path / "set")
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with raises_line(DataError, 3, "Pillow", "infovae_jax[images]"):
+        data.load(data_config(tmp_path / "set"))

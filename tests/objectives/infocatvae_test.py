@@ -1,0 +1,161 @@
+"""InfoCatVAE: the re-classification and invariance terms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infovae_jax import priors
+from infovae_jax.errors import ConfigError
+from infovae_jax.objectives import catvae, infocatvae
+
+KEY = jax.random.key(0)
+LABELS = jnp.repeat(jnp.arange(10), 3)
+
+
+def _images(n=6):
+    return jax.random.uniform(jax.random.key(7), (n, 4, 4, 1))
+
+
+def _terms(objective, params, **changes):
+    hparams = {**objective.hparams, **changes}
+    return objective.loss(params, _images(), KEY, hparams)[1]
+
+
+def test_zero_weights_give_the_catvae_with_the_same_key(make_config, spec):
+    config = make_config("infocatvae")
+    config.weights.reclassification = config.weights.invariance = 0.0
+    config.weights.kl_c = 1.0
+    objective = infocatvae.make(config, spec)
+    plain_config = make_config("catvae")
+    plain_config.network.normalization = config.network.normalization
+    plain = catvae.make(plain_config, spec)
+    params = objective.init(KEY)
+
+    def loss(chosen):
+        return lambda p: chosen.loss(p, _images(), KEY, chosen.hparams)[0]
+
+    np.testing.assert_allclose(loss(objective)(params), loss(plain)(params), rtol=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        jax.grad(loss(objective))(params),
+        jax.grad(loss(plain))(params),
+    )
+
+
+def test_uniform_logits_cost_log_k_and_double_softmax_has_its_floor():
+    flat = infocatvae.reclassification_loss(jnp.zeros((30, 10)), LABELS)
+    np.testing.assert_allclose(flat, np.log(10), rtol=1e-6)
+    right = 1e4 * jax.nn.one_hot(LABELS, 10)
+    np.testing.assert_allclose(infocatvae.reclassification_loss(right, LABELS), 0.0)
+    double = infocatvae.reclassification_loss(right, LABELS, double_softmax=True)
+    np.testing.assert_allclose(double, 1.46115, atol=1e-5)
+
+
+@pytest.mark.parametrize("separation", [1.0, 2.0])
+def test_bayes_logits_reach_the_entropy_of_c_given_z(separation):
+    """An encoder that sees z through an identity decoder; spec of the prior, K = 10."""
+    prior = priors.clusters(10, 2, separation)
+    labels = jnp.repeat(jnp.arange(10), 4000)
+    z = prior.mean[labels] + jax.random.normal(KEY, (labels.size, 20))
+    cost = infocatvae.reclassification_loss(z @ prior.mean.T, labels)
+    expected = {1.0: 1.514, 2.0: 0.371}[separation]
+    assert abs(cost - expected) < 0.015
+
+
+def test_relabelling_clusters_leaves_the_cost_unchanged():
+    logits = jax.random.normal(KEY, (30, 10))
+    order = jax.random.permutation(jax.random.key(1), 10)
+    inverse = jnp.argsort(order)
+    first = infocatvae.reclassification_loss(logits, LABELS)
+    second = infocatvae.reclassification_loss(logits[:, order], inverse[LABELS])
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_gradient_reaches_both_networks_unless_stopped(make_config, spec):
+    for stop, silent in (("none", None), ("decoder", "decoder"), ("encoder", "encoder")):
+        config = make_config("infocatvae", stop_gradient=stop, invariance=False)
+        objective = infocatvae.make(config, spec)
+        params = objective.init(KEY)
+        zero = dict.fromkeys(objective.hparams, 0.0)
+        hparams = {**zero, "reclassification": 1.0, "temperature": 1.0}
+        grads = jax.grad(lambda p, o=objective, h=hparams: o.loss(p, _images(), KEY, h)[0])(
+            params
+        )
+        for part in ("encoder", "decoder"):
+            size = sum(float(jnp.abs(g).sum()) for g in jax.tree.leaves(grads[part]))
+            assert (size == 0.0) == (part == silent), (stop, part, size)
+
+
+def test_draws_are_stratified_and_bounded(make_config, spec):
+    """The bound log K - CE never exceeds log K and matches the logged cost."""
+    objective = infocatvae.make(make_config("infocatvae"), spec)
+    params = objective.init(KEY)
+    metrics = _terms(objective, params)
+    np.testing.assert_allclose(
+        metrics["info/mi_bound"], np.log(10) - metrics["term/reclassification"], rtol=1e-6
+    )
+    assert metrics["info/mi_bound"] <= np.log(10)
+    # 100 draws: the accuracy is a whole number of hundredths
+    hundredths = 100 * float(metrics["info/sample_accuracy"])
+    assert abs(hundredths - round(hundredths)) < 1e-3
+
+
+def test_nearest_distances_against_scipy():
+    from scipy.spatial import distance
+
+    x = _images(9)
+    table = distance.cdist(*(np.asarray(x).reshape(9, -1),) * 2)
+    np.fill_diagonal(table, np.inf)
+    found = infocatvae.nearest_distances(x)
+    np.testing.assert_allclose(found, table.min(-1), rtol=1e-4)
+    twins = infocatvae.nearest_distances(jnp.concatenate([x, x]))
+    np.testing.assert_allclose(twins, 0.0, atol=2e-3)
+
+
+def test_adversarial_change_has_its_radius_and_beats_random_changes():
+    weights = jax.random.normal(KEY, (16, 3))
+
+    def classify(x):
+        return x.reshape(-1) @ weights
+
+    x = _images(1)[0]
+    change = infocatvae.adversarial_change(classify, x, KEY, 0.1, 1.0)
+    np.testing.assert_allclose(jnp.linalg.norm(change), 0.1, rtol=1e-5)
+
+    def divergence(change):
+        log_q, log_p = (jax.nn.log_softmax(classify(v)) for v in (x, x + change))
+        return (jnp.exp(log_q) * (log_q - log_p)).sum()
+
+    noise = jax.random.normal(jax.random.key(5), (200, *x.shape))
+    noise = 0.1 * noise / jnp.linalg.norm(noise.reshape(200, -1), axis=1)[:, None, None, None]
+    others = jax.vmap(divergence)(noise)
+    assert divergence(change) > jnp.quantile(others, 0.95)
+
+
+def test_adversarial_change_of_a_constant_classifier_is_finite():
+    change = infocatvae.adversarial_change(
+        lambda x: jnp.zeros(3), _images(1)[0], KEY, 0.1, 10.0
+    )
+    np.testing.assert_array_equal(change, 0.0)
+
+
+def test_invariance_is_zero_for_a_constant_classifier_and_positive_else(
+    make_config, spec
+):
+    objective = infocatvae.make(make_config("infocatvae"), spec)
+    params = objective.init(KEY)
+    assert _terms(objective, params)["term/invariance"] > 0
+    params["classifier"] = jax.tree.map(jnp.zeros_like, params["classifier"])
+    np.testing.assert_allclose(_terms(objective, params)["term/invariance"], 0.0, atol=1e-6)
+
+
+def test_config_checks():
+    for model, part in (
+        ({"draws_per_cluster": 0}, "draws_per_cluster"),
+        ({"stop_gradient": "encoders"}, "did you mean 'encoder'"),
+        ({"invariance_radius": 0.0}, "invariance_radius"),
+        ({"num_clusters": 1}, "clusters"),
+    ):
+        with pytest.raises(ConfigError, match=part):
+            infocatvae.Config(**model).check()
