@@ -26,18 +26,23 @@ def get_config(preset="digits"):
     model.stop_gradient = "none"  # none | encoder | decoder
     model.invariance = True  # False: the paper's loss alone
     model.invariance_radius = 0.25  # share of the nearest neighbour's distance
-    model.invariance_probe = 10.0
+    model.invariance_probe = 20.0
     # The first epochs decide which classes share a cluster. They therefore ask for
-    # certain, balanced, locally constant assignments alone; the generative terms
-    # then come in over one epoch.
-    start = "piecewise(0, 4, 1)"
+    # certain (kl_c below 0), balanced and locally constant assignments alone; then
+    # the generative terms come in.
+    certain, first, last = -3.0, 4, 5  # weight, and epochs of the change
+    if preset == "digits":  # 11 steps an epoch, and 64 pixels
+        config.train.num_epochs = 150
+        model.invariance_radius, model.invariance_probe = 0.4, 3.0
+        certain, first, last = -1.0, 60, 75
+    enter = f"ramp(0, {first}, 1, {last})"
     config.weights = base.weights(
-        reconstruction=start,
-        kl_z=start,
-        kl_c="piecewise(-3, 4, 1)",  # negative: certain assignments are rewarded
+        reconstruction=enter,
+        kl_z=enter,
+        kl_c=f"ramp({certain}, {first}, 1, {last})",
         balance=20.0,
-        reclassification=start,
+        reclassification=enter,
         invariance=10.0,
-        temperature=1.0,
+        temperature=1.0,  # gumbel only
     )
     return config

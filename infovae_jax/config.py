@@ -215,7 +215,8 @@ def from_json(text: str) -> ConfigDict:
             return {key: restore(item) for key, item in value.items()}
         return tuple(restore(item) for item in value) if isinstance(value, list) else value
 
-    return ConfigDict(restore(json.loads(text)))
+    # Types are loose from here on: a weight may be a number or a text.
+    return ConfigDict(restore(json.loads(text)), type_safe=False)
 
 
 def difference(old: ConfigDict, new: ConfigDict) -> list[str]:

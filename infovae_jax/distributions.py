@@ -106,12 +106,13 @@ def gaussian_logistic_kl(
     points, weights = np.polynomial.hermite.hermgauss(nodes)
     offset = jnp.asarray(math.sqrt(2.0) * points, jnp.float32)
     weights = jnp.asarray(weights / math.sqrt(math.pi), jnp.float32)
-    z = q.mean[..., None] + jnp.exp(0.5 * q.log_var)[..., None] * offset
+    spread = jnp.tensordot(jnp.exp(0.5 * q.log_var), offset, axes=0)
+    z = q.mean[..., None] + spread
     loc = jnp.broadcast_to(p.loc, q.mean.shape)[..., None]
     scale = jnp.broadcast_to(p.scale, q.mean.shape)[..., None]
     u = jnp.abs((z - loc) / scale)
     log_p = -u - jnp.log(scale) - 2.0 * jnp.log1p(jnp.exp(-u))
-    return -gaussian_entropy(q) - (log_p * weights).sum(-1).sum(-1)
+    return -gaussian_entropy(q) - (log_p @ weights).sum(-1)
 
 
 def bernoulli_log_prob(

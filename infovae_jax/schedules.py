@@ -5,6 +5,7 @@ Every weight and the learning rate accept a number or one of
     linear(start, end, epochs)          straight line, then constant
     cosine(start, end, epochs)          half a cosine, then constant
     exponential(start, end, epochs)     geometric, then constant
+    ramp(start, e1, end, e2)            start until epoch e1, a line to end at e2
     piecewise(v0, e1, v1, e2, v2, ...)  v0 until epoch e1, v1 until e2, ...
     warmup_cosine(peak, warmup, end, epochs)  0 -> peak over `warmup`, then cosine
 
@@ -23,7 +24,7 @@ from infovae_jax.errors import ConfigError, nearest
 
 Schedule = Callable[..., object]
 
-_NUM_ARGUMENTS = {"linear": 3, "cosine": 3, "exponential": 3, "warmup_cosine": 4}
+_NUM_ARGUMENTS = {"linear": 3, "cosine": 3, "exponential": 3, "ramp": 4, "warmup_cosine": 4}
 
 
 def is_constant(value: object) -> bool:
@@ -78,6 +79,9 @@ def make_schedule(value: object, steps_per_epoch: int, where: str) -> Schedule:
             return start * (end / start) ** share
 
         return geometric
+    if name == "ramp":
+        start, _, end, _ = args
+        return optax.linear_schedule(start, end, steps[1] - steps[0], steps[0])
     if name == "warmup_cosine":
         peak, _, end, _ = args
         return optax.warmup_cosine_decay_schedule(0.0, peak, steps[0], steps[1], end)
@@ -109,6 +113,7 @@ def _parse(value: object, where: str) -> tuple[str, list[float]]:
         valid = valid and args[1::2] == sorted(args[1::2])
     else:
         valid = len(args) == _NUM_ARGUMENTS[name]
+        valid = valid and _durations(name, args) == sorted(_durations(name, args))
     if not valid or any(duration <= 0 for duration in _durations(name, args)):
         raise ConfigError(f"wrong arguments in '{value}'", where, help_text)
     if name == "exponential" and not (args[0] > 0 and args[1] > 0):
@@ -119,12 +124,8 @@ def _parse(value: object, where: str) -> tuple[str, list[float]]:
 
 
 def _durations(name: str, args: list[float]) -> list[float]:
-    if name == "piecewise":
-        return args[1::2]
-    return [args[1], args[3]] if name == "warmup_cosine" else [args[2]]
+    return args[1::2] if name in ("piecewise", "ramp", "warmup_cosine") else [args[2]]
 
 
 def _values(name: str, args: list[float]) -> list[float]:
-    if name == "piecewise":
-        return args[0::2]
-    return [args[0], args[2]] if name == "warmup_cosine" else args[:2]
+    return args[0::2] if name in ("piecewise", "ramp", "warmup_cosine") else args[:2]

@@ -74,7 +74,7 @@ def make_train_step(
         grad_fn = jax.grad(objective.loss, has_aux=True)
         grads, metrics = grad_fn(state.params, x, key_loss, hparams)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        metrics["optimizer/grad_norm"] = optax.global_norm(grads)
+        metrics["optimizer/grad_norm"] = optax.tree.norm(grads)
         new_state = state._replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),

@@ -32,7 +32,7 @@ def test_best_possible_accuracy_of_prior_samples(delta, separation, accuracy):
     noise = jax.random.normal(jax.random.key(0), (4000, 10, 10 * delta))
     z = prior.mean[None] + noise
     sums = z.reshape(4000, 10, 10, delta).sum(-1)
-    found = (sums.argmax(-1) == np.arange(10)).mean()
+    found = (np.asarray(sums.argmax(-1)) == np.arange(10)).mean()
     assert abs(found - accuracy) < 0.008  # 3 standard errors of 40,000 draws
 
 

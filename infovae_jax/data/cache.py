@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -93,10 +93,10 @@ def open_or_build(
 
 def _build(folder, make, check) -> None:
     streams, facts = make()
-    partial = None
+    # Not mkdtemp: it would lock others out of a cache that several people share.
+    partial = folder.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = pathlib.Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        partial.mkdir(parents=True)
         meta = {"format": FORMAT, **facts, "splits": {}, "files": {}}
         for split in SPLITS:
             meta["splits"][split] = _write_split(partial, split, streams[split])
@@ -116,8 +116,7 @@ def _build(folder, make, check) -> None:
             "free some space or set data.cache_dir to another folder",
         ) from error
     finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:

@@ -140,7 +140,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     hidden = (features,) if options.head == "mlp" else ()
     networks_by_name = {
         "encoder": encoder,
-        "classifier": networks.make_classifier(config.network, features, num_clusters),
+        "classifier": networks.make_classifier(features, num_clusters),
         "posterior": networks.make_gaussian_head(
             features, latent_dim, num_clusters, hidden
         ),

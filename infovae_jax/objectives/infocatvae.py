@@ -55,7 +55,7 @@ class Config(catvae.Config):
     stop_gradient: str = "none"  # network that CE leaves alone: encoder or decoder
     invariance: bool = True  # whether the invariance term is computed at all
     invariance_radius: float = 0.25  # |r| as a share of the nearest neighbour's distance
-    invariance_probe: float = 10.0  # length of the step that finds the direction of r
+    invariance_probe: float = 20.0  # length of the step that finds the direction of r
 
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""

@@ -50,12 +50,11 @@ def test_one_cluster_at_the_origin_is_the_vae(make_config, spec, reading):
     params = objective.init(KEY)
     # The same networks; what the one-hot adds is a constant, moved into the bias.
     plain = {name: params[name] for name in ("encoder", "decoder")}
-    h = jnp.zeros((params_width(params),))
-    plain["posterior"] = reference.init(KEY)["posterior"]
-    shared = _vae_posterior(params["posterior"], plain["posterior"])
-    plain["posterior"] = shared
+    features = params["posterior"]["features"]
+    table = params["posterior"]["cluster"]["kernel"]
+    bias = features["bias"] + table[0]
+    plain["posterior"] = {"features": {"kernel": features["kernel"], "bias": bias}}
     x = _images()
-    del h
 
     def cat_loss(p):
         return objective.loss(p, x, KEY, _hparams(objective))[0]
@@ -80,27 +79,6 @@ def test_one_cluster_at_the_origin_is_the_vae(make_config, spec, reading):
             cat_grads[part],
             vae_grads[part],
         )
-
-
-def params_width(params) -> int:
-    """Width of the last hidden layer."""
-    return jax.tree.leaves(params["classifier"])[-1].shape[0]
-
-
-def _vae_posterior(with_clusters, plain):
-    """The VAE's head equal to the CatVAE's at its only cluster."""
-    flat = {jax.tree_util.keystr(p): v for p, v in jax.tree_util.tree_leaves_with_path(with_clusters)}
-    one_hot = [v for k, v in flat.items() if v.ndim == 2 and v.shape[0] == 1]
-    kernels = [v for k, v in flat.items() if v.ndim == 2 and v.shape[0] != 1]
-    biases = [v for k, v in flat.items() if v.ndim == 1]
-    assert len(one_hot) == len(kernels) == len(biases)
-
-    def fill(leaf):
-        if leaf.ndim == 2:
-            return next(v for v in kernels if v.shape == leaf.shape)
-        return next(b + w[0] for b, w in zip(biases, one_hot, strict=True) if b.shape == leaf.shape)
-
-    return jax.tree.map(fill, plain)
 
 
 def test_enumeration_is_the_mean_over_sampled_clusters(make_config, spec):
@@ -215,8 +193,8 @@ def test_permuting_clusters_leaves_the_loss_unchanged(make_config, spec):
         if "classifier" in name:
             return leaf[..., order]
         if "posterior" in name:
-            leaf = leaf[order] if leaf.ndim == 2 and leaf.shape[0] == 3 else leaf
-            return leaf[..., dims]
+            leaf = leaf[order] if "cluster" in name else leaf
+            return leaf[..., jnp.concatenate([dims, dims + 6])]  # means, log-variances
         if "decoder" in name and leaf.ndim == 2 and leaf.shape[0] == 6:
             return leaf[dims]
         return leaf

@@ -1,0 +1,7 @@
+"""Networks over plain dicts of parameters; the only folder that imports flax.linen."""
+
+from infovae_jax.networks.decoders import make_decoder
+from infovae_jax.networks.encoders import make_encoder
+from infovae_jax.networks.heads import make_classifier, make_gaussian_head
+
+__all__ = ["make_classifier", "make_decoder", "make_encoder", "make_gaussian_head"]

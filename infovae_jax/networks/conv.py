@@ -1,0 +1,196 @@
+"""Convolutions in two forms of equal value: dots for CPU, lax.conv for accelerators.
+
+XLA's CPU convolution is slow, and inside `lax.scan` slower still by an order of
+magnitude; the same sums written as space-to-depth, a few shifts and ONE matrix
+product run at the speed of a matrix product. Parameters have the same shapes in
+both forms, so a checkpoint moves between machines.
+
+Padding is SAME: `out = ceil(in / stride)`, with `total = max((out - 1) * stride +
+kernel - in, 0)` zeros, `total // 2` of them in front.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.networks.layers import choose
+from infovae_jax.types import Array
+
+FORMS = ("auto", "dot", "lax")
+
+
+def halved_sizes(size: tuple[int, int], num_layers: int) -> list[tuple[int, int]]:
+    """`(H, W)` before the first and after each of the stride-2 layers."""
+    sizes = [tuple(size)]
+    for _ in range(num_layers):
+        sizes.append(tuple(-(-length // 2) for length in sizes[-1]))
+    return sizes
+
+
+def check_sizes(shape: tuple[int, int, int], num_layers: int) -> None:
+    """Raises ConfigError if a stride-2 layer would see a single position."""
+    for number, size in enumerate(halved_sizes(shape[:2], num_layers)[:-1]):
+        if size == (1, 1):
+            raise ConfigError(
+                f"images of {shape[0]}x{shape[1]} do not fit {num_layers} stride-2 "
+                "convolutions",
+                "config.network.conv_channels",
+                f"give at most {number} layers, or network.kind='mlp'",
+            )
+
+
+def conv2d(x: Array, kernel: Array, stride: int, form: str = "auto") -> Array:
+    """SAME convolution (correlation) of `x` with `kernel`.
+
+    Args:
+      x: `[B, H, W, I]`.
+      kernel: `[k, k, I, O]`.
+      stride: of both axes.
+      form: 'dot', 'lax', or 'auto' by the backend.
+
+    Returns:
+      `[B, ceil(H / stride), ceil(W / stride), O]`.
+    """
+    sizes = [-(-length // stride) for length in x.shape[1:3]]
+    fronts = [_front(n, m, kernel.shape[0], stride) for n, m in zip(x.shape[1:3], sizes, strict=True)]
+    if _resolve(form) == "lax":
+        padding = [
+            (front, (out - 1) * stride + kernel.shape[0] - length - front)
+            for front, out, length in zip(fronts, sizes, x.shape[1:3], strict=True)
+        ]
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    blocks = -(-kernel.shape[0] // stride)
+    patches = _patches(x, fronts, sizes, blocks, stride)
+    table = _blocked(kernel, blocks, stride)
+    return patches @ table.reshape(-1, kernel.shape[-1])
+
+
+def conv_transpose2d(
+    x: Array, kernel: Array, stride: int, out_size: tuple[int, int], form: str = "auto"
+) -> Array:
+    """The transpose of `conv2d` as a linear map, from `[B, h, w, I]` to out_size.
+
+    Args:
+      x: `[B, h, w, I]` with h = ceil(H / stride), w = ceil(W / stride).
+      kernel: `[k, k, I, O]`.
+      stride: of both axes.
+      out_size: `(H, W)`.
+      form: 'dot', 'lax', or 'auto' by the backend.
+
+    Returns:
+      `[B, H, W, O]`.
+    """
+    size, (height, width) = kernel.shape[0], out_size
+    fronts = [
+        _front(out, length, size, stride)
+        for out, length in zip(out_size, x.shape[1:3], strict=True)
+    ]
+    if _resolve(form) == "lax":
+        padding = []
+        for front, out, length in zip(fronts, out_size, x.shape[1:3], strict=True):
+            low = size - 1 - front
+            padding.append((low, out - (length - 1) * stride + size - 2 - low))
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel[::-1, ::-1],
+            (1, 1),
+            padding,
+            lhs_dilation=(stride, stride),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+    blocks = -(-size // stride)
+    table = jnp.moveaxis(_blocked(kernel, blocks, stride), 4, 0)  # [I, m, m, s, s, O]
+    batch, rows, columns, channels = x.shape
+    spread = (x @ table.reshape(channels, -1)).reshape(
+        batch, rows, columns, blocks, blocks, -1
+    )
+    total = 0.0
+    for i in range(blocks):
+        for j in range(blocks):
+            edges = ((0, 0), (i, blocks - 1 - i), (j, blocks - 1 - j), (0, 0))
+            total += jnp.pad(spread[:, :, :, i, j], edges)
+    full = total.reshape(*total.shape[:3], stride, stride, kernel.shape[-1])
+    full = full.transpose(0, 1, 3, 2, 4, 5)
+    full = full.reshape(batch, full.shape[1] * stride, -1, kernel.shape[-1])
+    return full[:, fronts[0] : fronts[0] + height, fronts[1] : fronts[1] + width]
+
+
+def _resolve(form: str) -> str:
+    choose(FORMS, form, "conv_form")
+    if form != "auto":
+        return form
+    return "dot" if jax.default_backend() == "cpu" else "lax"
+
+
+def _front(length: int, out: int, kernel: int, stride: int) -> int:
+    return max((out - 1) * stride + kernel - length, 0) // 2
+
+
+def _blocked(kernel: Array, blocks: int, stride: int) -> Array:
+    """`[k, k, I, O]` -> `[m, m, s, s, I, O]`, zero-padded to m * s taps an axis."""
+    missing = blocks * stride - kernel.shape[0]
+    kernel = jnp.pad(kernel, ((0, missing), (0, missing), (0, 0), (0, 0)))
+    split = kernel.reshape(blocks, stride, blocks, stride, *kernel.shape[2:])
+    return split.transpose(0, 2, 1, 3, 4, 5)
+
+
+def _patches(
+    x: Array, fronts: list[int], sizes: list[int], blocks: int, stride: int
+) -> Array:
+    """What each output position sees, `[B, out, out, m * m * s * s * I]`.
+
+    Space-to-depth first: the copies are then of whole blocks of stride x stride, and
+    only m * m of them instead of k * k.
+    """
+    lengths = [(out - 1 + blocks) * stride for out in sizes]
+    edges = [
+        (front, length - size - front)
+        for front, length, size in zip(fronts, lengths, x.shape[1:3], strict=True)
+    ]
+    x = jnp.pad(x, ((0, 0), *edges, (0, 0)))
+    rows, columns = (length // stride for length in lengths)
+    x = x.reshape(x.shape[0], rows, stride, columns, stride, -1)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape[0], rows, columns, -1)
+    shifts = [
+        x[:, i : i + sizes[0], j : j + sizes[1]]
+        for i in range(blocks)
+        for j in range(blocks)
+    ]
+    return jnp.concatenate(shifts, axis=-1) if len(shifts) > 1 else shifts[0]
+
+
+class Conv(nn.Module):
+    """`conv2d` with its kernel and a bias."""
+
+    features: int
+    kernel_size: int
+    stride: int
+    form: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return conv2d(x, kernel, self.stride, self.form) + bias[None, None, None]
+
+
+class ConvTranspose(nn.Module):
+    """`conv_transpose2d` with its kernel and a bias."""
+
+    features: int
+    kernel_size: int
+    stride: int
+    out_size: tuple[int, int]
+    form: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        y = conv_transpose2d(x, kernel, self.stride, self.out_size, self.form)
+        return y + bias[None, None, None]

@@ -1,0 +1,90 @@
+"""Decoders: codes `[..., d]` to the likelihood's outputs `[..., H, W, C]`."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from infovae_jax.networks.conv import ConvTranspose, check_sizes, halved_sizes
+from infovae_jax.networks.layers import ACTIVATIONS, choose, to_network
+from infovae_jax.types import Array, Network
+
+
+def make_decoder(
+    config: ConfigDict, shape: tuple[int, int, int], latent_dim: int
+) -> Network:
+    """`apply(params, z) -> outputs`, linear (logits or means); any leading axes.
+
+    The convolutional form mirrors the encoder and ends at the exact size.
+
+    Args:
+      config: the sub-config `config.network`.
+      shape: `(H, W, C)`.
+      latent_dim: d.
+
+    Raises:
+      ConfigError: as for the encoder.
+    """
+    choose(("mlp", "conv"), config.kind, "kind")
+    choose(ACTIVATIONS, config.activation, "activation")
+    if config.kind == "mlp":
+        hidden = tuple(config.decoder_hidden)
+        module = _MLPDecoder(hidden, tuple(shape), config.activation)
+    else:
+        check_sizes(shape, len(config.conv_channels))
+        module = _ConvDecoder(
+            tuple(config.conv_channels),
+            config.conv_kernel,
+            config.conv_hidden,
+            config.conv_form,
+            tuple(shape),
+            config.activation,
+        )
+    return to_network(module, jnp.zeros(latent_dim))
+
+
+class _MLPDecoder(nn.Module):
+    hidden: tuple[int, ...]
+    shape: tuple[int, int, int]
+    activation: str
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        h = z
+        for number, size in enumerate(self.hidden):
+            h = ACTIVATIONS[self.activation](nn.Dense(size, name=f"dense_{number}")(h))
+        outputs = nn.Dense(math.prod(self.shape), name="outputs")(h)
+        return outputs.reshape(*z.shape[:-1], *self.shape)
+
+
+class _ConvDecoder(nn.Module):
+    channels: tuple[int, ...]
+    kernel: int
+    hidden: int
+    form: str
+    shape: tuple[int, int, int]
+    activation: str
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        activate = ACTIVATIONS[self.activation]
+        sizes = halved_sizes(self.shape[:2], len(self.channels))
+        height, width = sizes[-1]
+        h = activate(nn.Dense(self.hidden, name="dense_0")(z))
+        h = nn.Dense(height * width * self.channels[-1], name="dense_1")(h)
+        h = activate(h).reshape(-1, height, width, self.channels[-1])
+        outputs = (self.shape[2], *self.channels[:-1])
+        for number in reversed(range(len(self.channels))):
+            layer = ConvTranspose(
+                outputs[number],
+                self.kernel,
+                2,
+                sizes[number],
+                self.form,
+                name=f"conv_{number}",
+            )
+            h = layer(h)
+            if number:
+                h = activate(h)
+        return h.reshape(*z.shape[:-1], *self.shape)

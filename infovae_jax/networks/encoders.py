@@ -1,0 +1,80 @@
+"""Encoders: images `[..., H, W, C]` to features `[..., F]`."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from infovae_jax.networks.conv import Conv, check_sizes
+from infovae_jax.networks.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    choose,
+    normalize,
+    to_network,
+)
+from infovae_jax.types import Array, Network
+
+
+def make_encoder(config: ConfigDict, shape: tuple[int, int, int]) -> tuple[Network, int]:
+    """`(network, F)` with `apply(params, x) -> features`; any leading axes.
+
+    Args:
+      config: the sub-config `config.network`.
+      shape: `(H, W, C)`; odd and non-square sizes too.
+
+    Raises:
+      ConfigError: unknown kind, activation or normalisation, or an image too small
+        for the number of stride-2 layers.
+    """
+    choose(("mlp", "conv"), config.kind, "kind")
+    choose(NORMALIZATIONS, config.normalization, "normalization")
+    shared = {
+        "activation": config.activation,
+        "normalization": config.normalization,
+    }
+    choose(ACTIVATIONS, config.activation, "activation")
+    if config.kind == "mlp":
+        hidden = tuple(config.encoder_hidden)
+        network = to_network(_MLPEncoder(hidden, **shared), jnp.zeros(shape))
+        return network, hidden[-1] if hidden else math.prod(shape)
+    channels = tuple(config.conv_channels)
+    check_sizes(shape, len(channels))
+    module = _ConvEncoder(
+        channels, config.conv_kernel, config.conv_hidden, config.conv_form, **shared
+    )
+    return to_network(module, jnp.zeros(shape)), config.conv_hidden
+
+
+class _MLPEncoder(nn.Module):
+    hidden: tuple[int, ...]
+    activation: str
+    normalization: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        h = x.reshape(*x.shape[:-3], -1)
+        for number, size in enumerate(self.hidden):
+            h = nn.Dense(size, name=f"dense_{number}")(h)
+            h = ACTIVATIONS[self.activation](normalize(h, self.normalization))
+        return h
+
+
+class _ConvEncoder(nn.Module):
+    channels: tuple[int, ...]
+    kernel: int
+    hidden: int
+    form: str
+    activation: str
+    normalization: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        leading = x.shape[:-3]
+        h = x.reshape(-1, *x.shape[-3:])
+        for number, channels in enumerate(self.channels):
+            h = Conv(channels, self.kernel, 2, self.form, name=f"conv_{number}")(h)
+            h = ACTIVATIONS[self.activation](normalize(h, self.normalization))
+        h = nn.Dense(self.hidden, name="dense")(h.reshape(*leading, -1))
+        return ACTIVATIONS[self.activation](normalize(h, self.normalization))

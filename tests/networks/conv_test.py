@@ -1,0 +1,108 @@
+"""The two forms of the convolution agree in values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.networks import conv
+
+CASES = [  # kernel, stride, height, width, in, out
+    (3, 1, 5, 6, 2, 3),
+    (4, 1, 7, 7, 1, 2),
+    (3, 2, 7, 8, 3, 2),
+    (4, 2, 28, 28, 1, 4),
+    (4, 2, 9, 5, 2, 3),
+    (5, 2, 11, 6, 2, 2),
+    (5, 2, 1, 4, 2, 2),
+    (2, 2, 6, 7, 1, 3),
+    (1, 2, 5, 5, 2, 2),
+    (5, 3, 10, 8, 2, 2),
+]
+
+
+def _both(function, *arguments):
+    """Value and both gradients of a fixed random projection, for each form."""
+    found = {}
+    for form in ("dot", "lax"):
+        y, pull = jax.vjp(lambda a, b, f=form: function(a, b, f), *arguments)
+        found[form] = (y, *pull(jax.random.normal(jax.random.key(9), y.shape)))
+    return found["dot"], found["lax"]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "height", "width", "inputs", "outputs"), CASES)
+def test_conv2d(kernel, stride, height, width, inputs, outputs):
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (2, height, width, inputs))
+    w = jax.random.normal(keys[1], (kernel, kernel, inputs, outputs))
+    dot, lax = _both(lambda a, b, form: conv.conv2d(a, b, stride, form), x, w)
+    assert dot[0].shape == (2, -(-height // stride), -(-width // stride), outputs)
+    for a, b in zip(dot, lax, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "height", "width", "inputs", "outputs"), CASES)
+def test_conv_transpose2d(kernel, stride, height, width, inputs, outputs):
+    keys = jax.random.split(jax.random.key(0))
+    small = (-(-height // stride), -(-width // stride))
+    x = jax.random.normal(keys[0], (2, *small, inputs))
+    w = jax.random.normal(keys[1], (kernel, kernel, inputs, outputs))
+
+    def function(a, b, form):
+        return conv.conv_transpose2d(a, b, stride, (height, width), form)
+
+    dot, lax = _both(function, x, w)
+    assert dot[0].shape == (2, height, width, outputs)
+    for a, b in zip(dot, lax, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(7, 8), (5, 5)])
+def test_conv_is_same_padded_as_xla_means_it(size):
+    x = jax.random.normal(jax.random.key(0), (1, *size, 2))
+    w = jax.random.normal(jax.random.key(1), (4, 4, 2, 3))
+    expected = jax.lax.conv_general_dilated(
+        x, w, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(conv.conv2d(x, w, 2, "dot"), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["dot", "lax"])
+def test_transpose_is_the_adjoint(form):
+    """<conv(x), y> = <x, conv_transpose(y)> with the channel axes exchanged."""
+    x = jax.random.normal(jax.random.key(0), (2, 9, 6, 3))
+    w = jax.random.normal(jax.random.key(1), (4, 4, 3, 5))
+    y = jax.random.normal(jax.random.key(2), (2, 5, 3, 5))
+    left = (conv.conv2d(x, w, 2, form) * y).sum()
+    back = conv.conv_transpose2d(y, w.transpose(0, 1, 3, 2), 2, (9, 6), form)
+    np.testing.assert_allclose(left, (x * back).sum(), rtol=1e-4)
+
+
+def test_forms_agree_inside_vmap_and_scan():
+    x = jax.random.normal(jax.random.key(0), (3, 2, 6, 6, 1))
+    w = jax.random.normal(jax.random.key(1), (4, 4, 1, 2))
+
+    def scanned(form):
+        def body(total, batch):
+            y = jax.vmap(lambda image: conv.conv2d(image[None], w, 2, form)[0])(batch)
+            return total + y.sum(), y
+
+        return jax.lax.scan(body, 0.0, x)[1]
+
+    np.testing.assert_allclose(scanned("dot"), scanned("lax"), atol=1e-4)
+
+
+def test_auto_is_the_dot_form_on_cpu():
+    text = str(
+        jax.make_jaxpr(lambda x, w: conv.conv2d(x, w, 2))(
+            jnp.zeros((1, 4, 4, 1)), jnp.zeros((4, 4, 1, 1))
+        )
+    )
+    assert ("conv_general_dilated" in text) == (jax.default_backend() != "cpu")
+
+
+def test_too_many_layers_for_the_image():
+    conv.check_sizes((8, 8, 1), 3)
+    with pytest.raises(ConfigError, match="at most 3 layers"):
+        conv.check_sizes((8, 8, 1), 4)
