@@ -30,11 +30,11 @@ def get_config(preset="digits"):
     # The first epochs decide which classes share a cluster. They therefore ask for
     # certain (kl_c below 0), balanced and locally constant assignments alone; then
     # the generative terms come in.
-    certain, first, last = -3.0, 4, 5  # weight, and epochs of the change
+    certain, first, last = -1.0, 4, 5  # weight, and epochs of the change
     if preset == "digits":  # 11 steps an epoch, and 64 pixels
         config.train.num_epochs = 150
         model.invariance_radius, model.invariance_probe = 0.4, 3.0
-        certain, first, last = -1.0, 60, 75
+        first, last = 60, 75
     enter = f"ramp(0, {first}, 1, {last})"
     config.weights = base.weights(
         reconstruction=enter,

@@ -1,0 +1,369 @@
+"""The pictures of a run, each a function that returns a matplotlib Figure or None.
+
+None means that the picture does not apply (no clusters, no labels). Everything
+follows from the parameters and a fixed key, so the same run gives the same bytes.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from infovae_jax.evaluation import Encoded, clustering
+from infovae_jax.loop import Run
+
+COLUMNS = 10
+MAX_TRAVERSED_DIMS = 20
+MAP_POINTS = 2000
+
+
+class Scene(NamedTuple):
+    """What the pictures are drawn from.
+
+    Attributes:
+      run: the opened run.
+      params: its parameters.
+      codes: of the test split.
+      test_x: the test images as the model sees them, `[n, H, W, C]`.
+      rows: of metrics.jsonl.
+      key: fixed PRNG key.
+      matched: label of each cluster on the test split, `[K]`, or None.
+    """
+
+    run: Run
+    params: Any
+    codes: Encoded
+    test_x: np.ndarray
+    rows: list[dict[str, float]]
+    key: Any
+    matched: np.ndarray | None
+
+    @property
+    def num_clusters(self) -> int:
+        """K of the prior; 1 where it has one component."""
+        return self.run.objective.prior.mean.shape[0]
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Test labels, or None."""
+        return self.run.dataset.test_y
+
+    def decode(self, z) -> np.ndarray:
+        """Decoder means of codes `[..., d]`."""
+        return np.asarray(self.run.objective.decode(self.params, jnp.asarray(z)))
+
+
+def label_name(scene: Scene, label: int) -> str:
+    """Name of a label, or its number."""
+    names = scene.run.dataset.label_names
+    return names[label] if label < len(names) else str(label)
+
+
+def cluster_name(scene: Scene, cluster: int) -> str:
+    """`3 = '7'` where cluster 3 is matched to the label 7."""
+    if scene.matched is None or scene.matched[cluster] < 0:
+        return str(cluster)
+    return f"{cluster}: '{label_name(scene, scene.matched[cluster])}'"
+
+
+def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """`[..., H, W, C]` as values in [0, 1] with 1 or 3 channels."""
+    images = (np.asarray(images, np.float32) - low) / (high - low)
+    channels = images.shape[-1]
+    shown = images if channels == 3 else images[..., :1]
+    return np.clip(shown, 0.0, 1.0)
+
+
+def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
+    """`[rows, columns, H, W, C]` as one picture `[*, *, C]` with white gaps."""
+    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
+    padded = np.pad(images, padding, constant_values=1.0)
+    rows, columns, height, width, channels = padded.shape
+    picture = padded.transpose(0, 2, 1, 3, 4)
+    return picture.reshape(rows * height, columns * width, channels)[:-gap, :-gap]
+
+
+def image_grid(
+    images: np.ndarray,
+    value_range: tuple[float, float],
+    row_names: list[str] | None = None,
+    column_names: list[str] | None = None,
+) -> Figure:
+    """A grid of images `[rows, columns, H, W, C]` with names at its edges."""
+    rows, columns, height, width, _ = images.shape
+    picture = tile(displayable(images, *value_range))
+    cell = 0.62 if columns > 12 else 0.8
+    margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
+    top = 0.35 if column_names else 0.05
+    grid_width = columns * cell
+    grid_height = grid_width * picture.shape[0] / picture.shape[1]
+    figure = Figure(figsize=(grid_width + margin + 0.05, grid_height + top + 0.05))
+    total_width, total_height = figure.get_size_inches()
+    axes = figure.add_axes(
+        (
+            margin / total_width,
+            0.05 / total_height,
+            grid_width / total_width,
+            grid_height / total_height,
+        )
+    )
+    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0} if picture.shape[-1] == 1 else {}
+    shown = picture[..., 0] if picture.shape[-1] == 1 else picture
+    axes.imshow(shown, interpolation="nearest", aspect="auto", **grey)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelsize=8)
+    axes.xaxis.tick_top()
+    centres_x = (np.arange(columns) + 0.5) * (width + 1) - 1
+    centres_y = (np.arange(rows) + 0.5) * (height + 1) - 1
+    axes.set_xticks(centres_x if column_names else [], column_names or [])
+    axes.set_yticks(centres_y if row_names else [], row_names or [])
+    return figure
+
+
+def value_range(scene: Scene) -> tuple[float, float]:
+    """Range that is drawn from black to white."""
+    if scene.run.dataset.spec.likelihood == "bernoulli":
+        return 0.0, 1.0
+    return float(scene.test_x.min()), float(scene.test_x.max())
+
+
+def loss_curves(scene: Scene) -> Figure | None:
+    """Loss, bound, every term, cluster usage and the weights that change."""
+    if not scene.rows:
+        return None
+    names = [n for n in scene.rows[-1] if n == "loss" or n.startswith("term/")]
+    panels = [("bound", ["loss", "test/elbo"])]
+    panels += [
+        (name.removeprefix("term/"), [name, name.replace("term/", "test/")])
+        for name in names
+        if name != "loss"
+    ]
+    panels += [(n, [n]) for n in ("cluster/usage",) if n in scene.rows[-1]]
+    weights = [n for n in scene.rows[-1] if n.startswith("weight/")]
+    changing = [n for n in weights if len({row.get(n) for row in scene.rows}) > 1]
+    if changing:
+        panels.append(("weights that change", changing))
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(10.5, 2.5 * rows), layout="constrained")
+    for number, (title, series) in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        for name in series:
+            points = [(r["epoch"], r[name]) for r in scene.rows if name in r]
+            if not points:
+                continue
+            epochs, values = np.array(points).T
+            if name == "test/elbo":
+                values, label = -values, "test, -ELBO"
+            else:
+                label = _series_label(name)
+            marker = "o" if name.startswith("test/") else None
+            axes.plot(epochs, values, label=label, marker=marker, ms=3, lw=1.3)
+        axes.set_title(title.replace("_", " "), fontsize=10)
+        axes.set_xlabel("epoch", fontsize=8)
+        unit = "weight" if "weights" in title else "clusters" if "usage" in title else "nats"
+        axes.set_ylabel(unit, fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _series_label(name: str) -> str:
+    if name == "loss":
+        return "train, loss"
+    group, _, rest = name.partition("/")
+    if group == "weight":
+        return rest.replace("_", " ")
+    return "test" if group == "test" else "train"
+
+
+def reconstructions(scene: Scene) -> Figure:
+    """Test images above their reconstructions from the posterior mean."""
+    chosen = _one_of_each(scene, 2 * COLUMNS)
+    means = scene.decode(scene.codes.mean[chosen])
+    originals = scene.test_x[chosen]
+    halves = [
+        row
+        for start in range(0, len(chosen), COLUMNS)
+        for row in (originals[start : start + COLUMNS], means[start : start + COLUMNS])
+        if len(row) == min(COLUMNS, len(chosen))
+    ]
+    names = ["original", "mean of p(x|z)"] * (len(halves) // 2)
+    return image_grid(np.stack(halves), value_range(scene), names)
+
+
+def _one_of_each(scene: Scene, count: int) -> np.ndarray:
+    """Indices of test examples, label after label where there are labels."""
+    count = min(count, len(scene.test_x))
+    if scene.labels is None:
+        return np.arange(count)
+    rank = np.zeros(len(scene.labels), np.int64)
+    for label in np.unique(scene.labels):
+        members = np.flatnonzero(scene.labels == label)
+        rank[members] = np.arange(len(members))
+    order = np.lexsort((scene.labels, rank))
+    return order[:count]
+
+
+def cluster_samples(scene: Scene) -> Figure | None:
+    """Columns: clusters; rows: draws z ~ N(mu_c, I)."""
+    if scene.num_clusters < 2:
+        return None
+    draws = 10
+    noise = np.asarray(
+        jax.random.normal(scene.key, (draws, scene.num_clusters, scene.codes.mean.shape[1]))
+    )
+    images = scene.decode(np.asarray(scene.run.objective.prior.mean)[None] + noise)
+    names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
+    return image_grid(images, value_range(scene), column_names=names)
+
+
+def prior_samples(scene: Scene) -> Figure:
+    """Decoder means of draws from the whole prior."""
+    images = np.asarray(scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS))
+    return image_grid(images.reshape(8, COLUMNS, *images.shape[1:]), value_range(scene))
+
+
+def traversals(scene: Scene) -> Figure:
+    """One latent dim a row, moved about a typical code; the others stay."""
+    variances = scene.codes.mean.var(0)
+    dims = np.sort(np.argsort(-variances)[:MAX_TRAVERSED_DIMS])
+    start = scene.codes.mean[_one_of_each(scene, 1)[0]]
+    steps = np.linspace(-2.5, 2.5, COLUMNS + 1)
+    z = np.repeat(np.tile(start, (len(dims), 1))[:, None], len(steps), axis=1)
+    for row, dim in enumerate(dims):
+        z[row, :, dim] += steps
+    names = [f"z{dim}" for dim in dims]
+    columns = [f"{step:+.1f}" for step in steps]
+    return image_grid(scene.decode(z), value_range(scene), names, columns)
+
+
+def interpolations(scene: Scene) -> Figure:
+    """Straight lines between centroids (or, with one mode, between test codes)."""
+    steps = np.linspace(0.0, 1.0, COLUMNS)
+    if scene.num_clusters > 1:
+        ends = np.asarray(scene.run.objective.prior.mean)
+        following = np.roll(ends, -1, axis=0)
+        number = np.arange(len(ends))
+        names = [f"{a} to {b}" for a, b in zip(number, np.roll(number, -1), strict=True)]
+    else:
+        chosen = _one_of_each(scene, 10)
+        ends = scene.codes.mean[chosen]
+        following, names = np.roll(ends, -1, axis=0), None
+    z = ends[:, None] + steps[None, :, None] * (following - ends)[:, None]
+    return image_grid(scene.decode(z), value_range(scene), names)
+
+
+def moving_away(scene: Scene) -> Figure | None:
+    """Rows: clusters; columns: multiples of the centroid, from the origin outwards."""
+    if scene.num_clusters < 2:
+        return None
+    multiples = np.linspace(0.0, 2.0, COLUMNS + 1)
+    means = np.asarray(scene.run.objective.prior.mean)
+    z = multiples[None, :, None] * means[:, None]
+    names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
+    columns = [f"{multiple:.1f}" for multiple in multiples]
+    return image_grid(scene.decode(z), value_range(scene), names, columns)
+
+
+def latent_map(scene: Scene) -> Figure:
+    """Posterior means on their two principal axes, by cluster and by label."""
+    from sklearn.decomposition import PCA
+
+    codes = scene.codes.mean[:MAP_POINTS]
+    flat = codes if codes.shape[1] == 2 else PCA(2, random_state=0).fit_transform(codes)
+    groups = []
+    if scene.codes.logits is not None:
+        clusters = scene.codes.logits.argmax(-1)[:MAP_POINTS]
+        names = [cluster_name(scene, c) for c in range(scene.codes.logits.shape[-1])]
+        groups.append(("cluster: matched label", clusters, names))
+    if scene.labels is not None:
+        names = [label_name(scene, i) for i in range(int(scene.labels.max()) + 1)]
+        groups.append(("label", np.asarray(scene.labels[:MAP_POINTS]), names))
+    if not groups:
+        groups.append(("", np.zeros(len(flat), int), [""]))
+    figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
+    for number, (title, values, names) in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), number + 1)
+        palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
+        for value in np.unique(values):
+            points = flat[values == value]
+            axes.scatter(
+                *points.T, s=7, color=palette(value % palette.N), label=names[value], lw=0
+            )
+        axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
+        axes.set_xlabel("first principal axis", fontsize=8)
+        axes.set_ylabel("second principal axis", fontsize=8)
+        axes.tick_params(labelsize=8)
+        if title and len(names) <= 20:
+            axes.legend(fontsize=7, markerscale=2, frameon=False, loc="center left",
+                        bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def confusion_matrix(scene: Scene) -> Figure | None:
+    """Counts of clusters (rows, in the order of their labels) against labels."""
+    if scene.codes.logits is None or scene.labels is None:
+        return None
+    clusters = scene.codes.logits.argmax(-1)
+    table = clustering.contingency(clusters, scene.labels, scene.codes.logits.shape[-1])
+    if max(table.shape) > 40:
+        return None  # the numbers could not be read
+    matched = clustering.match_clusters(table)
+    order = np.argsort(np.where(matched < 0, table.shape[1], matched), kind="stable")
+    table = table[order]
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    width = 0.55 * table.shape[1] + 1.6
+    figure = Figure(figsize=(width, 0.42 * table.shape[0] + 1.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (row, column), count in np.ndenumerate(table):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(table.shape[1]), [label_name(scene, i) for i in range(table.shape[1])])
+    axes.set_yticks(range(table.shape[0]), [cluster_name(scene, int(c)) for c in order])
+    axes.tick_params(labelsize=8)
+    axes.tick_params(axis="x", rotation=0 if table.shape[1] <= 12 else 90)
+    axes.set_xlabel("label", fontsize=9)
+    axes.set_ylabel("cluster: matched label", fontsize=9)
+    return figure
+
+
+def occupancy(scene: Scene) -> Figure | None:
+    """Share of the test examples in each cluster, hard and soft."""
+    logits = scene.codes.logits
+    if logits is None:
+        return None
+    num_clusters = logits.shape[-1]
+    hard = clustering.occupancy(logits.argmax(-1), num_clusters)
+    soft = np.asarray(jax.nn.softmax(logits)).mean(0)
+    figure = Figure(figsize=(max(5.0, 0.6 * num_clusters + 1), 2.8), layout="constrained")
+    axes = figure.add_subplot()
+    positions = np.arange(num_clusters)
+    axes.bar(positions - 0.2, hard, 0.4, label="argmax q(c|x)")
+    axes.bar(positions + 0.2, soft, 0.4, label="mean q(c|x)")
+    axes.axhline(1 / num_clusters, color="black", lw=0.8, ls=":", label="p(c) = 1/K")
+    if num_clusters <= 20:
+        names = [cluster_name(scene, c).replace(": ", "\n") for c in positions]
+        axes.set_xticks(positions, names, fontsize=8)
+    axes.set_ylabel("share of test examples", fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_ylim(0, 1.35 * max(hard.max(), soft.max()))
+    axes.legend(fontsize=8, frameon=False, ncols=3, loc="upper center")
+    return figure
+
+
+def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
+    """`[n, H, W, C]` in a grid as near to square as n allows; blanks stay white."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = -(-len(images) // columns)
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), limits[1])
+    full = np.concatenate([images, blank])
+    return image_grid(full.reshape(rows, columns, *images.shape[1:]), limits)

@@ -1,0 +1,131 @@
+"""The page itself: one HTML file with everything inside."""
+
+import base64
+import html
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+
+import infovae_jax
+from infovae_jax import config as config_lib
+from infovae_jax.checkpoint import write_atomically
+from infovae_jax.loop import Run
+
+MAX_BYTES = 5_000_000
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff;
+       max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
+h1 { margin: 0 0 .25rem; } h2 { margin: 2.5rem 0 .5rem; font-size: 1.2rem; }
+.lead { color: #556; margin: 0 0 1.5rem; }
+table { border-collapse: collapse; font-size: .9rem; width: 100%; }
+th, td { text-align: left; padding: .25rem .75rem .25rem 0; vertical-align: top;
+         border-bottom: 1px solid #e4e8ee; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.recipe { color: #556; }
+figure { margin: 0; } figcaption { color: #556; margin-bottom: .5rem; max-width: 75ch; }
+img { max-width: 100%; height: auto; }
+pre { background: #f5f7fa; padding: 1rem; overflow: auto; font-size: .85rem; }
+nav a { margin-right: 1rem; white-space: nowrap; }
+"""
+
+
+class Section(NamedTuple):
+    """A picture with its title and how to read it."""
+
+    title: str
+    caption: str
+    path: pathlib.Path
+
+
+def write(
+    run: Run,
+    workdir: pathlib.Path,
+    sections: list[Section],
+    skipped: list[str],
+    evaluation: dict[str, Any] | None,
+) -> pathlib.Path:
+    """Writes `report.html`; pictures that would pass the size limit are linked.
+
+    Returns:
+      The path of the page.
+    """
+    config = run.config
+    title = f"{config.objective} on {config.data.source}, seed {config.seed}"
+    step = evaluation["step"] if evaluation else None
+    epochs = f"{step / run.steps_per_epoch:.0f} epochs ({step} steps)" if step else ""
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="lead">{html.escape(epochs)} &middot; infovae_jax '
+        f"{infovae_jax.__version__}, jax {jax.__version__}</p>",
+        _navigation(sections),
+        "<h2>Figures of merit</h2>",
+        _table(evaluation),
+        "<h2>Data</h2>",
+        f"<pre>{html.escape(run.dataset.decision)}</pre>",
+    ]
+    size = 0
+    for section in sections:
+        image = section.path.read_bytes()
+        # base64 takes 4 bytes for 3.
+        fits = size + 1.34 * len(image) < 0.95 * MAX_BYTES
+        size += 1.34 * len(image) if fits else 0
+        parts.append(_figure(section, image if fits else None))
+    if skipped:
+        names = html.escape(", ".join(skipped))
+        parts.append(f"<p>Not applicable to this run: {names}.</p>")
+    command = f"python -m infovae_jax.main --mode=report --workdir={workdir}"
+    parts += [
+        "<h2>Make this page again</h2>",
+        f"<pre>{html.escape(command)}</pre>",
+        "<details><summary>Resolved configuration</summary>"
+        f"<pre>{html.escape(config_lib.to_json(config))}</pre></details>",
+    ]
+    text = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+    path = workdir / "report.html"
+    write_atomically(path, text)
+    return path
+
+
+def _navigation(sections: list[Section]) -> str:
+    links = (f'<a href="#{s.path.stem}">{html.escape(s.title)}</a>' for s in sections)
+    return f"<nav>{''.join(links)}</nav>"
+
+
+def _table(evaluation: dict[str, Any] | None) -> str:
+    if evaluation is None:
+        return "<p>Not evaluated yet: run <code>--mode=evaluate</code>.</p>"
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td>"
+        f'<td class="number">{html.escape(value)}</td>'
+        f'<td class="recipe">{html.escape(recipe)}</td></tr>'
+        for name, value, recipe in evaluation["table"]
+    )
+    recipe = "; ".join(f"{key}: {value}" for key, value in evaluation["recipe"].items())
+    return (
+        "<table><thead><tr><th>metric</th><th>value</th><th>recipe</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+        f"<p class='lead'>Split: {html.escape(evaluation['split'])}; "
+        f"{html.escape(recipe)}.</p>"
+    )
+
+
+def _figure(section: Section, image: bytes | None) -> str:
+    title, caption = html.escape(section.title), html.escape(section.caption)
+    if image is None:
+        name = html.escape(f"figures/{section.path.name}")
+        picture = f'<p>Too large to embed: <a href="{name}">{name}</a></p>'
+    else:
+        data = base64.b64encode(image).decode()
+        picture = f'<img alt="{title}" src="data:image/png;base64,{data}">'
+    return (
+        f'<h2 id="{section.path.stem}">{title}</h2>'
+        f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
+    )
