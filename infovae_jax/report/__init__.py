@@ -48,7 +48,9 @@ PICTURES = (
     (
         "latent_map",
         "Latent space",
-        "Posterior means of test examples on their two principal axes.",
+        "Posterior means of test examples, laid out in the plane by t-SNE (codes of two "
+        "dims as they are): near points have near codes, distances between groups "
+        "mean little.",
         figures.latent_map,
     ),
     (

@@ -18,7 +18,7 @@ from infovae_jax.loop import Run
 
 COLUMNS = 10
 MAX_TRAVERSED_DIMS = 20
-MAP_POINTS = 2000
+MAP_POINTS = 1500
 
 
 class Scene(NamedTuple):
@@ -273,11 +273,18 @@ def moving_away(scene: Scene) -> Figure | None:
 
 
 def latent_map(scene: Scene) -> Figure:
-    """Posterior means on their two principal axes, by cluster and by label."""
-    from sklearn.decomposition import PCA
+    """Posterior means in two dims, by cluster and by label.
+
+    t-SNE where the code has more dims: K equidistant modes do not fit a plane, and
+    two principal axes would pile most of them on one another.
+    """
+    from sklearn.manifold import TSNE
 
     codes = scene.codes.mean[:MAP_POINTS]
-    flat = codes if codes.shape[1] == 2 else PCA(2, random_state=0).fit_transform(codes)
+    flat = codes
+    if codes.shape[1] != 2:
+        perplexity = min(30.0, (len(codes) - 1) / 3)
+        flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
     groups = []
     if scene.codes.logits is not None:
         clusters = scene.codes.logits.argmax(-1)[:MAP_POINTS]
@@ -298,12 +305,16 @@ def latent_map(scene: Scene) -> Figure:
                 *points.T, s=7, color=palette(value % palette.N), label=names[value], lw=0
             )
         axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
-        axes.set_xlabel("first principal axis", fontsize=8)
-        axes.set_ylabel("second principal axis", fontsize=8)
-        axes.tick_params(labelsize=8)
+        axes.set_xticks([])
+        axes.set_yticks([])
         if title and len(names) <= 20:
-            axes.legend(fontsize=7, markerscale=2, frameon=False, loc="center left",
-                        bbox_to_anchor=(1.0, 0.5))
+            axes.legend(
+                fontsize=8,
+                markerscale=2.5,
+                frameon=False,
+                loc="center left",
+                bbox_to_anchor=(1.0, 0.5),
+            )
     return figure
 
 

@@ -28,7 +28,8 @@ td.recipe { color: #556; }
 figure { margin: 0; } figcaption { color: #556; margin-bottom: .5rem; max-width: 75ch; }
 img { max-width: 100%; height: auto; }
 pre { background: #f5f7fa; padding: 1rem; overflow: auto; font-size: .85rem; }
-nav a { margin-right: 1rem; white-space: nowrap; }
+nav a { margin-right: .75rem; display: inline-block; }
+html { overflow-wrap: anywhere; }
 """
 
 
@@ -96,7 +97,7 @@ def write(
 
 def _navigation(sections: list[Section]) -> str:
     links = (f'<a href="#{s.path.stem}">{html.escape(s.title)}</a>' for s in sections)
-    return f"<nav>{''.join(links)}</nav>"
+    return f"<nav>{' '.join(links)}</nav>"
 
 
 def _table(evaluation: dict[str, Any] | None) -> str:

@@ -70,14 +70,14 @@ def test_importance_weighted_bound_reaches_the_evidence_from_a_wrong_posterior(
     objective, params, x, evidence = linear_gaussian_vae(make_config)
     # A posterior widened and shifted: the bound must make up for it.
     params["posterior"] = jax.tree.map(
-        lambda leaf: leaf + 0.1 if leaf.ndim == 1 else leaf, params["posterior"]
+        lambda leaf: leaf + 0.3 if leaf.ndim == 1 else leaf, params["posterior"]
     )
-    keys = jax.random.split(KEY, 200)
+    keys = jax.random.split(KEY, 2000)
     elbo = jax.vmap(
         jax.vmap(lambda v, k: -sum(objective.elbo(params, v, k).values()), (0, None)),
         (None, 0),
     )(x, keys)
-    assert (evidence - elbo.mean(0)).mean() > 0.01
+    assert (evidence - elbo.mean(0)).mean() > 0.1
     bound = density.make_importance_weighted_bound(objective, 5000, 100)(params, x, KEY)
     difference = np.asarray(bound) - evidence
     assert abs(difference.mean()) < 0.01

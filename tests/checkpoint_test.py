@@ -1,0 +1,94 @@
+"""Checkpoints: exact, verified, refused where they do not fit."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from infovae_jax import checkpoint
+from infovae_jax.errors import CheckpointError
+from infovae_jax.types import TrainState
+
+
+def make_state(width=3, seed=0):
+    params = {"dense": {"kernel": jnp.full((2, width), 0.1), "bias": jnp.zeros(width)}}
+    return TrainState(
+        step=jnp.int32(seed),
+        params=params,
+        opt_state=optax.adam(1e-3).init(params),
+        hparams={"kl_z": jnp.float32(0.3)},
+        key=jax.random.key(seed),
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    checkpoints = checkpoint.Checkpoints(tmp_path / "checkpoints", keep=2)
+    for step in (10, 20, 30):
+        checkpoints.save(step, make_state(seed=step))
+    return checkpoints
+
+
+def test_restore_is_bit_equal_into_the_same_structure(saved):
+    state = saved.restore(jax.eval_shape(make_state))
+    expected = make_state(seed=30)
+    assert jax.tree.structure(state) == jax.tree.structure(expected)
+    for found, wanted in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+        if jax.dtypes.issubdtype(wanted.dtype, jax.dtypes.prng_key):
+            found, wanted = map(jax.random.key_data, (found, wanted))
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype == wanted.dtype
+
+
+def test_only_the_newest_are_kept(saved):
+    assert saved.steps() == [20, 30]
+    assert int(saved.restore(jax.eval_shape(make_state), 20).step) == 20
+
+
+def test_a_folder_without_manifest_is_not_a_checkpoint(saved):
+    (saved.folder / "30" / checkpoint.MANIFEST).unlink()
+    assert saved.latest() == 20
+    saved.save(30, make_state(seed=30))
+    assert saved.latest() == 30
+
+
+def test_flipped_bit_and_missing_file_are_named(saved):
+    path = saved.folder / "30"
+    hashes = json.loads((path / checkpoint.MANIFEST).read_text())["sha256"]
+    name = next(iter(hashes))
+    original = (path / name).read_bytes()
+    (path / name).write_bytes(bytes([original[0] ^ 1]) + original[1:])
+    with pytest.raises(CheckpointError, match="differs from its SHA-256") as caught:
+        saved.restore(jax.eval_shape(make_state))
+    assert "step 20" in caught.value.line()
+    (path / name).unlink()
+    with pytest.raises(CheckpointError, match=f"{name} is missing"):
+        saved.restore(jax.eval_shape(make_state))
+
+
+def test_another_model_is_refused_with_the_paths(saved):
+    with pytest.raises(CheckpointError, match=r"dense.*\(2, 3\), wanted \(2, 4\)"):
+        saved.restore(jax.eval_shape(lambda: make_state(width=4)))
+
+
+def test_a_newer_format_is_refused(saved):
+    path = saved.folder / "30" / checkpoint.MANIFEST
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "format_version": 99}))
+    with pytest.raises(CheckpointError, match="newer"):
+        saved.restore(jax.eval_shape(make_state))
+
+
+def test_nothing_there(saved):
+    shutil.rmtree(saved.folder)
+    with pytest.raises(CheckpointError, match="no complete checkpoint"):
+        saved.restore(jax.eval_shape(make_state))
+
+
+def test_atomic_write_leaves_no_temporary_file(tmp_path):
+    checkpoint.write_atomically(tmp_path / "a.json", "{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -1,0 +1,157 @@
+"""A run that was stopped goes on to the same bits."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from infovae_jax import config as config_lib
+from infovae_jax import loop, metrics
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def command(folder):
+    return [
+        sys.executable,
+        "-m",
+        "infovae_jax.main",
+        "--config=configs/infocatvae.py",
+        "--config.network.encoder_hidden=(64,)",
+        "--config.network.decoder_hidden=(64,)",
+        "--config.train.num_epochs=90",
+        "--config.train.checkpoint_every=3",
+        "--config.train.eval_every=45",
+        "--config.evaluation.nll_samples=10",
+        f"--workdir={folder}",
+    ]
+
+
+def final_params(folder):
+    config = config_lib.from_json((folder / "config.json").read_text())
+    run = loop.open_run(config, say=lambda text: None)
+    return loop.restore_params(run, folder)
+
+
+def start(folder, log):
+    with open(log, "a") as stream:
+        return subprocess.Popen(
+            command(folder), cwd=ROOT, stdout=stream, stderr=stream, env=os.environ
+        )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = subprocess.run(command(folder), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def wait_for_steps(folder, process, steps):
+    """Until the log holds so many rows; False if the process ended first."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
+        if len(metrics.read_metrics(folder)) >= steps:
+            return True
+        time.sleep(0.005)
+    raise AssertionError("no progress")
+
+
+def assert_same_run(folder, reference):
+    (params, step), (expected, expected_step) = map(final_params, (folder, reference))
+    assert step == expected_step
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    timing = "time/examples_per_second"
+    rows, expected_rows = map(metrics.read_metrics, (folder, reference))
+    for row in (*rows, *expected_rows):
+        row.pop(timing)
+    assert rows == expected_rows
+    first, second = (
+        json.loads((path / "evaluation.json").read_text())["metrics"]
+        for path in (folder, reference)
+    )
+    assert first == second
+
+
+def test_sigkill_at_three_random_moments(tmp_path, uninterrupted):
+    folder, log = tmp_path / "run", tmp_path / "log"
+    kills = 0
+    chosen = random.Random(os.getpid())
+    for target in (8, 32, 60):
+        process = start(folder, log)
+        if wait_for_steps(folder, process, target):
+            time.sleep(chosen.uniform(0.0, 0.4))  # anywhere: also within a save
+            kills += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kills >= 2, log.read_text()
+    process = start(folder, log)
+    assert process.wait(timeout=300) == 0, log.read_text()
+    assert "resumed at step" in log.read_text()
+    assert_same_run(folder, uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_a_polite_signal_saves_at_once_and_goes_on(tmp_path, uninterrupted, number, code):
+    folder, log = tmp_path / "run", tmp_path / "log"
+    process = start(folder, log)
+    assert wait_for_steps(folder, process, 10)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code, log.read_text()
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("error: stopped by")
+    assert "Traceback" not in log.read_text()
+    saved = max(int(p.name) for p in (folder / "checkpoints").iterdir())
+    assert saved == metrics.read_metrics(folder)[-1]["step"]
+    assert start(folder, log).wait(timeout=300) == 0
+    assert_same_run(folder, uninterrupted)
+
+
+def test_the_same_command_on_a_finished_run_changes_nothing(uninterrupted):
+    before = (uninterrupted / "metrics.jsonl").read_bytes()
+    done = subprocess.run(
+        command(uninterrupted), cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (uninterrupted / "metrics.jsonl").read_bytes() == before
+
+
+def test_other_modes_read_the_run_alone(uninterrupted, run_main, tmp_path):
+    """From another folder: no config file is there to be executed."""
+    for mode in ("evaluate", "report", "sample", "encode"):
+        done = run_main(f"--mode={mode}", f"--workdir={uninterrupted}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    samples = np.load(uninterrupted / "samples.npz")["x"]
+    assert samples.shape == (64, 8, 8, 1)
+    codes = np.load(uninterrupted / "codes.npz")
+    assert codes["train_mean"].shape == (1438, 20)
+    assert codes["test_logits"].shape == (359, 10)
+    np.testing.assert_array_equal(codes["test_cluster"], codes["test_logits"].argmax(-1))
+    done = run_main("--mode=sample", f"--workdir={uninterrupted}", "--cluster=10")
+    assert done.returncode == 2
+    assert "clusters 0 to 9" in done.stderr
+
+
+def test_half_written_rows_and_rows_past_the_checkpoint_are_dropped(tmp_path):
+    rows = [{"step": s, "epoch": s / 2, "loss": 1.0} for s in (10, 20, 30)]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 40, "lo'
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert metrics.read_metrics(tmp_path) == rows
+    writer = metrics.MetricsWriter(tmp_path, resume_step=20)
+    writer.write({"step": 30, "epoch": 15.0, "loss": 2.0})
+    writer.close()
+    expected = [*rows[:2], {"step": 30, "epoch": 15.0, "loss": 2.0}]
+    assert metrics.read_metrics(tmp_path) == expected
