@@ -20,15 +20,25 @@ EXTRAS = {
         "opencv-python-headless",
     ],
     # Preparing a TFDS dataset (not reading it) runs on TensorFlow.
-    "tfds-prepare": ["tensorflow-datasets>=4.9.7,<5", "importlib_resources", "tensorflow-cpu"],
+    "tfds-prepare": [
+        "tensorflow-datasets>=4.9.7,<5",
+        "importlib_resources",
+        "tensorflow-cpu",
+    ],
     "images": ["pillow>=10"],
     "tensorboard": ["tensorboard>=2.16"],
     "tpu": ["jax[tpu]"],
     "gpu": ["jax[cuda12]"],
 }
 EXTRAS["cuda"] = EXTRAS["gpu"]
-EXTRAS["test"] = ["pytest>=8", "beartype>=0.19", *EXTRAS["images"]]
-EXTRAS["dev"] = [*EXTRAS["test"], "ruff>=0.8", "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]
+EXTRAS["test"] = [
+    "pytest>=8",
+    "beartype>=0.19",
+    "ruff>=0.8",
+    *EXTRAS["images"],
+    *EXTRAS["tfds"],
+]
+EXTRAS["dev"] = [*EXTRAS["test"], "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]
 
 setuptools.setup(
     name="infovae_jax",

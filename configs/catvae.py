@@ -1,6 +1,6 @@
 """CatVAE (Pineau & Lelarge 2018, arXiv 1806.08240), exact enumeration.
 
-    python -m infovae_jax.main --config=configs/catvae.py
+python -m infovae_jax.main --config=configs/catvae.py
 """
 
 import base

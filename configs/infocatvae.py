@@ -1,7 +1,7 @@
 """InfoCatVAE (Pineau & Lelarge 2018, arXiv 1806.08240) with our clustering recipe.
 
-    python -m infovae_jax.main --config=configs/infocatvae.py
-    python -m infovae_jax.main --config=configs/infocatvae.py:mnist
+python -m infovae_jax.main --config=configs/infocatvae.py
+python -m infovae_jax.main --config=configs/infocatvae.py:mnist
 """
 
 import base

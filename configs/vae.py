@@ -1,6 +1,6 @@
 """VAE, the baseline (Kingma & Welling 2014, arXiv 1312.6114).
 
-    python -m infovae_jax.main --config=configs/vae.py
+python -m infovae_jax.main --config=configs/vae.py
 """
 
 import base

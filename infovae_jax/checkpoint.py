@@ -151,7 +151,10 @@ def _check_structure(checkpointer, path: pathlib.Path, abstract: Any) -> None:
             tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
         )
         return {
-            ".".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in p): tuple(leaf.shape)
+            ".".join(
+                str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k))))
+                for k in p
+            ): tuple(leaf.shape)
             for p, leaf in leaves
             if hasattr(leaf, "shape")
         }

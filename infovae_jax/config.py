@@ -189,7 +189,9 @@ def _check_learning_rate(optimizer: ConfigDict) -> None:
     clip = optimizer.clip_norm
     if clip is not None and not (schedules.is_constant(clip) and clip > 0):
         raise ConfigError(
-            f"{clip} is no norm", "config.optimizer.clip_norm", "a number above 0, or None"
+            f"{clip} is no norm",
+            "config.optimizer.clip_norm",
+            "a number above 0, or None",
         )
 
 
@@ -213,7 +215,9 @@ def from_json(text: str) -> ConfigDict:
     def restore(value):
         if isinstance(value, dict):
             return {key: restore(item) for key, item in value.items()}
-        return tuple(restore(item) for item in value) if isinstance(value, list) else value
+        return (
+            tuple(restore(item) for item in value) if isinstance(value, list) else value
+        )
 
     # Types are loose from here on: a weight may be a number or a text.
     return ConfigDict(restore(json.loads(text)), type_safe=False)

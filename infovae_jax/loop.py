@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -84,7 +85,7 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
             changed = config_lib.difference(old, config)
             if changed:
                 raise ConfigError(
-                    f"the workdir holds a run with another config: {'; '.join(changed)}",
+                    f"the workdir holds another config: {', '.join(changed)}",
                     str(workdir),
                     "give another --workdir, or the same config to go on",
                 )
@@ -102,7 +103,7 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         ) from None
 
 
-def train(run: Run, workdir: pathlib.Path) -> TrainState:
+def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
     Every random number and every batch is a function of (seed, step), and the
@@ -112,6 +113,7 @@ def train(run: Run, workdir: pathlib.Path) -> TrainState:
     Args:
       run: from `open_run`.
       workdir: a folder that `claim_workdir` accepted.
+      mesh: the devices that share a batch, from `sharding.make_mesh`.
 
     Returns:
       The final state.
@@ -122,7 +124,6 @@ def train(run: Run, workdir: pathlib.Path) -> TrainState:
       CheckpointError: the newest checkpoint is damaged.
     """
     config, dataset = run.config, run.dataset
-    mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints", config.train.keep_checkpoints
     )
@@ -197,7 +198,7 @@ def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     return state.params, int(state.step)
 
 
-def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh) -> TrainState:
+def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh: Mesh) -> TrainState:
     everywhere = sharding.replicated(mesh)
     if saved.latest() is not None:
         return jax.device_put(saved.restore(abstract_state(run)), everywhere)
@@ -238,9 +239,7 @@ def make_bound_evaluator(run: Run):
     """
     config = run.config
     size = min(config.evaluation.batch_size, len(run.dataset.test_x))
-    eval_step = jax.jit(
-        train_step.make_eval_step(run.objective, config.data.binarize)
-    )
+    eval_step = jax.jit(train_step.make_eval_step(run.objective, config.data.binarize))
     key = jax.random.key(config.evaluation.seed)
 
     def evaluate_bound(params) -> dict[str, float]:
@@ -299,7 +298,9 @@ class Progress:
         self._bar = None
         self._last_line = time.monotonic() - 60.0
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=start, unit="step", dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total, initial=start, unit="step", dynamic_ncols=True
+            )
 
     def show(self, row: dict[str, float]) -> None:
         """Shows one row of metrics."""

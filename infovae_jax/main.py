@@ -1,13 +1,13 @@
 """Command line: flags -> resolved config -> one mode.
 
-    python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
-        [--config.key=value ...] [--workdir=DIR]
-    python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
+python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
+    [--config.key=value ...] [--workdir=DIR]
+python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
 """
 
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from infovae_jax import config as config_lib
 from infovae_jax import modes

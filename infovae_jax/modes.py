@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import evaluation, loop, report
+from infovae_jax import evaluation, loop, report, sharding
 from infovae_jax.errors import ConfigError
 
 
@@ -23,9 +23,10 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     run = loop.open_run(config)
+    mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
     loop.claim_workdir(config, folder)
     print(f"workdir: {folder}", flush=True)
-    state = loop.train(run, folder)
+    state = loop.train(run, folder, mesh)
     _evaluate(run, state.params, int(state.step), folder)
     _report(run, state.params, folder)
 
@@ -106,7 +107,9 @@ def _open(workdir: str | None):
     folder = pathlib.Path(workdir)
     saved = folder / "config.json"
     if not saved.is_file():
-        raise ConfigError("no run here (no config.json)", workdir, "name a run's folder")
+        raise ConfigError(
+            "no run here (no config.json)", workdir, "name a run's folder"
+        )
     try:
         config = config_lib.from_json(saved.read_text())
     except ValueError as error:

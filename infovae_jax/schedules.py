@@ -24,7 +24,13 @@ from infovae_jax.errors import ConfigError, nearest
 
 Schedule = Callable[..., object]
 
-_NUM_ARGUMENTS = {"linear": 3, "cosine": 3, "exponential": 3, "ramp": 4, "warmup_cosine": 4}
+_NUM_ARGUMENTS = {
+    "linear": 3,
+    "cosine": 3,
+    "exponential": 3,
+    "ramp": 4,
+    "warmup_cosine": 4,
+}
 
 
 def is_constant(value: object) -> bool:
@@ -64,7 +70,9 @@ def make_schedule(value: object, steps_per_epoch: int, where: str) -> Schedule:
     if is_constant(value):
         return optax.constant_schedule(float(value))
     name, args = _parse(value, where)
-    steps = [max(1, round(epochs * steps_per_epoch)) for epochs in _durations(name, args)]
+    steps = [
+        max(1, round(epochs * steps_per_epoch)) for epochs in _durations(name, args)
+    ]
     if name == "linear":
         return optax.linear_schedule(args[0], args[1], steps[0])
     if name == "cosine":

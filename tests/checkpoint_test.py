@@ -37,7 +37,9 @@ def test_restore_is_bit_equal_into_the_same_structure(saved):
     state = saved.restore(jax.eval_shape(make_state))
     expected = make_state(seed=30)
     assert jax.tree.structure(state) == jax.tree.structure(expected)
-    for found, wanted in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+    for found, wanted in zip(
+        jax.tree.leaves(state), jax.tree.leaves(expected), strict=True
+    ):
         if jax.dtypes.issubdtype(wanted.dtype, jax.dtypes.prng_key):
             found, wanted = map(jax.random.key_data, (found, wanted))
         np.testing.assert_array_equal(found, wanted)

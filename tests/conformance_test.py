@@ -30,7 +30,9 @@ def test_logged_terms_recompute_the_loss(built):
     objective, params, x = built
     hparams = {k: v * (1.3 + i) for i, (k, v) in enumerate(objective.hparams.items())}
     loss, metrics = objective.loss(params, x, KEY, hparams)
-    terms = {k.removeprefix("term/"): v for k, v in metrics.items() if k.startswith("term/")}
+    terms = {
+        k.removeprefix("term/"): v for k, v in metrics.items() if k.startswith("term/")
+    }
     weights = {k: metrics[f"weight/{k}"] for k in terms}
     assert terms
     for key, weight in weights.items():
@@ -53,7 +55,8 @@ def test_loss_is_a_mean_over_the_batch_in_nats(built):
 def test_same_key_same_loss_and_another_key_another(built):
     objective, params, x = built
     losses = [
-        objective.loss(params, x, jax.random.key(k), objective.hparams)[0] for k in (0, 0, 1)
+        objective.loss(params, x, jax.random.key(k), objective.hparams)[0]
+        for k in (0, 0, 1)
     ]
     assert losses[0] == losses[1] != losses[2]
 

@@ -100,7 +100,7 @@ def test_categorical_kl_uniform_ends_of_its_range():
     np.testing.assert_allclose(dist.categorical_kl_uniform(one_hot), np.log(3))
     flat = dist.Categorical(jnp.zeros(3))
     np.testing.assert_allclose(dist.categorical_kl_uniform(flat), 0.0, atol=1e-6)
-    grad = jax.grad(lambda l: dist.categorical_kl_uniform(dist.Categorical(l)))
+    grad = jax.grad(lambda a: dist.categorical_kl_uniform(dist.Categorical(a)))
     assert bool(jnp.isfinite(grad(one_hot.logits)).all())
 
 

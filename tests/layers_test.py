@@ -19,7 +19,7 @@ LAYERS = [
     ["loop"],
     ["evaluation"],
     ["report"],
-    ["modes", "benchmark", "benchmark_torch"],
+    ["modes", "summary", "benchmark", "benchmark_torch"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -69,7 +69,11 @@ def test_flax_linen_is_in_networks_only_and_pickle_nowhere():
 
 def test_objectives_do_not_know_one_another():
     for path in (PACKAGE / "objectives").glob("*.py"):
-        others = {n.split(".")[-1] for n in imports(path) if n.startswith("infovae_jax.objectives.")}
+        others = {
+            n.split(".")[-1]
+            for n in imports(path)
+            if n.startswith("infovae_jax.objectives.")
+        }
         allowed = {"catvae"} if path.stem == "infocatvae" else set()
         assert others - {"default_hparams"} <= allowed, path
 

@@ -24,7 +24,8 @@ def test_block_of_a_cluster_is_its_own():
 
 
 @pytest.mark.parametrize(
-    ("delta", "separation", "accuracy"), [(2, 1.0, 0.478), (2, 2.0, 0.876), (5, 2.0, 0.994)]
+    ("delta", "separation", "accuracy"),
+    [(2, 1.0, 0.478), (2, 2.0, 0.876), (5, 2.0, 0.994)],
 )
 def test_best_possible_accuracy_of_prior_samples(delta, separation, accuracy):
     """With the Bayes rule, which here is the largest block sum."""

@@ -105,7 +105,9 @@ def test_sigkill_at_three_random_moments(tmp_path, uninterrupted):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
-def test_a_polite_signal_saves_at_once_and_goes_on(tmp_path, uninterrupted, number, code):
+def test_a_polite_signal_saves_at_once_and_goes_on(
+    tmp_path, uninterrupted, number, code
+):
     folder, log = tmp_path / "run", tmp_path / "log"
     process = start(folder, log)
     assert wait_for_steps(folder, process, 10)
@@ -139,7 +141,9 @@ def test_other_modes_read_the_run_alone(uninterrupted, run_main, tmp_path):
     codes = np.load(uninterrupted / "codes.npz")
     assert codes["train_mean"].shape == (1438, 20)
     assert codes["test_logits"].shape == (359, 10)
-    np.testing.assert_array_equal(codes["test_cluster"], codes["test_logits"].argmax(-1))
+    np.testing.assert_array_equal(
+        codes["test_cluster"], codes["test_logits"].argmax(-1)
+    )
     done = run_main("--mode=sample", f"--workdir={uninterrupted}", "--cluster=10")
     assert done.returncode == 2
     assert "clusters 0 to 9" in done.stderr

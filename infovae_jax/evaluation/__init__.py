@@ -135,7 +135,9 @@ def _density(run: Run, params: Any) -> list[Row]:
     values = []
     for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
         key_data, key_bound = jax.random.split(jax.random.fold_in(key, number))
-        prepared = pipeline.prepare(jnp.asarray(batch), key_data, run.config.data.binarize)
+        prepared = pipeline.prepare(
+            jnp.asarray(batch), key_data, run.config.data.binarize
+        )
         values.append(np.asarray(bound(params, prepared, key_bound))[valid > 0])
     bounds = np.concatenate(values)
     error = bounds.std(ddof=1) / np.sqrt(len(bounds)) if len(bounds) > 1 else None
@@ -154,13 +156,19 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     rows = []
     if labels is not None:
         rows += _against_labels(run, clusters, labels)
-    rows.append(Row("cluster/occupancy", shares.tolist(), "share of examples, smallest and largest cluster"))
+    rows.append(
+        Row(
+            "cluster/occupancy",
+            shares.tolist(),
+            "share of examples, smallest and largest cluster",
+        )
+    )
     dead = int((shares < DEAD_SHARE).sum())
     rows.append(Row("cluster/dead", dead, f"clusters below {DEAD_SHARE:.1%}"))
     found = information.cluster_information(jnp.asarray(logits))
     recipes = {
         "entropy": "nats; mean entropy of q(c|x)",
-        "marginal_entropy": f"nats; of mean q(c|x), at most log K = {np.log(num_clusters):.3f}",
+        "marginal_entropy": f"nats; of mean q(c|x), at most {np.log(num_clusters):.3f}",
         "mutual_information": "nats; I_q(x; c)",
     }
     rows += [Row(f"cluster/{k}", found[k], recipes[k]) for k in recipes]
@@ -194,7 +202,9 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
         Row(
             f"{source}/{name}",
             score(found, labels),
-            recipe if source == "cluster" else f"k-means on {fitted} raw images; {recipe}",
+            recipe
+            if source == "cluster"
+            else f"k-means on {fitted} raw images; {recipe}",
         )
         for (source, found), (name, score, recipe) in pairs
         if source == "cluster" or name in ("accuracy", "nmi", "ari")

@@ -20,7 +20,9 @@ def _checked(clusters, labels) -> tuple[np.ndarray, np.ndarray]:
     for name, values in (("clusters", clusters), ("labels", labels)):
         values = np.asarray(values)
         if values.ndim != 1 or values.size == 0:
-            raise DataError(f"shape {values.shape}", name, "give one integer an example")
+            raise DataError(
+                f"shape {values.shape}", name, "give one integer an example"
+            )
         integers = values.astype(np.int64) if np.isfinite(values).all() else None
         if integers is None or (integers != values).any() or integers.min() < 0:
             raise DataError("NaN, fractions or negative numbers", name, "give integers")

@@ -53,14 +53,21 @@ def conv2d(x: Array, kernel: Array, stride: int, form: str = "auto") -> Array:
       `[B, ceil(H / stride), ceil(W / stride), O]`.
     """
     sizes = [-(-length // stride) for length in x.shape[1:3]]
-    fronts = [_front(n, m, kernel.shape[0], stride) for n, m in zip(x.shape[1:3], sizes, strict=True)]
+    fronts = [
+        _front(n, m, kernel.shape[0], stride)
+        for n, m in zip(x.shape[1:3], sizes, strict=True)
+    ]
     if _resolve(form) == "lax":
         padding = [
             (front, (out - 1) * stride + kernel.shape[0] - length - front)
             for front, out, length in zip(fronts, sizes, x.shape[1:3], strict=True)
         ]
         return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            x,
+            kernel,
+            (stride, stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
     blocks = -(-kernel.shape[0] // stride)
     patches = _patches(x, fronts, sizes, blocks, stride)

@@ -17,7 +17,9 @@ from infovae_jax.networks.layers import (
 from infovae_jax.types import Array, Network
 
 
-def make_encoder(config: ConfigDict, shape: tuple[int, int, int]) -> tuple[Network, int]:
+def make_encoder(
+    config: ConfigDict, shape: tuple[int, int, int]
+) -> tuple[Network, int]:
     """`(network, F)` with `apply(params, x) -> features`; any leading axes.
 
     Args:

@@ -93,7 +93,7 @@ class Config:
             require(value in options, f"unknown value '{value}'", key, fix)
 
 
-def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, "K"]:
+def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, " K"]:
     """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[K]` nats.
 
     Args:
@@ -111,9 +111,9 @@ def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
 
 
 def relaxed_one_hot(
-    key: Array, logits: Float[Array, "K"], temperature, straight_through: bool
-) -> Float[Array, "K"]:
-    """A Gumbel-softmax draw (Jang et al. 2017; Maddison et al. 2017), on the simplex."""
+    key: Array, logits: Float[Array, " K"], temperature, straight_through: bool
+) -> Float[Array, " K"]:
+    """A Gumbel-softmax draw on the simplex (Jang et al. 2017, arXiv 1611.01144)."""
     gumbel = jax.random.gumbel(key, logits.shape)
     soft = jax.nn.softmax((jax.nn.log_softmax(logits) + gumbel) / temperature)
     if not straight_through:

@@ -54,7 +54,9 @@ class Config(catvae.Config):
     double_softmax: bool = False  # as in the authors' code
     stop_gradient: str = "none"  # network that CE leaves alone: encoder or decoder
     invariance: bool = True  # whether the invariance term is computed at all
-    invariance_radius: float = 0.25  # |r| as a share of the nearest neighbour's distance
+    invariance_radius: float = (
+        0.25  # |r| as a share of the nearest neighbour's distance
+    )
     invariance_probe: float = 20.0  # length of the step that finds the direction of r
 
     def check(self) -> None:
@@ -83,7 +85,7 @@ class Config(catvae.Config):
 
 
 def reclassification_loss(
-    logits: Float[Array, "M K"], labels: Int[Array, "M"], double_softmax: bool = False
+    logits: Float[Array, "M K"], labels: Int[Array, " M"], double_softmax: bool = False
 ) -> Float[Array, ""]:
     """Mean cross-entropy of q(c | x') against the cluster that generated x', nats.
 
@@ -98,7 +100,7 @@ def reclassification_loss(
     return -jnp.take_along_axis(log_probs, labels[:, None], axis=-1).mean()
 
 
-def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, "B"]:
+def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:
     """Euclidean distance of each example to the nearest other one of the batch."""
     flat = x.reshape(x.shape[0], -1)
     norms = (flat**2).sum(-1)

@@ -59,7 +59,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     def init(key):
         keys = jax.random.split(key, 3)
         parts = {"encoder": encoder, "posterior": head, "decoder": decoder}
-        return {n: part.init(k) for k, (n, part) in zip(keys, parts.items(), strict=True)}
+        return {
+            n: part.init(k) for k, (n, part) in zip(keys, parts.items(), strict=True)
+        }
 
     def encode(params, x):
         features = encoder.apply(params["encoder"], x)
@@ -84,7 +86,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     def log_weight(params, x, key):
         q = encode(params, x)
         z = distributions.gaussian_sample(key, q)
-        log_joint = log_likelihood(params, x, z) + distributions.gaussian_log_prob(p_z, z)
+        log_joint = log_likelihood(params, x, z) + distributions.gaussian_log_prob(
+            p_z, z
+        )
         return log_joint - distributions.gaussian_log_prob(q, z)
 
     def decode(params, z):

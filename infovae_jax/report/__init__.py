@@ -48,9 +48,9 @@ PICTURES = (
     (
         "latent_map",
         "Latent space",
-        "Posterior means of test examples, laid out in the plane by t-SNE (codes of two "
-        "dims as they are): near points have near codes, distances between groups "
-        "mean little.",
+        "Posterior means of test examples, laid out in the plane by t-SNE (codes of "
+        "two dims as they are): near points have near codes, distances between "
+        "groups mean little.",
         figures.latent_map,
     ),
     (
@@ -133,7 +133,9 @@ def _save(figure, path: pathlib.Path) -> None:
 def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
     codes = encode_split(run, params, run.dataset.test_x)
     key = jax.random.key(run.config.evaluation.seed)
-    test_x = pipeline.prepare(np.asarray(run.dataset.test_x), key, run.config.data.binarize)
+    test_x = pipeline.prepare(
+        np.asarray(run.dataset.test_x), key, run.config.data.binarize
+    )
     matched = None
     if codes.logits is not None and run.dataset.test_y is not None:
         clusters = codes.logits.argmax(-1)

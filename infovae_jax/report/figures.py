@@ -166,7 +166,13 @@ def loss_curves(scene: Scene) -> Figure | None:
             axes.plot(epochs, values, label=label, marker=marker, ms=3, lw=1.3)
         axes.set_title(title.replace("_", " "), fontsize=10)
         axes.set_xlabel("epoch", fontsize=8)
-        unit = "weight" if "weights" in title else "clusters" if "usage" in title else "nats"
+        unit = (
+            "weight"
+            if "weights" in title
+            else "clusters"
+            if "usage" in title
+            else "nats"
+        )
         axes.set_ylabel(unit, fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25)
@@ -217,7 +223,9 @@ def cluster_samples(scene: Scene) -> Figure | None:
         return None
     draws = 10
     noise = np.asarray(
-        jax.random.normal(scene.key, (draws, scene.num_clusters, scene.codes.mean.shape[1]))
+        jax.random.normal(
+            scene.key, (draws, scene.num_clusters, scene.codes.mean.shape[1])
+        )
     )
     images = scene.decode(np.asarray(scene.run.objective.prior.mean)[None] + noise)
     names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
@@ -226,7 +234,9 @@ def cluster_samples(scene: Scene) -> Figure | None:
 
 def prior_samples(scene: Scene) -> Figure:
     """Decoder means of draws from the whole prior."""
-    images = np.asarray(scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS))
+    images = np.asarray(
+        scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS)
+    )
     return image_grid(images.reshape(8, COLUMNS, *images.shape[1:]), value_range(scene))
 
 
@@ -251,7 +261,9 @@ def interpolations(scene: Scene) -> Figure:
         ends = np.asarray(scene.run.objective.prior.mean)
         following = np.roll(ends, -1, axis=0)
         number = np.arange(len(ends))
-        names = [f"{a} to {b}" for a, b in zip(number, np.roll(number, -1), strict=True)]
+        names = [
+            f"{a} to {b}" for a, b in zip(number, np.roll(number, -1), strict=True)
+        ]
     else:
         chosen = _one_of_each(scene, 10)
         ends = scene.codes.mean[chosen]
@@ -302,7 +314,11 @@ def latent_map(scene: Scene) -> Figure:
         for value in np.unique(values):
             points = flat[values == value]
             axes.scatter(
-                *points.T, s=7, color=palette(value % palette.N), label=names[value], lw=0
+                *points.T,
+                s=7,
+                color=palette(value % palette.N),
+                label=names[value],
+                lw=0,
             )
         axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
         axes.set_xticks([])
@@ -337,8 +353,12 @@ def confusion_matrix(scene: Scene) -> Figure | None:
     for (row, column), count in np.ndenumerate(table):
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(table.shape[1]), [label_name(scene, i) for i in range(table.shape[1])])
+            axes.text(
+                column, row, count, ha="center", va="center", fontsize=8, color=colour
+            )
+    axes.set_xticks(
+        range(table.shape[1]), [label_name(scene, i) for i in range(table.shape[1])]
+    )
     axes.set_yticks(range(table.shape[0]), [cluster_name(scene, int(c)) for c in order])
     axes.tick_params(labelsize=8)
     axes.tick_params(axis="x", rotation=0 if table.shape[1] <= 12 else 90)
@@ -355,7 +375,9 @@ def occupancy(scene: Scene) -> Figure | None:
     num_clusters = logits.shape[-1]
     hard = clustering.occupancy(logits.argmax(-1), num_clusters)
     soft = np.asarray(jax.nn.softmax(logits)).mean(0)
-    figure = Figure(figsize=(max(5.0, 0.6 * num_clusters + 1), 2.8), layout="constrained")
+    figure = Figure(
+        figsize=(max(5.0, 0.6 * num_clusters + 1), 2.8), layout="constrained"
+    )
     axes = figure.add_subplot()
     positions = np.arange(num_clusters)
     axes.bar(positions - 0.2, hard, 0.4, label="argmax q(c|x)")

@@ -45,7 +45,9 @@ def test_perfect_and_permuted_clusters():
     labels = np.arange(40) % 4
     for clusters in (labels, (labels + 1) % 4):
         assert clustering.clustering_accuracy(clusters, labels) == 1.0
-        assert clustering.normalized_mutual_information(clusters, labels) == pytest.approx(1)
+        assert clustering.normalized_mutual_information(
+            clusters, labels
+        ) == pytest.approx(1)
         assert clustering.adjusted_rand_index(clusters, labels) == pytest.approx(1.0)
 
 

@@ -31,7 +31,9 @@ def _both(function, *arguments):
     return found["dot"], found["lax"]
 
 
-@pytest.mark.parametrize(("kernel", "stride", "height", "width", "inputs", "outputs"), CASES)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "height", "width", "inputs", "outputs"), CASES
+)
 def test_conv2d(kernel, stride, height, width, inputs, outputs):
     keys = jax.random.split(jax.random.key(0))
     x = jax.random.normal(keys[0], (2, height, width, inputs))
@@ -42,7 +44,9 @@ def test_conv2d(kernel, stride, height, width, inputs, outputs):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "height", "width", "inputs", "outputs"), CASES)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "height", "width", "inputs", "outputs"), CASES
+)
 def test_conv_transpose2d(kernel, stride, height, width, inputs, outputs):
     keys = jax.random.split(jax.random.key(0))
     small = (-(-height // stride), -(-width // stride))

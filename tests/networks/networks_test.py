@@ -27,7 +27,9 @@ def network_config(make_config):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 @pytest.mark.parametrize("normalization", ["none", "layer"])
-def test_any_image_size_and_any_leading_axes(network_config, shape, kind, normalization):
+def test_any_image_size_and_any_leading_axes(
+    network_config, shape, kind, normalization
+):
     config = network_config(kind=kind, normalization=normalization)
     encoder, features = networks.make_encoder(config, shape)
     decoder = networks.make_decoder(config, shape, 3)
@@ -75,7 +77,9 @@ def test_gaussian_head_is_linear_in_features_and_one_hot():
     head = networks.make_gaussian_head(5, 4, 3)
     params = head.init(KEY)
     h, c = jax.random.normal(KEY, (2, 5)), jax.nn.one_hot(jnp.array([0, 2]), 3)
-    kernel = jnp.concatenate([params["features"]["kernel"], params["cluster"]["kernel"]])
+    kernel = jnp.concatenate(
+        [params["features"]["kernel"], params["cluster"]["kernel"]]
+    )
     inputs = jnp.concatenate([h, c], axis=-1)
     expected = inputs @ kernel + params["features"]["bias"][None]
     found = jnp.concatenate(head.apply(params, h, c), axis=-1)

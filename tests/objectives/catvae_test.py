@@ -28,7 +28,9 @@ def test_kl_per_cluster_against_a_loop_and_scipy():
     prior = priors.clusters(5, 2, 3.0)
     found = catvae.kl_per_cluster(q, prior)
     loop = [
-        distributions.gaussian_kl(Gaussian(*(a[c] for a in q)), Gaussian(*(a[c] for a in prior)))
+        distributions.gaussian_kl(
+            Gaussian(*(a[c] for a in q)), Gaussian(*(a[c] for a in prior))
+        )
         for c in range(5)
     ]
     np.testing.assert_allclose(found, jnp.stack(loop), rtol=1e-6)
@@ -64,7 +66,9 @@ def test_one_cluster_at_the_origin_is_the_vae(make_config, spec, reading):
 
     if reading == "gumbel":  # draws c before z: equal in law, not in bits
         keys = jax.random.split(KEY, 3000)
-        found = jax.lax.map(lambda k: objective.loss(params, x, k, objective.hparams)[0], keys)
+        found = jax.lax.map(
+            lambda k: objective.loss(params, x, k, objective.hparams)[0], keys
+        )
         expected = jax.lax.map(
             lambda k: reference.loss(plain, x, k, reference.hparams)[0], keys
         )
@@ -126,7 +130,9 @@ def test_linear_heads_average_parameters_under_the_soft_reading(make_config, spe
     params = objective.init(KEY)
     x = _images(1)[0]
     a = jax.nn.softmax(objective.classify(params, x))
-    q = jax.vmap(lambda c: _posterior_of(objective, config, params, x, c))(jnp.arange(10))
+    q = jax.vmap(lambda c: _posterior_of(objective, config, params, x, c))(
+        jnp.arange(10)
+    )
     from infovae_jax import networks
 
     encoder, features = networks.make_encoder(config.network, x.shape)
@@ -143,7 +149,9 @@ def test_gradients_are_finite_at_extreme_logits(make_config, spec, reading, scal
     config.weights.temperature = 0.1
     objective = catvae.make(config, spec)
     params = objective.init(KEY)
-    params["classifier"] = jax.tree.map(lambda w: scale * (w + 0.1), params["classifier"])
+    params["classifier"] = jax.tree.map(
+        lambda w: scale * (w + 0.1), params["classifier"]
+    )
     logits = objective.classify(params, _images())
     assert float(jnp.abs(logits).max()) > 1e3
     grads, metrics = jax.grad(objective.loss, has_aux=True)(
@@ -161,7 +169,9 @@ def test_straight_through_is_one_hot_forward_and_relaxed_backward():
     np.testing.assert_allclose(hard, jax.nn.one_hot(soft.argmax(), 3), atol=1e-6)
     weights = jnp.array([1.0, 2.0, -1.0])
     grads = [
-        jax.grad(lambda l, s=s: weights @ catvae.relaxed_one_hot(KEY, l, 0.7, s))(logits)
+        jax.grad(lambda a, s=s: weights @ catvae.relaxed_one_hot(KEY, a, 0.7, s))(
+            logits
+        )
         for s in (True, False)
     ]
     np.testing.assert_allclose(grads[0], grads[1], rtol=1e-6)
@@ -177,7 +187,9 @@ def test_relaxed_one_hot_picks_clusters_with_their_probability():
 def test_balance_ends_of_its_range():
     even = 1e3 * jnp.eye(4)
     np.testing.assert_allclose(catvae.balance(even), 0.0, atol=1e-6)
-    np.testing.assert_allclose(catvae.balance(even[:1].repeat(4, 0)), np.log(4), rtol=1e-6)
+    np.testing.assert_allclose(
+        catvae.balance(even[:1].repeat(4, 0)), np.log(4), rtol=1e-6
+    )
 
 
 def test_permuting_clusters_leaves_the_loss_unchanged(make_config, spec):
@@ -222,7 +234,7 @@ def test_elbo_below_importance_weighted_bounds(make_config, spec):
     iwae_1 = log_w.mean()
     iwae_64 = (jax.nn.logsumexp(log_w.reshape(-1, 64), -1) - np.log(64)).mean()
     iwae_4096 = jax.nn.logsumexp(log_w) - np.log(4096)
-    # log w uses the mixture density, the ELBO the joint q(c, z | x): tighter by I(c; z | x)
+    # log w has the density of the mixture, the ELBO that of the pair (c, z).
     assert elbo <= iwae_1 + 0.05
     assert iwae_1 < iwae_64 < iwae_4096 + 0.05
 

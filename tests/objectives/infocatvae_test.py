@@ -73,15 +73,19 @@ def test_relabelling_clusters_leaves_the_cost_unchanged():
 
 
 def test_gradient_reaches_both_networks_unless_stopped(make_config, spec):
-    for stop, silent in (("none", None), ("decoder", "decoder"), ("encoder", "encoder")):
+    for stop, silent in (
+        ("none", None),
+        ("decoder", "decoder"),
+        ("encoder", "encoder"),
+    ):
         config = make_config("infocatvae", stop_gradient=stop, invariance=False)
         objective = infocatvae.make(config, spec)
         params = objective.init(KEY)
         zero = dict.fromkeys(objective.hparams, 0.0)
         hparams = {**zero, "reclassification": 1.0, "temperature": 1.0}
-        grads = jax.grad(lambda p, o=objective, h=hparams: o.loss(p, _images(), KEY, h)[0])(
-            params
-        )
+        grads = jax.grad(
+            lambda p, o=objective, h=hparams: o.loss(p, _images(), KEY, h)[0]
+        )(params)
         for part in ("encoder", "decoder"):
             size = sum(float(jnp.abs(g).sum()) for g in jax.tree.leaves(grads[part]))
             assert (size == 0.0) == (part == silent), (stop, part, size)
@@ -93,7 +97,9 @@ def test_draws_are_stratified_and_bounded(make_config, spec):
     params = objective.init(KEY)
     metrics = _terms(objective, params)
     np.testing.assert_allclose(
-        metrics["info/mi_bound"], np.log(10) - metrics["term/reclassification"], rtol=1e-6
+        metrics["info/mi_bound"],
+        np.log(10) - metrics["term/reclassification"],
+        rtol=1e-6,
     )
     assert metrics["info/mi_bound"] <= np.log(10)
     # 100 draws: the accuracy is a whole number of hundredths
@@ -128,7 +134,11 @@ def test_adversarial_change_has_its_radius_and_beats_random_changes():
         return (jnp.exp(log_q) * (log_q - log_p)).sum()
 
     noise = jax.random.normal(jax.random.key(5), (200, *x.shape))
-    noise = 0.1 * noise / jnp.linalg.norm(noise.reshape(200, -1), axis=1)[:, None, None, None]
+    noise = (
+        0.1
+        * noise
+        / jnp.linalg.norm(noise.reshape(200, -1), axis=1)[:, None, None, None]
+    )
     others = jax.vmap(divergence)(noise)
     assert divergence(change) > jnp.quantile(others, 0.95)
 
@@ -147,7 +157,9 @@ def test_invariance_is_zero_for_a_constant_classifier_and_positive_else(
     params = objective.init(KEY)
     assert _terms(objective, params)["term/invariance"] > 0
     params["classifier"] = jax.tree.map(jnp.zeros_like, params["classifier"])
-    np.testing.assert_allclose(_terms(objective, params)["term/invariance"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        _terms(objective, params)["term/invariance"], 0.0, atol=1e-6
+    )
 
 
 def test_config_checks():

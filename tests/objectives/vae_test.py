@@ -40,11 +40,19 @@ def linear_gaussian_vae(make_config):
 
     params["posterior"] = jax.tree.map(fill_head, params["posterior"])
     params["decoder"] = jax.tree.map(
-        lambda leaf: jnp.asarray(loading.T if leaf.ndim == 2 else offset), params["decoder"]
+        lambda leaf: jnp.asarray(loading.T if leaf.ndim == 2 else offset),
+        params["decoder"],
     )
     x = rng.multivariate_normal(offset, loading @ loading.T + SIGMA**2 * np.eye(5), 40)
-    exact = stats.multivariate_normal(offset, loading @ loading.T + SIGMA**2 * np.eye(5))
-    return objective, params, jnp.asarray(x, jnp.float32).reshape(-1, 1, 5, 1), exact.logpdf(x)
+    exact = stats.multivariate_normal(
+        offset, loading @ loading.T + SIGMA**2 * np.eye(5)
+    )
+    return (
+        objective,
+        params,
+        jnp.asarray(x, jnp.float32).reshape(-1, 1, 5, 1),
+        exact.logpdf(x),
+    )
 
 
 def test_elbo_with_the_exact_posterior_is_the_evidence(make_config):

@@ -1,0 +1,56 @@
+"""Mean and spread of the figures of several runs, such as seeds of one config.
+
+python -m infovae_jax.summary WORKDIR [WORKDIR ...]
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+
+from infovae_jax.errors import ConfigError, UserError
+
+
+def summarize(workdirs: list[pathlib.Path]) -> str:
+    """A table of every figure: mean, standard deviation, smallest and largest.
+
+    Args:
+      workdirs: folders of evaluated runs.
+
+    Raises:
+      ConfigError: a folder without `evaluation.json`, or none given.
+    """
+    if not workdirs:
+        raise ConfigError("no runs", "command line", "name folders of evaluated runs")
+    results = []
+    for folder in workdirs:
+        path = folder / "evaluation.json"
+        if not path.is_file():
+            raise ConfigError("not evaluated", str(folder), "run --mode=evaluate on it")
+        results.append(json.loads(path.read_text())["metrics"])
+    names = [
+        name
+        for name, value in results[0].items()
+        if isinstance(value, (int, float)) and all(name in r for r in results)
+    ]
+    width = max(map(len, names))
+    lines = [f"{'metric':<{width}} {'mean':>9} {'sd':>9} {'min':>9} {'max':>9}"]
+    for name in names:
+        values = [float(result[name]) for result in results]
+        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+        figures = (statistics.fmean(values), spread, min(values), max(values))
+        lines.append(f"{name:<{width}} " + " ".join(f"{v:9.4g}" for v in figures))
+    return "\n".join([f"{len(results)} runs", *lines])
+
+
+def main() -> None:
+    """Prints the table of the runs named on the command line."""
+    try:
+        print(summarize([pathlib.Path(argument) for argument in sys.argv[1:]]))
+    except UserError as error:
+        print(error.line(), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Trains one config with several seeds, one after another, and prints the spread.
+#
+#   launch/seeds.sh configs/infocatvae.py "0 1 2 3 4" [further flags of main]
+set -euo pipefail
+config=${1:?"usage: launch/seeds.sh CONFIG[:preset] \"SEEDS\" [flags]"}
+seeds=${2:?"usage: launch/seeds.sh CONFIG[:preset] \"SEEDS\" [flags]"}
+shift 2
+name=$(basename "${config/.py/}" | tr ':' '-')
+workdirs=()
+for seed in $seeds; do
+  workdir="runs/${name}-seeds/${seed}"
+  python -m infovae_jax.main --config="$config" --config.seed="$seed" \
+    --workdir="$workdir" "$@"
+  workdirs+=("$workdir")
+done
+python -m infovae_jax.summary "${workdirs[@]}"

@@ -1,0 +1,34 @@
+"""Mean and spread over runs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from infovae_jax import summary
+from infovae_jax.errors import ConfigError
+
+
+def test_table_of_two_runs(tmp_path):
+    for number, value in enumerate((0.7, 0.9)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        metrics = {"cluster/accuracy": value, "occupancy": [1.0], "elbo": -1}
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
+    text = summary.summarize([tmp_path / "0", tmp_path / "1"])
+    row = next(
+        line for line in text.splitlines() if line.startswith("cluster/accuracy")
+    )
+    assert row.split()[1:] == ["0.8", "0.1414", "0.7", "0.9"]
+    assert "occupancy" not in text
+
+
+def test_a_run_that_was_not_evaluated(tmp_path):
+    with pytest.raises(ConfigError, match="not evaluated"):
+        summary.summarize([tmp_path])
+    done = subprocess.run(
+        [sys.executable, "-m", "infovae_jax.summary"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no runs")

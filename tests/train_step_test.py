@@ -1,0 +1,142 @@
+"""The step as a pure function: chunking, schedules, sharding."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from infovae_jax import objectives, sharding, train_step
+from infovae_jax.data import pipeline
+from infovae_jax.errors import ConfigError
+from infovae_jax.loop import dispatches
+
+
+@pytest.fixture
+def parts(make_config, spec):
+    config = make_config("infocatvae")
+    config.weights.kl_z = "linear(0, 1, 2)"
+    objective = objectives.make(config, spec)
+    optimizer = optax.adam(1e-3)
+    schedules = train_step.make_schedules(config.weights, steps_per_epoch=5)
+    step = train_step.make_train_step(objective, optimizer, schedules)
+    state = train_step.init_train_state(objective, optimizer, seed=3)
+    data = jax.random.uniform(jax.random.key(0), (20, 4, 4, 1))
+    return step, state, data
+
+
+def assert_equal_states(first, second):
+    for a, b in zip(
+        jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert int(first.step) == int(second.step)
+
+
+def test_many_steps_in_one_program_are_the_steps_one_by_one(parts):
+    step, state, data = parts
+    indices = pipeline.batch_indices(0, 0, 7, 20, 4)
+    together, means = jax.jit(train_step.make_multi_step(step))(state, data, indices)
+    single, losses = state, []
+    for rows in indices:
+        single, metrics = jax.jit(step)(single, data[rows])
+        losses.append(float(metrics["loss"]))
+    assert_equal_states(together, single)
+    np.testing.assert_allclose(means["loss"], np.mean(losses), rtol=1e-5)
+    np.testing.assert_allclose(means["loss_last"], losses[-1], rtol=1e-5)
+
+
+def test_scheduled_weights_follow_the_step(parts):
+    step, state, data = parts
+    seen = []
+    for _ in range(12):
+        state, metrics = jax.jit(step)(state, data[:4])
+        seen.append(float(metrics["weight/kl_z"]))
+    np.testing.assert_allclose(seen, np.minimum(np.arange(12) / 10, 1.0), atol=1e-6)
+
+
+def test_initial_state_is_a_function_of_the_seed(make_config, spec):
+    objective = objectives.make(make_config("vae"), spec)
+    states = [
+        train_step.init_train_state(objective, optax.sgd(0.1), seed)
+        for seed in (1, 1, 2)
+    ]
+    kernels = [jax.tree.leaves(state.params)[-1] for state in states]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_dispatches_do_not_depend_on_where_they_start():
+    whole = list(dispatches(0, 47, 10))
+    assert whole == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 47)]
+    assert list(dispatches(20, 47, 10)) == whole[2:]
+    assert list(dispatches(47, 47, 10)) == []
+
+
+def test_eval_step_ignores_padding(make_config, spec):
+    objective = objectives.make(make_config("vae"), spec)
+    params = objective.init(jax.random.key(0))
+    x = jax.random.uniform(jax.random.key(1), (4, 4, 4, 1))
+    eval_step = train_step.make_eval_step(objective)
+    valid = jnp.array([1.0, 1.0, 0.0, 0.0])
+    other = x.at[2:].set(0.0)
+    first, second = (eval_step(params, v, valid, jax.random.key(2)) for v in (x, other))
+    assert float(first["count"]) == 2
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    total = first["reconstruction"] + first["kl_z"]
+    np.testing.assert_allclose(first["elbo"], -total, rtol=1e-6)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused():
+    with pytest.raises(ConfigError, match="at most 1"):
+        sharding.make_mesh(2, 8)
+
+
+_SHARDED = """
+import jax
+from infovae_jax import config as config_lib, loop, sharding
+import sys, pathlib
+config = config_lib.load_config_file("configs/infocatvae.py")
+config.network.encoder_hidden = config.network.decoder_hidden = (16,)
+config.train.num_epochs = 5
+config.train.num_devices = int(sys.argv[1])
+config = config_lib.from_json(config_lib.to_json(config))
+run = loop.open_run(config, say=lambda text: None)
+folder = pathlib.Path(sys.argv[2])
+loop.claim_workdir(config, folder)
+mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
+state = loop.train(run, folder, mesh)
+print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
+"""
+
+
+def test_two_devices_train_as_one(tmp_path):
+    from infovae_jax.metrics import read_metrics
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # NPROC: XLA's pool needs more threads than virtual devices, or collectives hang.
+    env = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "NPROC": "16",
+    }
+    losses = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        done = subprocess.run(
+            [sys.executable, "-c", _SHARDED, str(count), str(folder)],
+            cwd=root,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [str(count), str(count)]
+        losses.append([row["term/reconstruction"] for row in read_metrics(folder)])
+    assert len(losses[0]) == 5
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
