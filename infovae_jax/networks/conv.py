@@ -72,7 +72,7 @@ def conv2d(x: Array, kernel: Array, stride: int, form: str = "auto") -> Array:
     blocks = -(-kernel.shape[0] // stride)
     patches = _patches(x, fronts, sizes, blocks, stride)
     table = _blocked(kernel, blocks, stride)
-    return patches @ table.reshape(-1, kernel.shape[-1])
+    return _tall_matmul(patches, table.reshape(-1, kernel.shape[-1]))
 
 
 def conv_transpose2d(
@@ -108,20 +108,17 @@ def conv_transpose2d(
             lhs_dilation=(stride, stride),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-    blocks = -(-size // stride)
-    table = jnp.moveaxis(_blocked(kernel, blocks, stride), 4, 0)  # [I, m, m, s, s, O]
-    batch, rows, columns, channels = x.shape
-    spread = (x @ table.reshape(channels, -1)).reshape(
-        batch, rows, columns, blocks, blocks, -1
-    )
-    total = 0.0
-    for i in range(blocks):
-        for j in range(blocks):
-            edges = ((0, 0), (i, blocks - 1 - i), (j, blocks - 1 - j), (0, 0))
-            total += jnp.pad(spread[:, :, :, i, j], edges)
-    full = total.reshape(*total.shape[:3], stride, stride, kernel.shape[-1])
-    full = full.transpose(0, 1, 3, 2, 4, 5)
-    full = full.reshape(batch, full.shape[1] * stride, -1, kernel.shape[-1])
+    blocks, outputs = -(-size // stride), kernel.shape[-1]
+    # Both do the same sums. The first copies inputs before the product, the second
+    # adds up outputs after it; the fewer channels are moved the better.
+    if x.shape[-1] <= stride * stride * outputs:
+        full = _gather_then_dot(x, kernel, blocks, stride)
+    else:
+        full = _dot_then_overlap(x, kernel, blocks, stride)
+    batch, rows, columns = full.shape[:3]
+    full = full.reshape(batch, rows, columns, stride, stride, outputs)
+    full = full.transpose(0, 1, 3, 2, 4, 5)  # depth to space
+    full = full.reshape(batch, rows * stride, columns * stride, outputs)
     return full[:, fronts[0] : fronts[0] + height, fronts[1] : fronts[1] + width]
 
 
@@ -144,6 +141,83 @@ def _blocked(kernel: Array, blocks: int, stride: int) -> Array:
     return split.transpose(0, 2, 1, 3, 4, 5)
 
 
+def _gather_then_dot(x: Array, kernel: Array, blocks: int, stride: int) -> Array:
+    """Blocks of the transposed convolution, `[B, h + m - 1, w + m - 1, s * s * O]`.
+
+    Block (p, q) is the sum over i, j of x[p - i, q - j] times tap block (i, j): a
+    plain correlation with the tap blocks reversed, hence one product.
+    """
+    outputs = kernel.shape[-1]
+    table = _blocked(kernel, blocks, stride)[::-1, ::-1].transpose(0, 1, 4, 2, 3, 5)
+    edge = (blocks - 1, blocks - 1)
+    padded = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
+    sizes = [length + blocks - 1 for length in x.shape[1:3]]
+    patches = _shifts(padded, sizes, blocks)
+    return _tall_matmul(patches, table.reshape(-1, stride * stride * outputs))
+
+
+def _dot_then_overlap(x: Array, kernel: Array, blocks: int, stride: int) -> Array:
+    """The same as `_gather_then_dot`: every x spreads to m * m blocks, then a sum."""
+    table = jnp.moveaxis(_blocked(kernel, blocks, stride), 4, 0)  # [I, m, m, s, s, O]
+    spread = x @ table.reshape(x.shape[-1], -1)
+    spread = spread.reshape(*x.shape[:3], blocks, blocks, -1)
+    total = 0.0
+    for i in range(blocks):
+        for j in range(blocks):
+            edges = ((0, 0), (i, blocks - 1 - i), (j, blocks - 1 - j), (0, 0))
+            total += jnp.pad(spread[:, :, :, i, j], edges)
+    return total
+
+
+def _tall_matmul(patches: Array, table: Array) -> Array:
+    """`patches @ table` for patches of many rows, whose product by rows is split.
+
+    XLA's CPU matrix product hands out work by rows and columns of its RESULT. The
+    gradient with respect to the table has few of either and a long sum, so half the
+    sum each as a batch of two takes 0.6 of the time.
+    """
+    width, outputs = table.shape
+    flat = patches.reshape(-1, width)
+    product = _split_matmul if _is_tall(flat) else jnp.matmul
+    return product(flat, table).reshape(*patches.shape[:-1], outputs)
+
+
+def _is_tall(flat: Array) -> bool:
+    rows, width = flat.shape
+    return rows % 2 == 0 and rows >= 8 * width
+
+
+@jax.custom_vjp
+def _split_matmul(flat: Array, table: Array) -> Array:
+    return flat @ table
+
+
+def _split_matmul_forward(flat: Array, table: Array):
+    return flat @ table, (flat, table)
+
+
+def _split_matmul_backward(residuals, cotangent: Array):
+    flat, table = residuals
+    halves = flat.reshape(2, -1, flat.shape[-1])
+    sums = jnp.einsum(
+        "gnk,gno->gok", halves, cotangent.reshape(2, -1, cotangent.shape[-1])
+    )
+    return cotangent @ table.T, sums.sum(0).T
+
+
+_split_matmul.defvjp(_split_matmul_forward, _split_matmul_backward)
+
+
+def _shifts(x: Array, sizes: list[int], blocks: int) -> Array:
+    """The m * m windows of `sizes` that x holds, side by side on the last axis."""
+    windows = [
+        x[:, i : i + sizes[0], j : j + sizes[1]]
+        for i in range(blocks)
+        for j in range(blocks)
+    ]
+    return jnp.concatenate(windows, axis=-1) if len(windows) > 1 else windows[0]
+
+
 def _patches(
     x: Array, fronts: list[int], sizes: list[int], blocks: int, stride: int
 ) -> Array:
@@ -161,12 +235,7 @@ def _patches(
     rows, columns = (length // stride for length in lengths)
     x = x.reshape(x.shape[0], rows, stride, columns, stride, -1)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape[0], rows, columns, -1)
-    shifts = [
-        x[:, i : i + sizes[0], j : j + sizes[1]]
-        for i in range(blocks)
-        for j in range(blocks)
-    ]
-    return jnp.concatenate(shifts, axis=-1) if len(shifts) > 1 else shifts[0]
+    return _shifts(x, sizes, blocks)
 
 
 class Conv(nn.Module):

@@ -1,5 +1,7 @@
 """The two forms of the convolution agree in values and gradients."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,9 @@ CASES = [  # kernel, stride, height, width, in, out
     (2, 2, 6, 7, 1, 3),
     (1, 2, 5, 5, 2, 2),
     (5, 3, 10, 8, 2, 2),
+    (3, 1, 4, 5, 3, 2),  # more inputs than outputs: the transpose's other form
+    (4, 2, 9, 6, 9, 2),
+    (5, 2, 7, 8, 5, 1),
 ]
 
 
@@ -83,18 +88,55 @@ def test_transpose_is_the_adjoint(form):
     np.testing.assert_allclose(left, (x * back).sum(), rtol=1e-4)
 
 
-def test_forms_agree_inside_vmap_and_scan():
-    x = jax.random.normal(jax.random.key(0), (3, 2, 6, 6, 1))
-    w = jax.random.normal(jax.random.key(1), (4, 4, 1, 2))
+@pytest.mark.parametrize("channels", [1, 9])  # each way to transpose
+def test_forms_agree_inside_vmap_and_scan(channels):
+    """Values, gradients and tangents of both layers, one example at a time."""
+    x = jax.random.normal(jax.random.key(0), (3, 2, 6, 7, 1))
+    kernels = (
+        jax.random.normal(jax.random.key(1), (4, 4, 1, channels)),
+        jax.random.normal(jax.random.key(2), (4, 4, channels, 2)),
+    )
 
-    def scanned(form):
+    def scanned(kernels, form):
+        def one(image):
+            h = jnp.tanh(conv.conv2d(image[None], kernels[0], 2, form))
+            return conv.conv_transpose2d(h, kernels[1], 2, (6, 7), form)[0]
+
         def body(total, batch):
-            y = jax.vmap(lambda image: conv.conv2d(image[None], w, 2, form)[0])(batch)
-            return total + y.sum(), y
+            y = jax.vmap(one)(batch)
+            return total + (y**2).mean(), y
 
-        return jax.lax.scan(body, 0.0, x)[1]
+        return jax.lax.scan(body, 0.0, x)
 
-    np.testing.assert_allclose(scanned("dot"), scanned("lax"), atol=1e-4)
+    found = []
+    for form in ("dot", "lax"):
+        run = functools.partial(scanned, form=form)
+        grads, outputs = jax.jit(jax.grad(run, has_aux=True))(kernels)
+        tangent = jax.jvp(lambda k, run=run: run(k)[0], (kernels,), (kernels,))[1]
+        found.append((grads, outputs, tangent))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *found
+    )
+
+
+def test_split_product_of_tall_patches(monkeypatch):
+    """The gradients of the split sum are those of the plain product."""
+    x = jax.random.normal(jax.random.key(0), (32, 12, 14, 3))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 3, 2)) / 7
+    back = jax.random.normal(jax.random.key(2), (32, 6, 7, 2))
+
+    def gradients():
+        return jax.vjp(lambda x, w: conv.conv2d(x, w, 2, "dot"), x, kernel)[1](back)
+
+    assert conv._is_tall(jnp.zeros((32 * 6 * 7, 4 * 4 * 3)))
+    split = gradients()
+    monkeypatch.setattr(conv, "_is_tall", lambda flat: False)
+    plain = gradients()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+        split,
+        plain,
+    )
 
 
 def test_auto_is_the_dot_form_on_cpu():
