@@ -41,12 +41,31 @@ class Categorical(NamedTuple):
     logits: Float[Array, "*batch k"]
 
 
+def draw(sampler, key: Array, shape: tuple[int, ...]) -> Array:
+    """`sampler(key, shape)`, or with keys `[B]` one draw of `shape[1:]` from each.
+
+    A batch drawn from a key an example holds the same numbers as its examples drawn
+    one by one, under any sharding.
+    """
+    if not key.ndim:
+        return sampler(key, shape)
+    return jax.vmap(lambda one: sampler(one, shape[1:]))(key)
+
+
+def _broadcast(*trees):
+    """Every leaf at the shape common to all."""
+    leaves = jax.tree.leaves(trees)
+    shape = jnp.broadcast_shapes(*(leaf.shape for leaf in leaves))
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), trees)
+
+
 def gaussian_kl_per_dim(q: Gaussian, p: Gaussian) -> Float[Array, "*batch d"]:
     """KL(q || p) of each latent dim in nats, `[..., d]`.
 
     The variances enter as exp(log_var_q - log_var_p), so equal tiny variances
     do not divide zero by zero.
     """
+    q, p = _broadcast(q, p)
     log_ratio = q.log_var - p.log_var
     square = (q.mean - p.mean) ** 2 * jnp.exp(-p.log_var)
     return 0.5 * (jnp.exp(log_ratio) - 1.0 - log_ratio + square)
@@ -61,13 +80,19 @@ def gaussian_log_prob(
     q: Gaussian, z: Float[Array, "*batch2 d"]
 ) -> Float[Array, "*batch3"]:
     """log q(z) in nats, summed over the last axis; leading axes broadcast."""
+    q, z = _broadcast(q, z)
     square = (z - q.mean) ** 2 * jnp.exp(-q.log_var)
     return -0.5 * (square + q.log_var + LOG_2PI).sum(-1)
 
 
 def gaussian_sample(key: Array, q: Gaussian) -> Float[Array, "*batch d"]:
-    """A reparameterised draw mean + exp(log_var / 2) * noise, shape of `mean`."""
-    noise = jax.random.normal(key, q.mean.shape, q.mean.dtype)
+    """A reparameterised draw mean + exp(log_var / 2) * noise, shape of `mean`.
+
+    Args:
+      key: one PRNG key, or one for every entry of the first axes of `mean`.
+      q: the distribution.
+    """
+    noise = draw(jax.random.normal, key, q.mean.shape)
     return q.mean + jnp.exp(0.5 * q.log_var) * noise
 
 

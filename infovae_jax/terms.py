@@ -11,6 +11,12 @@ def example_keys(key: Array, batch: Array) -> Array:
     return jax.random.split(key, batch.shape[0])
 
 
+def split_keys(key: Array) -> tuple[Array, Array]:
+    """Two keys of one, or two arrays `[B]` of keys of an array `[B]` of keys."""
+    split = jax.random.split if not key.ndim else jax.vmap(jax.random.split, 0, 1)
+    return tuple(split(key))
+
+
 def weighted_loss(terms: Metrics, hparams: Metrics) -> tuple[Array, Metrics]:
     """The loss sum_t w_t * mean(term_t), and the metrics that recompute it.
 

@@ -51,7 +51,7 @@ class _GaussianHead(nn.Module):
         outputs = nn.Dense(sizes[0], name="features")(h)
         if self.num_clusters:
             table = nn.Dense(sizes[0], use_bias=False, name="cluster")
-            outputs = outputs + table(one_hot)
+            outputs = outputs + jnp.broadcast_to(table(one_hot), outputs.shape)
         for number, size in enumerate(sizes[1:]):
             outputs = nn.Dense(size, name=f"dense_{number}")(nn.relu(outputs))
         mean, log_var = jnp.split(outputs, 2, axis=-1)

@@ -34,7 +34,7 @@ from infovae_jax.distributions import Categorical, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.likelihoods import make_likelihood
 from infovae_jax.objectives import default_hparams
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import example_keys, split_keys, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {
@@ -93,14 +93,14 @@ class Config:
             require(value in options, f"unknown value '{value}'", key, fix)
 
 
-def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, " K"]:
-    """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[K]` nats.
+def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, "*batch K"]:
+    """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[..., K]` nats.
 
     Args:
-      q: the K posteriors of one example, `[K, d]` each.
+      q: the K posteriors of one example, `[K, d]` each, or of any leading axes.
       prior: the K prior components, `[K, d]` each.
     """
-    return jax.vmap(distributions.gaussian_kl)(q, prior)
+    return jax.vmap(distributions.gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
 
 
 def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
@@ -111,14 +111,14 @@ def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
 
 
 def relaxed_one_hot(
-    key: Array, logits: Float[Array, " K"], temperature, straight_through: bool
-) -> Float[Array, " K"]:
+    key: Array, logits: Float[Array, "*batch K"], temperature, straight_through: bool
+) -> Float[Array, "*batch K"]:
     """A Gumbel-softmax draw on the simplex (Jang et al. 2017, arXiv 1611.01144)."""
-    gumbel = jax.random.gumbel(key, logits.shape)
+    gumbel = distributions.draw(jax.random.gumbel, key, logits.shape)
     soft = jax.nn.softmax((jax.nn.log_softmax(logits) + gumbel) / temperature)
     if not straight_through:
         return soft
-    hard = jax.nn.one_hot(jnp.argmax(soft), logits.shape[-1])
+    hard = jax.nn.one_hot(jnp.argmax(soft, -1), logits.shape[-1])
     return soft + jax.lax.stop_gradient(hard - soft)
 
 
@@ -162,9 +162,9 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return Gaussian(*apply("posterior", params, h, c))
 
     def posteriors(params, x):
-        """h, logits of q(c | x) and all K of q(z | x, c) `[K, d]`, one example."""
+        """h, logits of q(c | x) and all K of q(z | x, c), `[..., K, d]`."""
         h = apply("encoder", params, x)
-        q = jax.vmap(posterior, (None, None, 0))(params, h, one_hots)
+        q = jax.vmap(posterior, (None, None, 0), -2)(params, h, one_hots)
         return h, apply("classifier", params, h), q
 
     def distortion(params, x, z):
@@ -172,24 +172,25 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
 
     def exact(params, x, key, h, logits, q, temperature):
         z = distributions.gaussian_sample(key, q)
-        per_cluster = jax.vmap(distortion, (None, None, 0))(params, x, z)
-        return jax.nn.softmax(logits) @ per_cluster
+        per_cluster = distortion(params, x[..., None, :, :, :], z)
+        return (jax.nn.softmax(logits) * per_cluster).sum(-1)
 
     def soft(params, x, key, h, logits, q, temperature):
         mixed = posterior(params, h, jax.nn.softmax(logits))
         return distortion(params, x, distributions.gaussian_sample(key, mixed))
 
     def gumbel(params, x, key, h, logits, q, temperature):
-        key_c, key_z = jax.random.split(key)
+        key_c, key_z = split_keys(key)
         c = relaxed_one_hot(key_c, logits, temperature, options.straight_through)
         mixed = posterior(params, h, c)
         return distortion(params, x, distributions.gaussian_sample(key_z, mixed))
 
-    def example_terms(params, x, key, temperature, reading):
+    def bound_terms(params, x, key, temperature, reading):
+        """Terms and logits of one example, or of a batch with a key an example."""
         h, logits, q = posteriors(params, x)
         terms = {
             "reconstruction": reading(params, x, key, h, logits, q, temperature),
-            "kl_z": jax.nn.softmax(logits) @ kl_per_cluster(q, prior),
+            "kl_z": (jax.nn.softmax(logits) * kl_per_cluster(q, prior)).sum(-1),
             "kl_c": distributions.categorical_kl_uniform(Categorical(logits)),
         }
         return terms, logits
@@ -197,9 +198,8 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     chosen = {"exact": exact, "soft": soft, "gumbel": gumbel}[options.reconstruction]
 
     def batch_terms(params, batch, key, hparams):
-        terms, logits = jax.vmap(
-            lambda x, k: example_terms(params, x, k, hparams["temperature"], chosen)
-        )(batch, example_keys(key, batch))
+        keys = example_keys(key, batch)
+        terms, logits = bound_terms(params, batch, keys, hparams["temperature"], chosen)
         return {**terms, "balance": balance(logits)}, logits
 
     def loss(params, batch, key, hparams):
@@ -208,7 +208,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return total, metrics | cluster_metrics(logits)
 
     def elbo(params, x, key):
-        return example_terms(params, x, key, 1.0, exact)[0]
+        return bound_terms(params, x, key, 1.0, exact)[0]
 
     def log_prior(z):
         log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)

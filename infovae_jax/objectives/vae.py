@@ -79,8 +79,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         }
 
     def loss(params, batch, key, hparams):
-        keys = example_keys(key, batch)
-        terms = jax.vmap(elbo, (None, 0, 0))(params, batch, keys)
+        terms = elbo(params, batch, example_keys(key, batch))
         return weighted_loss(terms, hparams)
 
     def log_weight(params, x, key):
