@@ -13,6 +13,7 @@ LAYERS = [
     ["errors", "types", "schedules", "config"],
     ["data"],
     ["networks", "distributions", "likelihoods", "priors", "terms"],
+    ["information", "gaussian_model"],
     ["objectives"],
     ["optimizer", "train_step"],
     ["sharding", "checkpoint", "metrics"],

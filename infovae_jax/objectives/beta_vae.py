@@ -1,0 +1,30 @@
+"""beta-VAE: a VAE whose rate costs more than a nat a nat.
+
+    loss = reconstruction + beta * KL(q(z | x) || N(0, I)),  beta > 1
+
+beta is the weight `kl_z`. A larger beta moves along the rate-distortion curve to
+smaller codes; the slope of the optimal curve is dD/dR = -beta.
+
+Higgins et al., beta-VAE, 2017 (ICLR). Not the choice for informative codes: the rate,
+and with it I(x; z), falls as beta grows. beta = 1 is the VAE.
+"""
+
+from ml_collections import ConfigDict
+
+from infovae_jax import gaussian_model
+from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.types import DataSpec, Objective
+
+HPARAMS = {"reconstruction": 1.0, "kl_z": 4.0}
+Config = gaussian_model.Config
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the beta-VAE of `config` for data of `spec`."""
+    model = gaussian_model.make(Config(**config.model), config, spec)
+
+    def loss(params, batch, key, hparams):
+        terms, _, _ = model.bound_terms(params, batch, example_keys(key, batch))
+        return weighted_loss(terms, hparams)
+
+    return model.objective(loss, HPARAMS, config)

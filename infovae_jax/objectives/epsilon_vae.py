@@ -1,0 +1,29 @@
+"""epsilon-VAE: a VAE whose rate costs less than a nat a nat.
+
+    loss = reconstruction + epsilon * KL(q(z | x) || N(0, I)),  epsilon < 1
+
+epsilon is the weight `kl_z`. The name is that of the VIMAE paper (arXiv 1905.10549)
+for the small-beta end of the rate-distortion curve of Alemi et al., Fixing a Broken
+ELBO, 2018 (arXiv 1711.00464). Not the choice for sampling: the aggregate posterior
+leaves the prior. epsilon = 1 is the VAE.
+"""
+
+from ml_collections import ConfigDict
+
+from infovae_jax import gaussian_model
+from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.types import DataSpec, Objective
+
+HPARAMS = {"reconstruction": 1.0, "kl_z": 0.1}
+Config = gaussian_model.Config
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the epsilon-VAE of `config` for data of `spec`."""
+    model = gaussian_model.make(Config(**config.model), config, spec)
+
+    def loss(params, batch, key, hparams):
+        terms, _, _ = model.bound_terms(params, batch, example_keys(key, batch))
+        return weighted_loss(terms, hparams)
+
+    return model.objective(loss, HPARAMS, config)

@@ -1,0 +1,52 @@
+"""InfoVAE: a VAE whose aggregate posterior is matched as well as its posteriors.
+
+    loss = reconstruction + (1 - alpha) * KL(q(z | x) || N(0, I))
+         + (alpha + lambda - 1) * MMD^2(q(z), N(0, I))
+
+The two factors are the weights `kl_z` and `mmd`; the config computes them from alpha
+and lambda. alpha = 0, lambda = 1 is the VAE, alpha = 1 - b, lambda = b the beta-VAE,
+alpha = 1 a WAE with random encoder.
+
+Zhao, Song & Ermon, InfoVAE, 2019 (arXiv 1706.02262). The authors' demonstration has a
+deterministic encoder, the biased statistic and a narrower kernel; here the encoder is
+Gaussian and the statistic unbiased.
+"""
+
+import dataclasses
+
+import jax
+from ml_collections import ConfigDict
+
+from infovae_jax import gaussian_model, information
+from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.types import DataSpec, Objective
+
+HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "mmd": 999.0}
+_PRIOR_STREAM = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(gaussian_model.Config):
+    """Static switches; see configs/info_vae.py."""
+
+    kernel: str = "rbf"
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is out of range."""
+        super().check()
+        gaussian_model.require_known(self.kernel, information.KERNELS, "kernel")
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the InfoVAE of `config` for data of `spec`."""
+    options = Config(**config.model)
+    model = gaussian_model.make(options, config, spec)
+
+    def loss(params, batch, key, hparams):
+        terms, _, z = model.bound_terms(params, batch, example_keys(key, batch))
+        key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
+        draws = model.prior.sample(key_prior, z.shape)
+        terms["mmd"] = information.mmd(z, draws, options.kernel)
+        return weighted_loss(terms, hparams)
+
+    return model.objective(loss, HPARAMS, config)
