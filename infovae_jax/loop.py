@@ -58,7 +58,7 @@ def open_run(config: ConfigDict, say=print) -> Run:
     say(dataset.decision)
     count = dataset.spec.num_examples
     steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
-    clusters = config.model.get("num_clusters", 0)
+    clusters = config.model.num_clusters if "num_clusters" in config.model else 1
     if clusters > count:
         raise ConfigError(
             f"{clusters} clusters for {count} training examples",

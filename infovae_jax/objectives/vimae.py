@@ -23,7 +23,7 @@ from infovae_jax.gaussian_model import UNIT_LOGISTIC
 from infovae_jax.terms import example_keys, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "mmd": 200.0, "kl_z": 0.0}
+HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
 _PRIOR_STREAM = 2**31 - 1
 
 
