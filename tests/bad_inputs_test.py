@@ -37,7 +37,7 @@ CONFIG_CASES = {
     ),
     "unknown objective": (
         ("--config=configs/catvae.py", "--config.objective=catvaee"),
-        ("unknown objective 'catvaee'", "did you mean 'catvae'", "infocatvae, vae"),
+        ("unknown objective 'catvaee'", "did you mean 'catvae'", "infocatvae, "),
     ),
     "unknown dataset": (
         ("--config=configs/vae.py", "--config.data.source=digitss"),
