@@ -31,7 +31,11 @@ def get_config(preset="digits"):
     data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
     data.test_fraction = 0.2  # held out where the source has no test split
     data.split_seed = 0  # of that split; apart from config.seed on purpose
-    data.likelihood = "auto"  # auto | bernoulli | gaussian
+    # auto | bernoulli | continuous_bernoulli | gaussian | learned_gaussian |
+    # discretized_logistic
+    data.likelihood = "auto"
+    data.levels = 256  # grey levels of discretized_logistic
+    data.labels_per_class = placeholder(int)  # seen in training; None: all, 0: none
     data.binarize = "none"  # none | threshold | stochastic (per step)
     data.image_size = scalar(None)  # (H, W): resize the images of a folder
 
@@ -39,11 +43,12 @@ def get_config(preset="digits"):
     network.kind = "mlp"  # mlp | conv
     network.encoder_hidden = (500, 500)  # dense layers, also after convolutions
     network.decoder_hidden = (500, 500)
-    network.normalization = "none"  # none | layer: before each activation of encoders
+    # before each activation: none | layer (encoders only) | batch (decoders too)
+    network.normalization = "none"
     network.activation = "relu"  # relu | softplus | tanh | gelu | silu
     network.conv_channels = (32, 64)  # one stride-2 layer each
     network.conv_kernel = 4
-    network.conv_hidden = 256  # dense layer between convolutions and code
+    network.conv_hidden = 256  # dense layer between convolutions and code; 0: none
     network.conv_form = "auto"  # auto | dot (fast on CPU) | lax (accelerators)
 
     config.optimizer = optimizer = ConfigDict()
@@ -56,6 +61,7 @@ def get_config(preset="digits"):
 
     config.train = train = ConfigDict()
     train.batch_size = 128
+    train.labelled_batch_size = 32  # added to a batch where labels_per_class is set
     train.num_epochs = 30
     train.log_every = 0  # steps between rows of metrics; 0: one epoch, at most 100
     train.eval_every = 1  # epochs between evaluations of the test bound
@@ -72,6 +78,7 @@ def get_config(preset="digits"):
 
     if preset == "digits":
         network.encoder_hidden = network.decoder_hidden = (256, 256)
+        data.levels = 17
         train.num_epochs = 100
         train.eval_every = train.checkpoint_every = 10
     elif preset in ("mnist", "fashion_mnist", "kmnist"):

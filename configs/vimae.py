@@ -15,6 +15,9 @@ def get_config(preset="digits"):
     config.model = model = ConfigDict()
     model.latent_dim = 8  # the paper's, for 28x28
     model.scale = 1.0  # of a Gaussian likelihood; sqrt(10) is the paper's cost
+    model.encoder = "gaussian"  # gaussian | deterministic
+    model.input_noise = 0.0  # added to what the encoder sees; 0.01 in the WAE's code
+    model.proposal_scale = 0.1  # deterministic: deviation of q in the evaluation only
     model.prior = "normal"  # normal (VIMAE-n) | logistic (VIMAE-l)
     model.logistic_scale = 0.5513288954217921  # sqrt(3) / pi: unit variance
     model.kernel = "imq_multi"  # imq_multi | imq | rbf

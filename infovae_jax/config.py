@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from infovae_jax import schedules
 from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.types import LIKELIHOODS
 
 CONFIG_FLAG = "config"
 
@@ -151,6 +152,8 @@ def check(config: ConfigDict) -> None:
             raise ConfigError(f"no '{group}'", "config", "build it on configs/base.py")
     integers = {
         "train.batch_size": 1,
+        "train.labelled_batch_size": 1,
+        "data.levels": 2,
         "train.num_epochs": 1,
         "train.log_every": 0,
         "train.eval_every": 1,
@@ -171,12 +174,22 @@ def check(config: ConfigDict) -> None:
             )
     for key, value in flatten(config.network).items():
         sizes = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(size, int) and size < 1 for size in sizes):
+        least = 0 if key == "conv_hidden" else 1
+        if any(isinstance(size, int) and size < least for size in sizes):
             raise ConfigError(
-                f"{value} holds a size below 1", f"config.network.{key}", "at least 1"
+                f"{value} holds a size below {least}",
+                f"config.network.{key}",
+                f"at least {least}",
             )
     _choice(config.optimizer, "name", ("adam", "adamw", "rmsprop", "sgd"), "optimizer")
-    _choice(config.data, "likelihood", ("auto", "bernoulli", "gaussian"), "data")
+    _choice(config.data, "likelihood", LIKELIHOODS, "data")
+    per_class = config.data.labels_per_class
+    if per_class is not None and per_class < 0:
+        raise ConfigError(
+            f"{per_class} labels a class",
+            "config.data.labels_per_class",
+            "at least 0, or None for all",
+        )
     _choice(config.data, "binarize", ("none", "threshold", "stochastic"), "data")
     _check_learning_rate(config.optimizer)
 

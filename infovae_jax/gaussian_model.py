@@ -13,15 +13,18 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, networks, schedules
+from infovae_jax import distributions, networks
 from infovae_jax.distributions import Gaussian, Logistic
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.types import Array, DataSpec, Objective
+from infovae_jax.terms import default_hparams, example_keys
+from infovae_jax.types import Array, Block, DataSpec, Objective
 
 # Scale of the logistic distribution of unit variance.
 UNIT_LOGISTIC = math.sqrt(3.0) / math.pi
 PRIORS = ("normal", "logistic")
+ENCODERS = ("gaussian", "deterministic")
+_NOISE_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Config:
     """Static switches of the shared part."""
 
     latent_dim: int = 20
-    scale: float = 1.0  # standard deviation of a Gaussian likelihood
+    scale: float = 1.0  # of a Gaussian likelihood; the start of a learned one
 
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
@@ -59,6 +62,19 @@ def require_known(value: str, options: tuple[str, ...], key: str) -> None:
             f"unknown value '{value}'{nearest(value, options)}",
             f"config.model.{key}",
             f"use one of {', '.join(options)}",
+        )
+
+
+def refuse_batch_normalization(network: ConfigDict, objective: str) -> None:
+    """Raises ConfigError where an objective that has no place for it asks for it.
+
+    It needs one pass of the whole batch, of which the moments are meant.
+    """
+    if network.normalization == "batch":
+        raise ConfigError(
+            f"'{objective}' passes more than one kind of batch through its networks",
+            "config.network.normalization",
+            "use 'none' or 'layer'",
         )
 
 
@@ -130,6 +146,8 @@ class Model(NamedTuple):
       draw: `draw(key, params, z)`, a sample of p(x | z).
       log_likelihood: `log_likelihood(params, x, z) -> [...]`, nats.
       log_weight: as in `Objective`.
+      training_pass: `training_pass(params, batch, keys) -> (log_likelihood, q, z,
+        statistics)`, with the batch moments of a batch normalisation.
       prior: the `Prior`.
       latent_dim: d.
     """
@@ -140,6 +158,7 @@ class Model(NamedTuple):
     draw: Callable
     log_likelihood: Callable
     log_weight: Callable
+    training_pass: Callable
     prior: Prior
     latent_dim: int
 
@@ -162,12 +181,31 @@ class Model(NamedTuple):
         }
         return terms, q, z
 
-    def objective(self, loss: Callable, hparams: dict, config: ConfigDict) -> Objective:
+    def training_terms(self, params, batch: Array, key: Array):
+        """`bound_terms` of a batch in training, and the running statistics after it.
+
+        Args:
+          params: of the networks.
+          batch: `[B, H, W, C]`.
+          key: one PRNG key.
+
+        Returns:
+          `(terms, q, z, statistics)`.
+        """
+        keys = example_keys(key, batch)
+        log_likelihood, q, z, statistics = self.training_pass(params, batch, keys)
+        terms = {"reconstruction": -log_likelihood, "kl_z": self.prior.kl(q)}
+        return terms, q, z, statistics
+
+    def objective(
+        self,
+        loss: Callable,
+        hparams: dict,
+        config: ConfigDict,
+        blocks: tuple[Block, ...] = (),
+    ) -> Objective:
         """The `Objective` with this loss; `hparams` are its default weights."""
         moments = self.prior.moments
-        constants = {
-            k: v for k, v in config.weights.items() if schedules.is_constant(v)
-        }
 
         def sample(key, params, num, cluster=None):
             del cluster  # one component only
@@ -183,9 +221,34 @@ class Model(NamedTuple):
             decode=self.decode,
             sample=sample,
             prior=Gaussian(moments.mean[None], moments.log_var[None]),
-            hparams={**hparams, **constants},
+            hparams=default_hparams(config.weights, hparams),
             latent_dim=self.latent_dim,
+            draw=self.draw,
+            blocks=blocks,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig(Config):
+    """Static switches where the encoder may be without noise (WAE, VIMAE)."""
+
+    encoder: str = "gaussian"  # gaussian | deterministic
+    input_noise: float = 0.0  # standard deviation of what is added to the encoder's x
+    # deterministic only: standard deviation of the q(z | x) about the code, by which
+    # the evaluation bounds the likelihood. Training does not use it.
+    proposal_scale: float = 0.1
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is out of range."""
+        super().check()
+        require_known(self.encoder, ENCODERS, "encoder")
+        require_positive(self.proposal_scale, "proposal_scale")
+        if not (self.input_noise >= 0 and math.isfinite(self.input_noise)):
+            raise ConfigError(
+                f"{self.input_noise} is no standard deviation",
+                "config.model.input_noise",
+                "give at least 0",
+            )
 
 
 def make(
@@ -193,27 +256,56 @@ def make(
 ) -> Model:
     """Builds the networks of `config` for data of `spec`; the prior is N(0, I)."""
     prior = prior or make_prior("normal", options.latent_dim)
-    likelihood = make_likelihood(spec.likelihood, options.scale)
+    likelihood = make_likelihood(spec, options.scale)
     encoder, num_features = networks.make_encoder(config.network, spec.shape)
-    head = networks.make_gaussian_head(num_features, options.latent_dim)
+    deterministic, input_noise = False, 0.0
+    if isinstance(options, EncoderConfig):
+        deterministic = options.encoder == "deterministic"
+        input_noise = options.input_noise
+    if deterministic:
+        head = networks.make_code_head(num_features, options.latent_dim)
+    else:
+        head = networks.make_gaussian_head(num_features, options.latent_dim)
     decoder = networks.make_decoder(config.network, spec.shape, options.latent_dim)
 
     def init(key):
         keys = jax.random.split(key, 3)
         parts = {"encoder": encoder, "posterior": head, "decoder": decoder}
-        return {
+        params = {
             n: part.init(k) for k, (n, part) in zip(keys, parts.items(), strict=True)
         }
+        return {**params, **likelihood.init()}
+
+    def posterior(params, features):
+        outputs = head.apply(params["posterior"], features)
+        if not deterministic:
+            return Gaussian(*outputs)
+        log_var = 2.0 * math.log(options.proposal_scale)
+        return Gaussian(outputs, jnp.full_like(outputs, log_var))
 
     def encode(params, x):
-        features = encoder.apply(params["encoder"], x)
-        return Gaussian(*head.apply(params["posterior"], features))
+        return posterior(params, encoder.apply(params["encoder"], x))
+
+    def training_pass(params, batch, keys):
+        seen = batch
+        if input_noise:
+            noise_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, _NOISE_STREAM)
+            seen = batch + input_noise * distributions.draw(
+                jax.random.normal, noise_keys, batch.shape
+            )
+        features, encoder_statistics = encoder.train(params["encoder"], seen)
+        q = posterior(params, features)
+        z = q.mean if deterministic else distributions.gaussian_sample(keys, q)
+        outputs, decoder_statistics = decoder.train(params["decoder"], z)
+        statistics = {"encoder": encoder_statistics, "decoder": decoder_statistics}
+        statistics = {name: value for name, value in statistics.items() if value}
+        return likelihood.log_prob(params, outputs, batch), q, z, statistics
 
     def outputs(params, z):
         return decoder.apply(params["decoder"], z)
 
     def log_likelihood(params, x, z):
-        return likelihood.log_prob(outputs(params, z), x)
+        return likelihood.log_prob(params, outputs(params, z), x)
 
     def log_weight(params, x, key):
         q = encode(params, x)
@@ -225,9 +317,10 @@ def make(
         init=init,
         encode=encode,
         decode=lambda params, z: likelihood.mean(outputs(params, z)),
-        draw=lambda key, params, z: likelihood.sample(key, outputs(params, z)),
+        draw=lambda key, params, z: likelihood.sample(key, params, outputs(params, z)),
         log_likelihood=log_likelihood,
         log_weight=log_weight,
+        training_pass=training_pass,
         prior=prior,
         latent_dim=options.latent_dim,
     )

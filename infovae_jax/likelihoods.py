@@ -1,7 +1,8 @@
 """p(x | z): what the decoder's outputs mean.
 
 A likelihood maps decoder outputs `[..., H, W, C]` to log p(x | z) in nats, summed
-over pixels and channels, and to the mean and samples of x.
+over pixels and channels, and to the mean and samples of x. One that learns its scale
+has a parameter of its own, `params["likelihood"]`.
 """
 
 import math
@@ -12,59 +13,194 @@ import jax
 import jax.numpy as jnp
 
 from infovae_jax import distributions
-from infovae_jax.types import Array
+from infovae_jax.types import Array, DataSpec, Params
+
+# Where |logit| is below this, the continuous Bernoulli is computed by its series.
+_SMALL_LOGIT = 0.02
+# The learned log-scale is this times its parameter: Adam's steps of 1e-3 then move it
+# by a hundredth, and it settles within some hundred of them.
+_SCALE_SPEED = 10.0
 
 
 class Likelihood(NamedTuple):
     """Functions of decoder outputs `[..., H, W, C]`.
 
+    `params` are those of the whole objective; of them a likelihood reads its own.
+
     Attributes:
-      log_prob: `log_prob(outputs, x) -> [...]`, nats.
+      init: `init() -> params`, `{"likelihood": ...}`, or `{}` where nothing is learned.
+      log_prob: `log_prob(params, outputs, x) -> [...]`, nats.
       mean: `mean(outputs) -> [..., H, W, C]`.
-      sample: `sample(key, outputs) -> [..., H, W, C]`.
+      sample: `sample(key, params, outputs) -> [..., H, W, C]`.
     """
 
-    log_prob: Callable[[Array, Array], Array]
+    init: Callable[[], Params]
+    log_prob: Callable[[Params, Array, Array], Array]
     mean: Callable[[Array], Array]
-    sample: Callable[[Array, Array], Array]
+    sample: Callable[[Array, Params, Array], Array]
 
 
-def make_likelihood(name: str, scale: float) -> Likelihood:
-    """The likelihood called `name`.
+def make_likelihood(spec: DataSpec, scale: float) -> Likelihood:
+    """The likelihood called `spec.likelihood`.
+
+      bernoulli             outputs are logits
+      continuous_bernoulli  outputs are logits; a density on [0, 1]
+      gaussian              outputs are means, of standard deviation `scale`
+      learned_gaussian      the same, one standard deviation for all pixels, learned
+      discretized_logistic  outputs are locations, one scale for all, learned; the
+                            probability of the grey level
 
     Args:
-      name: 'bernoulli' (outputs are logits) or 'gaussian' (outputs are means).
-      scale: standard deviation of the Gaussian; unused by the Bernoulli.
+      spec: names the likelihood and, for the discretised one, the number of levels.
+      scale: standard deviation, or the scale to start from where it is learned.
     """
-    return {"bernoulli": _bernoulli, "gaussian": _gaussian}[name](scale)
+    makers = {
+        "bernoulli": _bernoulli,
+        "continuous_bernoulli": _continuous_bernoulli,
+        "gaussian": lambda: _gaussian(scale),
+        "learned_gaussian": lambda: _learned_gaussian(scale),
+        "discretized_logistic": lambda: _discretized_logistic(scale, spec.levels),
+    }
+    return makers[spec.likelihood]()
+
+
+def _nothing() -> Params:
+    return {}
 
 
 def _pixels_last(x: Array) -> Array:
     return x.reshape(*x.shape[:-3], -1)
 
 
-def _bernoulli(scale: float) -> Likelihood:
-    del scale
-
-    def log_prob(outputs, x):
+def _bernoulli() -> Likelihood:
+    def log_prob(params, outputs, x):
+        del params
         p = distributions.Bernoulli(_pixels_last(outputs))
         return distributions.bernoulli_log_prob(p, _pixels_last(x))
 
-    def sample(key, outputs):
+    def sample(key, params, outputs):
+        del params
         return jax.random.bernoulli(key, jax.nn.sigmoid(outputs)).astype(jnp.float32)
 
-    return Likelihood(log_prob, jax.nn.sigmoid, sample)
+    return Likelihood(_nothing, log_prob, jax.nn.sigmoid, sample)
+
+
+def continuous_bernoulli_log_normalizer(logits: Array) -> Array:
+    """log C of the density C p^x (1 - p)^(1 - x) on [0, 1], p = sigmoid(logits).
+
+    C = l / tanh(l / 2), 2 at l = 0 (Loaiza-Ganem & Cunningham 2019, arXiv 1907.06845,
+    written in the logit l). Even in l, and finite for any.
+    """
+    small = jnp.abs(logits) < _SMALL_LOGIT
+    # The unused branch of a `where` must be finite too, or its gradient is NaN.
+    size = jnp.where(small, 1.0, jnp.abs(logits))
+    return jnp.where(
+        small,
+        math.log(2.0) + logits**2 / 12.0,
+        jnp.log(size) - jnp.log(jnp.tanh(size / 2.0)),
+    )
+
+
+def _continuous_bernoulli() -> Likelihood:
+    def log_prob(params, outputs, x):
+        del params
+        logits = _pixels_last(outputs)
+        p = distributions.Bernoulli(logits)
+        unnormalized = distributions.bernoulli_log_prob(p, _pixels_last(x))
+        return unnormalized + continuous_bernoulli_log_normalizer(logits).sum(-1)
+
+    def mean(outputs):
+        small = jnp.abs(outputs) < _SMALL_LOGIT
+        safe = jnp.where(small, 1.0, outputs)
+        exact = jax.nn.sigmoid(safe) / jnp.tanh(safe / 2.0) - 1.0 / safe
+        return jnp.where(small, 0.5 + outputs / 12.0, exact)
+
+    def sample(key, params, outputs):
+        del params
+        u = jax.random.uniform(key, outputs.shape)
+        small = jnp.abs(outputs) < _SMALL_LOGIT
+        size = jnp.where(small, 1.0, jnp.abs(outputs))
+        # The inverse distribution function for a positive logit; x -> 1 - x else.
+        high = 1.0 + jnp.log(u + (1.0 - u) * jnp.exp(-size)) / size
+        value = jnp.where(outputs > 0, high, 1.0 - high)
+        return jnp.clip(jnp.where(small, u, value), 0.0, 1.0)
+
+    return Likelihood(_nothing, log_prob, mean, sample)
+
+
+def _gaussian_log_prob(outputs, x, log_scale):
+    mean = _pixels_last(outputs)
+    p = distributions.Gaussian(mean, jnp.broadcast_to(2.0 * log_scale, mean.shape))
+    return distributions.gaussian_log_prob(p, _pixels_last(x))
 
 
 def _gaussian(scale: float) -> Likelihood:
-    log_var = 2.0 * math.log(scale)
+    log_scale = math.log(scale)
 
-    def log_prob(outputs, x):
-        mean = _pixels_last(outputs)
-        p = distributions.Gaussian(mean, jnp.full_like(mean, log_var))
-        return distributions.gaussian_log_prob(p, _pixels_last(x))
+    def log_prob(params, outputs, x):
+        del params
+        return _gaussian_log_prob(outputs, x, log_scale)
 
-    def sample(key, outputs):
+    def sample(key, params, outputs):
+        del params
         return outputs + scale * jax.random.normal(key, outputs.shape)
 
-    return Likelihood(log_prob, lambda outputs: outputs, sample)
+    return Likelihood(_nothing, log_prob, lambda outputs: outputs, sample)
+
+
+def _learned_scale(scale: float):
+    """The start of a learned scale, and the function that reads its logarithm."""
+
+    def init():
+        start = jnp.asarray(math.log(scale) / _SCALE_SPEED, jnp.float32)
+        return {"likelihood": {"log_scale": start}}
+
+    return init, lambda params: _SCALE_SPEED * params["likelihood"]["log_scale"]
+
+
+def _learned_gaussian(scale: float) -> Likelihood:
+    init, log_scale = _learned_scale(scale)
+
+    def log_prob(params, outputs, x):
+        return _gaussian_log_prob(outputs, x, log_scale(params))
+
+    def sample(key, params, outputs):
+        noise = jax.random.normal(key, outputs.shape)
+        return outputs + jnp.exp(log_scale(params)) * noise
+
+    return Likelihood(init, log_prob, lambda outputs: outputs, sample)
+
+
+def _discretized_logistic(scale: float, levels: int) -> Likelihood:
+    """Salimans et al. 2017 (PixelCNN++, arXiv 1701.05517), one component."""
+    init, log_scale = _learned_scale(scale)
+    half = 0.5 / (levels - 1)
+
+    def log_prob(params, outputs, x):
+        inverse = jnp.exp(-log_scale(params))
+        upper = (x - outputs + half) * inverse
+        lower = (x - outputs - half) * inverse
+        # log(sigmoid(upper) - sigmoid(lower)) without the difference of two numbers
+        # that round to the same: it is this sum, exactly, and finite in both tails.
+        width = 2.0 * half * inverse
+        inside = (
+            jax.nn.log_sigmoid(upper)
+            + jax.nn.log_sigmoid(-lower)
+            + jnp.log(-jnp.expm1(-width))
+        )
+        log_p = jnp.where(
+            x < half,
+            jax.nn.log_sigmoid(upper),  # the lowest level has all that is below
+            jnp.where(x > 1.0 - half, jax.nn.log_sigmoid(-lower), inside),
+        )
+        return _pixels_last(log_p).sum(-1)
+
+    def mean(outputs):
+        return jnp.clip(outputs, 0.0, 1.0)
+
+    def sample(key, params, outputs):
+        noise = jax.random.logistic(key, outputs.shape)
+        value = outputs + jnp.exp(log_scale(params)) * noise
+        return jnp.clip(jnp.round(value * (levels - 1)) / (levels - 1), 0.0, 1.0)
+
+    return Likelihood(init, log_prob, mean, sample)

@@ -27,21 +27,57 @@ from infovae_jax import (
 from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax.data import batches, pipeline
+from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError, Interrupted
-from infovae_jax.types import Dataset, Objective, TrainState
+from infovae_jax.types import Batch, Dataset, Objective, TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS_PER_DISPATCH = 100
 
 
 class Run(NamedTuple):
-    """A run opened for use: what every mode needs."""
+    """A run opened for use: what every mode needs.
+
+    Attributes:
+      config: resolved and checked.
+      dataset: both splits and their spec.
+      objective: built for them.
+      transform: the optax transformation.
+      steps_per_epoch: full batches of the training split.
+      labels: `[n]` int32 that training sees, -1 where unknown; None where the
+        objective takes none.
+      added: labelled examples added to each batch.
+    """
 
     config: ConfigDict
     dataset: Dataset
     objective: Objective
     transform: Any
     steps_per_epoch: int
+    labels: np.ndarray | None = None
+    added: int = 0
+
+    def make_mesh(self) -> Mesh:
+        """The devices that share a batch."""
+        train = self.config.train
+        return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
+
+    def batch_indices(self, first: int, last: int) -> np.ndarray:
+        """Training examples of steps first..last-1, `[last - first, B]` int32."""
+        return pipeline.training_indices(
+            self.config.seed,
+            first,
+            last - first,
+            self.dataset.spec.num_examples,
+            self.config.train.batch_size,
+            np.flatnonzero(self.labels >= 0) if self.added else None,
+            self.added,
+        )
+
+    def training_data(self) -> Batch | np.ndarray:
+        """What a step takes its batch from: all images, with labels where used."""
+        x = np.asarray(self.dataset.train_x)
+        return x if self.labels is None else Batch(x, self.labels)
 
 
 def open_run(config: ConfigDict, say=print) -> Run:
@@ -67,7 +103,25 @@ def open_run(config: ConfigDict, say=print) -> Run:
         )
     objective = objectives.make(config, dataset.spec)
     transform = optimizer.make_optimizer(config.optimizer, steps_per_epoch)
-    return Run(config, dataset, objective, transform, steps_per_epoch)
+    run = Run(config, dataset, objective, transform, steps_per_epoch)
+    return _with_labels(run) if objective.uses_labels else run
+
+
+def _with_labels(run: Run) -> Run:
+    """The run with the labels that training may see."""
+    data, spec = run.config.data, run.dataset.spec
+    labels = visible_labels(
+        run.dataset.train_y,
+        spec.num_examples,
+        spec.num_labels,
+        data.labels_per_class,
+        data.split_seed,
+    )
+    known = int((labels >= 0).sum())
+    added = 0
+    if 0 < known < spec.num_examples:
+        added = min(run.config.train.labelled_batch_size, known)
+    return run._replace(labels=labels, added=added)
 
 
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -123,7 +177,7 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
       NonFiniteError: the loss left the numbers.
       CheckpointError: the newest checkpoint is damaged.
     """
-    config, dataset = run.config, run.dataset
+    config = run.config
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints", config.train.keep_checkpoints
     )
@@ -137,6 +191,7 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
         run.transform,
         train_step.make_schedules(config.weights, run.steps_per_epoch),
         config.data.binarize,
+        train_step.make_targets(config.weights),
     )
     multi_step = jax.jit(
         train_step.make_multi_step(step),
@@ -144,21 +199,16 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
         out_shardings=sharding.replicated(mesh),
     )
     evaluate_bound = make_bound_evaluator(run)
-    train_x = jax.device_put(np.asarray(dataset.train_x), sharding.replicated(mesh))
+    data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     progress = Progress(start, total, run.steps_per_epoch)
     try:
         with SignalGuard() as guard:
             for first, last in dispatches(start, total, log_every(run)):
                 began = time.perf_counter()
-                indices = pipeline.batch_indices(
-                    config.seed,
-                    first,
-                    last - first,
-                    dataset.spec.num_examples,
-                    config.train.batch_size,
+                indices = jax.device_put(
+                    run.batch_indices(first, last), sharding.batch_sharded(mesh, 1)
                 )
-                indices = jax.device_put(indices, sharding.batch_sharded(mesh, 1))
-                state, means = multi_step(state, train_x, indices)
+                state, means = multi_step(state, data, indices)
                 row = {"step": last, "epoch": last / run.steps_per_epoch}
                 row |= {name: float(value) for name, value in means.items()}
                 metrics.check_finite(row, str(workdir))
@@ -166,7 +216,7 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
                 rate = (last - first) * config.train.batch_size / seconds
                 row["time/examples_per_second"] = rate
                 if _passed(first, last, total, config.train.eval_every, run):
-                    row |= evaluate_bound(state.params)
+                    row |= evaluate_bound(train_step.variables(state))
                 writer.write(row)
                 progress.show(row)
                 if (
@@ -192,10 +242,10 @@ def abstract_state(run: Run) -> TrainState:
 
 
 def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
-    """Parameters of the newest checkpoint, and its step."""
+    """Parameters of the newest checkpoint, statistics included, and its step."""
     saved = checkpoint.Checkpoints(workdir / "checkpoints")
     state = saved.restore(abstract_state(run))
-    return state.params, int(state.step)
+    return train_step.variables(state), int(state.step)
 
 
 def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh: Mesh) -> TrainState:

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import evaluation, loop, report, sharding
+from infovae_jax import evaluation, loop, report, train_step
 from infovae_jax.errors import ConfigError
 
 
@@ -23,12 +23,13 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     run = loop.open_run(config)
-    mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
+    mesh = run.make_mesh()
     loop.claim_workdir(config, folder)
     print(f"workdir: {folder}", flush=True)
     state = loop.train(run, folder, mesh)
-    _evaluate(run, state.params, int(state.step), folder)
-    _report(run, state.params, folder)
+    params = train_step.variables(state)
+    _evaluate(run, params, int(state.step), folder)
+    _report(run, params, folder)
 
 
 def evaluate(workdir: str | None) -> None:

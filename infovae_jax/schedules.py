@@ -11,11 +11,19 @@ Every weight and the learning rate accept a number or one of
 
 Durations are in epochs (fractions allowed) so that a recipe does not depend on
 the size of the data or of the batch. The text is parsed, never evaluated.
+
+A weight may instead be a wish about its term:
+
+    target(value)                       keep the term at so many nats
+    target(value, speed)                the same; 0.01 a step is the default speed
+
+The weight is then a Lagrange multiplier of the training state.
 """
 
 import ast
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -23,6 +31,9 @@ import optax
 from infovae_jax.errors import ConfigError, nearest
 
 Schedule = Callable[..., object]
+
+# Share by which a multiplier may change in one step.
+TARGET_SPEED = 0.01
 
 _NUM_ARGUMENTS = {
     "linear": 3,
@@ -38,14 +49,51 @@ def is_constant(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def check(value: object, where: str, minimum: float | None = None) -> None:
+def is_target(value: object) -> bool:
+    """Whether `value` asks for a target of the term instead of giving a weight."""
+    return isinstance(value, str) and value.strip().startswith("target")
+
+
+class Target(NamedTuple):
+    """A term to be held at `value` nats by a multiplier; `speed` is its step."""
+
+    value: float
+    speed: float
+
+
+def make_target(value: str, where: str) -> Target:
+    """Reads `target(value)` or `target(value, speed)`.
+
+    Raises:
+      ConfigError: other arguments, or not above 0.
+    """
+    _, args = _parse(value, where)
+    return Target(args[0], args[1] if len(args) == 2 else TARGET_SPEED)
+
+
+def check(
+    value: object,
+    where: str,
+    minimum: float | None = None,
+    targets: bool = False,
+) -> None:
     """Raises ConfigError unless `value` is a finite number or a valid schedule.
 
     Args:
       value: number or schedule text.
       where: the config key, for the message.
       minimum: smallest value allowed at any time (None: any).
+      targets: whether `target(...)` is allowed too.
     """
+    if is_target(value):
+        if not targets:
+            raise ConfigError(
+                f"'{value}' is for a term of the loss",
+                where,
+                "write a number or a schedule",
+            )
+        make_target(value, where)
+        return
     numbers = [value] if is_constant(value) else _values(*_parse(value, where))
     for number in numbers:
         if not math.isfinite(number):
@@ -110,12 +158,20 @@ def _parse(value: object, where: str) -> tuple[str, list[float]]:
         raise ConfigError(
             f"'{value}' is neither a number nor a schedule", where, help_text
         ) from None
-    known = [*_NUM_ARGUMENTS, "piecewise"]
+    known = [*_NUM_ARGUMENTS, "piecewise", "target"]
     if name not in known:
         hint = nearest(name, known)
         raise ConfigError(
             f"unknown schedule '{name}'{hint}", where, f"use one of {', '.join(known)}"
         )
+    if name == "target":
+        if not (len(args) in (1, 2) and all(0 < a < math.inf for a in args)):
+            raise ConfigError(
+                f"wrong arguments in '{value}'",
+                where,
+                "write target(nats) or target(nats, speed), both above 0",
+            )
+        return name, args
     if name == "piecewise":
         valid = len(args) >= 3 and len(args) % 2 == 1
         valid = valid and args[1::2] == sorted(args[1::2])

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
-from infovae_jax.types import Array, Metrics
+from infovae_jax import schedules
+from infovae_jax.types import MODEL_STATE, Array, Metrics, Params
 
 
 def example_keys(key: Array, batch: Array) -> Array:
@@ -17,20 +19,36 @@ def split_keys(key: Array) -> tuple[Array, Array]:
     return tuple(split(key))
 
 
-def weighted_loss(terms: Metrics, hparams: Metrics) -> tuple[Array, Metrics]:
+def default_hparams(weights: ConfigDict, hparams: dict[str, float]) -> dict[str, float]:
+    """Weights of an objective: its defaults, overridden by constants of the config.
+
+    The multiplier of a term that is held at a target starts at 1.
+    """
+    constants = {k: v for k, v in weights.items() if schedules.is_constant(v)}
+    multipliers = {k: 1.0 for k, v in weights.items() if schedules.is_target(v)}
+    return {**hparams, **multipliers, **constants}
+
+
+def weighted_loss(
+    terms: Metrics, hparams: Metrics, statistics: Params | None = None
+) -> tuple[Array, Metrics]:
     """The loss sum_t w_t * mean(term_t), and the metrics that recompute it.
 
     Args:
       terms: name -> scalar or `[B]`, in nats, unweighted.
       hparams: name -> weight, for every term at least.
+      statistics: the running statistics after this batch, where there are some.
 
     Returns:
       The scalar loss, and metrics `loss`, `term/<name>` (unweighted means) and
-      `weight/<name>`, so that loss = sum of weight * term.
+      `weight/<name>`, so that loss = sum of weight * term; and the statistics under
+      MODEL_STATE.
     """
     means = {name: jnp.mean(term) for name, term in terms.items()}
     total = sum(hparams[name] * mean for name, mean in means.items())
     metrics = {"loss": total}
     metrics |= {f"term/{name}": mean for name, mean in means.items()}
     metrics |= {f"weight/{name}": jnp.asarray(hparams[name]) for name in means}
+    if statistics:
+        metrics[MODEL_STATE] = statistics
     return total, metrics

@@ -7,11 +7,18 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from infovae_jax import schedules
+from infovae_jax import model_state, schedules
 from infovae_jax.data import pipeline
-from infovae_jax.types import Array, Metrics, Objective, TrainState
+from infovae_jax.types import (
+    MODEL_STATE,
+    Array,
+    Metrics,
+    Objective,
+    Params,
+    TrainState,
+)
 
-TrainStep = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
+TrainStep = Callable[..., tuple[TrainState, Metrics]]
 
 
 def init_train_state(
@@ -19,10 +26,11 @@ def init_train_state(
 ) -> TrainState:
     """The state before the first step; a pure function of the seed."""
     key_params, key_run = jax.random.split(jax.random.key(seed))
-    params = objective.init(key_params)
+    params, statistics = model_state.split(objective.init(key_params))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
+        model_state=statistics,
         opt_state=optimizer.init(params),
         hparams={k: jnp.float32(v) for k, v in objective.hparams.items()},
         key=key_run,
@@ -36,8 +44,38 @@ def make_schedules(
     return {
         name: schedules.make_schedule(value, steps_per_epoch, f"config.weights.{name}")
         for name, value in weights.items()
-        if not schedules.is_constant(value)
+        if not (schedules.is_constant(value) or schedules.is_target(value))
     }
+
+
+def make_targets(weights: ConfigDict) -> dict[str, schedules.Target]:
+    """The weights of `config.weights` that are multipliers, by the terms they hold."""
+    return {
+        name: schedules.make_target(value, f"config.weights.{name}")
+        for name, value in weights.items()
+        if schedules.is_target(value)
+    }
+
+
+def variables(state: TrainState) -> Params:
+    """What the objective's functions take: trained parameters and statistics."""
+    return model_state.merge(state.params, state.model_state)
+
+
+def multipliers_after(
+    hparams: dict[str, Array], targets: dict[str, schedules.Target], metrics: Metrics
+) -> dict[str, Array]:
+    """The weights after a step of dual ascent on the targets.
+
+    A multiplier w of a term T held at t moves by exp(speed * (T / t - 1)), the
+    bracket held within -1 and 1: it rises while the term is above its target. On the
+    logarithm, so that it stays positive whatever its scale.
+    """
+    moved = {}
+    for name, (value, speed) in targets.items():
+        excess = jnp.clip(metrics[f"term/{name}"] / value - 1.0, -1.0, 1.0)
+        moved[name] = hparams[name] * jnp.exp(speed * excess)
+    return {**hparams, **moved}
 
 
 def scheduled_hparams(
@@ -56,6 +94,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     weight_schedules: dict[str, schedules.Schedule],
     binarize: str = "none",
+    targets: dict[str, schedules.Target] | None = None,
 ) -> TrainStep:
     """`train_step(state, batch) -> (state, metrics)`, pure and not yet jitted.
 
@@ -65,20 +104,28 @@ def make_train_step(
       weight_schedules: see `make_schedules`.
       binarize: what the batch `[B, H, W, C]`, as stored, becomes first; see
         `data.pipeline.prepare`.
+      targets: see `make_targets`.
     """
 
-    def train_step(state: TrainState, batch: Array) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, batch) -> tuple[TrainState, Metrics]:
         key_data, key_loss = jax.random.split(jax.random.fold_in(state.key, state.step))
-        x = pipeline.prepare(batch, key_data, binarize)
+        batch = pipeline.prepare_batch(batch, key_data, binarize)
         hparams = scheduled_hparams(state, weight_schedules)
-        grad_fn = jax.grad(objective.loss, has_aux=True)
-        grads, metrics = grad_fn(state.params, x, key_loss, hparams)
+
+        def loss(params):
+            params = model_state.merge(params, state.model_state)
+            return objective.loss(params, batch, key_loss, hparams)
+
+        grads, metrics = jax.grad(loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        statistics = metrics.pop(MODEL_STATE, state.model_state)
         metrics["optimizer/grad_norm"] = optax.tree.norm(grads)
         new_state = state._replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
+            model_state=statistics,
             opt_state=opt_state,
+            hparams=multipliers_after(state.hparams, targets or {}, metrics),
         )
         return new_state, metrics
 
@@ -88,14 +135,16 @@ def make_train_step(
 def make_multi_step(train_step: TrainStep) -> Callable:
     """`run(state, data, indices) -> (state, mean metrics)`: many steps, one program.
 
-    `data` `[n, H, W, C]` stays on the device; `indices` is `[S, B]` int32. Jit it
-    with the state donated. The metrics are means over the S steps, except for the
-    loss's last value `loss_last`, by which a non-finite step is noticed at once.
+    `data` `[n, H, W, C]`, or a `Batch` of all examples, stays on the device; `indices`
+    is `[S, B]` int32. Jit it with the state donated. The metrics are means over the S
+    steps, except for the loss's last value `loss_last`, by which a non-finite step is
+    noticed at once.
     """
 
-    def run(state: TrainState, data: Array, indices: Array):
+    def run(state: TrainState, data, indices: Array):
         def body(state, rows):
-            return train_step(state, jnp.take(data, rows, axis=0))
+            batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), data)
+            return train_step(state, batch)
 
         state, metrics = jax.lax.scan(body, state, indices)
         means = {name: value.mean(0) for name, value in metrics.items()}

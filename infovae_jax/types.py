@@ -14,17 +14,65 @@ Array = jax.Array
 Params = Any
 Metrics = dict[str, Array]
 
+# Names of p(x | z); those but the Gaussian ones are of values in [0, 1].
+LIKELIHOODS = (
+    "auto",
+    "bernoulli",
+    "continuous_bernoulli",
+    "gaussian",
+    "learned_gaussian",
+    "discretized_logistic",
+)
+UNIT_RANGE = ("bernoulli", "continuous_bernoulli", "discretized_logistic")
+
+# Key of parameters that are measured, not trained; and of their new values among
+# the metrics of a loss.
+STATISTICS = "statistics"
+MODEL_STATE = "model_state"
+
 
 class Network(NamedTuple):
     """A pure pair of functions; works on one example or any leading axes.
 
     Attributes:
       init: `init(key) -> params`.
-      apply: `apply(params, *inputs) -> outputs`.
+      apply: `apply(params, *inputs) -> outputs`, as in evaluation.
+      train: `train(params, *inputs) -> (outputs, statistics)`, as in training: a
+        batch normalisation takes the moments of this batch, and the updated running
+        ones come back as `statistics` (`{}` where the network keeps none). The inputs
+        must be a whole batch.
     """
 
     init: Callable[..., Params]
     apply: Callable[..., Any]
+    train: Callable[..., tuple[Any, Params]]
+
+
+class Batch(NamedTuple):
+    """Examples with labels, some of which may be unknown.
+
+    Attributes:
+      x: `[B, H, W, C]`.
+      label: `[B]` int32, -1 where the label is unknown.
+    """
+
+    x: Array
+    label: Array
+
+
+class Block(NamedTuple):
+    """A run of dims of the code that belong together.
+
+    Attributes:
+      name: as in the paper, such as 'z' or 'c'.
+      size: number of dims.
+      kind: 'prior' (regularised towards the prior), 'free' (no term of the loss but
+        the reconstruction) or 'class' (probabilities of classes).
+    """
+
+    name: str
+    size: int
+    kind: str = "prior"
 
 
 class DataSpec(NamedTuple):
@@ -33,11 +81,13 @@ class DataSpec(NamedTuple):
     Attributes:
       shape: `(H, W, C)` of one example.
       dtype: storage type, 'uint8' (scaled by 1/255 on the device) or 'float32'.
-      likelihood: 'bernoulli' or 'gaussian'.
+      likelihood: a name of LIKELIHOODS, save 'auto'.
       num_examples: training examples.
       num_labels: number of classes, 0 where the data carry no labels.
       binary: whether the model sees values in {0, 1} only, so that a Bernoulli
         likelihood is a true one (otherwise it is "soft" cross-entropy).
+      levels: number of grey levels 0, 1 / (levels - 1), ..., 1, for a likelihood
+        of discrete values.
     """
 
     shape: tuple[int, int, int]
@@ -46,6 +96,7 @@ class DataSpec(NamedTuple):
     num_examples: int
     num_labels: int
     binary: bool
+    levels: int = 256
 
 
 class Dataset(NamedTuple):
@@ -78,7 +129,9 @@ class Objective(NamedTuple):
     Attributes:
       init: `init(key) -> params`.
       loss: `loss(params, batch, key, hparams) -> (scalar, metrics)`; `batch` is
-        `[B, H, W, C]`. Metrics hold every unweighted term in nats.
+        `[B, H, W, C]`, or a `Batch` where `uses_labels`. Metrics hold every
+        unweighted term in nats, and under MODEL_STATE the running statistics after
+        this batch where the networks keep any.
       elbo: `elbo(params, x, key) -> {'reconstruction', 'kl_...'}` of one example,
         in nats; their sum is the negative evidence lower bound (no weights).
       log_weight: `log_weight(params, x, key) -> scalar`, one importance sample
@@ -91,6 +144,10 @@ class Objective(NamedTuple):
       prior: Gaussian `[K, d]`, the components of the prior (K = 1 for a VAE).
       hparams: default of every scalar that may be scheduled, swept or vmapped.
       latent_dim: d.
+      draw: `draw(key, params, z) -> [..., H, W, C]`, samples of p(x | z).
+      blocks: the parts of the code in order, of `latent_dim` dims in all; empty
+        where it is one.
+      uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
     """
 
     init: Callable[..., Params]
@@ -104,6 +161,9 @@ class Objective(NamedTuple):
     prior: Any
     hparams: dict[str, float]
     latent_dim: int
+    draw: Callable[..., Array]
+    blocks: tuple[Block, ...] = ()
+    uses_labels: bool = False
 
 
 class TrainState(NamedTuple):
@@ -111,15 +171,19 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: int32 scalar, steps done.
-      params: the objective's parameters.
+      params: the objective's parameters that are trained.
+      model_state: those that are not: running statistics. The objective's functions
+        take both together, see `model_state.merge`.
       opt_state: the optax state.
       hparams: constant weights as float32 scalars (scheduled ones are computed
-        from `step`), kept in the state so that a population is a vmap.
+        from `step`), kept in the state so that a population is a vmap; and the
+        multipliers of terms that are held at a target.
       key: the run's PRNG key; step t uses `fold_in(key, t)`.
     """
 
     step: Array
     params: Params
+    model_state: Params
     opt_state: Any
     hparams: dict[str, Array]
     key: Array

@@ -10,10 +10,10 @@ PACKAGE = ROOT / "infovae_jax"
 
 # From the bottom up; a module may import from its own layer and those before it.
 LAYERS = [
-    ["errors", "types", "schedules", "config"],
+    ["errors", "types", "schedules", "config", "model_state"],
     ["data"],
     ["networks", "distributions", "likelihoods", "priors", "terms"],
-    ["information", "gaussian_model"],
+    ["information", "gaussian_model", "invariance", "fitted_gaussian"],
     ["objectives"],
     ["optimizer", "train_step"],
     ["sharding", "checkpoint", "metrics"],

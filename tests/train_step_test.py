@@ -98,7 +98,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 _SHARDED = """
 import jax
-from infovae_jax import config as config_lib, loop, sharding
+from infovae_jax import config as config_lib, loop
 import sys, pathlib
 config = config_lib.load_config_file("configs/infocatvae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
@@ -108,7 +108,7 @@ config = config_lib.from_json(config_lib.to_json(config))
 run = loop.open_run(config, say=lambda text: None)
 folder = pathlib.Path(sys.argv[2])
 loop.claim_workdir(config, folder)
-mesh = sharding.make_mesh(config.train.num_devices, config.train.batch_size)
+mesh = run.make_mesh()
 state = loop.train(run, folder, mesh)
 print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
 """

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.errors import ConfigError
-from infovae_jax.types import Array
+from infovae_jax.types import Array, Batch
+
+_LABELLED_STREAM = 2**32
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
@@ -87,6 +89,49 @@ def batch_indices(
         out[done : done + count] = rows.reshape(count, batch_size)
         done += count
     return out
+
+
+def training_indices(
+    seed: int,
+    step: int,
+    num_steps: int,
+    num_examples: int,
+    batch_size: int,
+    labelled: np.ndarray | None = None,
+    labelled_batch_size: int = 0,
+) -> np.ndarray:
+    """`batch_indices`, with examples of known label added to each batch.
+
+    Where a hundred of many thousand labels are known, a plain batch would hold none.
+
+    Args:
+      seed: the data seed.
+      step: the first step.
+      num_steps: how many steps.
+      num_examples: training examples.
+      batch_size: examples of any kind in a batch, B.
+      labelled: indices of the examples whose label is known, or None: add none.
+      labelled_batch_size: how many of those are added, A; they go through epochs of
+        their own.
+
+    Returns:
+      int32 `[num_steps, B + A]`.
+    """
+    rows = batch_indices(seed, step, num_steps, num_examples, batch_size)
+    if labelled is None or not labelled_batch_size:
+        return rows
+    # The order of the labelled ones must not follow that of all.
+    chosen = batch_indices(
+        seed + _LABELLED_STREAM, step, num_steps, len(labelled), labelled_batch_size
+    )
+    return np.concatenate([rows, labelled[chosen].astype(np.int32)], axis=1)
+
+
+def prepare_batch(batch: Array | Batch, key: Array, binarize: str) -> Array | Batch:
+    """`prepare` of the images of a batch, whether it has labels or not."""
+    if isinstance(batch, Batch):
+        return batch._replace(x=prepare(batch.x, key, binarize))
+    return prepare(batch, key, binarize)
 
 
 def prepare(x: Array, key: Array | None, binarize: str) -> Array:

@@ -6,9 +6,8 @@ import numpy as np
 
 from infovae_jax.data import layout
 from infovae_jax.errors import ConfigError, DataError, nearest
-from infovae_jax.types import Dataset, DataSpec
+from infovae_jax.types import LIKELIHOODS, UNIT_RANGE, Dataset, DataSpec
 
-LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 BINARIZE = ("none", "threshold", "stochastic")
 
 
@@ -88,6 +87,24 @@ def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
             )
 
 
+def _require_levels(raw: layout.Raw, config: Any) -> None:
+    """The grey levels of the data are the ones that `levels` names."""
+    top = config.levels - 1
+    for name, x in (("train", raw.train_x), ("test", raw.test_x)):
+        scale = 255.0 if x.dtype == np.uint8 else 1.0
+        for start, part in layout.chunks(x):
+            steps = part.astype(np.float64) / scale * top
+            off = np.abs(steps - np.round(steps)) > 1e-3
+            if off.any():
+                index = layout.first_index(off, start)
+                raise ConfigError(
+                    f"pixel {x[index] / scale:.6g} at index (n, h, w, c) = {index} of "
+                    f"the {name} images is none of {config.levels} levels",
+                    "config.data.levels",
+                    "give the number of levels that the data have (256 for uint8)",
+                )
+
+
 def decide(raw: layout.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
@@ -121,8 +138,10 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
         "test": scan(raw.test_x, "test", raw.where),
     }
     in_range = all(s.outside is None for s in scans.values())
-    if config.likelihood == "bernoulli":
-        _require_unit_range(scans, "data.likelihood", "bernoulli")
+    if config.likelihood in UNIT_RANGE:
+        _require_unit_range(scans, "data.likelihood", config.likelihood)
+    if config.likelihood == "discretized_logistic":
+        _require_levels(raw, config)
     if config.binarize != "none":
         _require_unit_range(scans, "data.binarize", config.binarize)
     likelihood = config.likelihood
@@ -135,6 +154,7 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
         num_examples=len(raw.train_x),
         num_labels=raw.num_labels,
         binary=config.binarize != "none" or all(s.binary for s in scans.values()),
+        levels=config.levels,
     )
     return Dataset(
         train_x=raw.train_x,
@@ -185,10 +205,17 @@ def _labels_text(raw: layout.Raw) -> str:
 
 
 def _meaning(spec: DataSpec, binarize: str) -> str:
+    density = "the log-density of continuous values; it depends on their scale"
     if spec.likelihood == "gaussian":
+        return f"{density} and on the fixed standard deviation"
+    if spec.likelihood == "learned_gaussian":
+        return f"{density}; one standard deviation for all pixels, learned"
+    if spec.likelihood == "continuous_bernoulli":
+        return f"{density}, which is [0, 1]"
+    if spec.likelihood == "discretized_logistic":
         return (
-            "the log-density of continuous values; it depends on their scale and on "
-            "the fixed standard deviation"
+            f"the log-probability of {spec.levels} grey levels; one scale for all "
+            "pixels, learned"
         )
     if not spec.binary:
         return (

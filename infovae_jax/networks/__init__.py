@@ -2,6 +2,16 @@
 
 from infovae_jax.networks.decoders import make_decoder
 from infovae_jax.networks.encoders import make_encoder
-from infovae_jax.networks.heads import make_classifier, make_gaussian_head
+from infovae_jax.networks.heads import (
+    make_classifier,
+    make_code_head,
+    make_gaussian_head,
+)
 
-__all__ = ["make_classifier", "make_decoder", "make_encoder", "make_gaussian_head"]
+__all__ = [
+    "make_classifier",
+    "make_code_head",
+    "make_decoder",
+    "make_encoder",
+    "make_gaussian_head",
+]

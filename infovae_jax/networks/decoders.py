@@ -7,7 +7,12 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infovae_jax.networks.conv import ConvTranspose, check_sizes, halved_sizes
-from infovae_jax.networks.layers import ACTIVATIONS, choose, to_network
+from infovae_jax.networks.layers import (
+    ACTIVATIONS,
+    choose,
+    normalize,
+    to_network,
+)
 from infovae_jax.types import Array, Network
 
 
@@ -28,9 +33,11 @@ def make_decoder(
     """
     choose(("mlp", "conv"), config.kind, "kind")
     choose(ACTIVATIONS, config.activation, "activation")
+    # Layer normalisation would take the contrast out of what is decoded.
+    normalization = "batch" if config.normalization == "batch" else "none"
     if config.kind == "mlp":
         hidden = tuple(config.decoder_hidden)
-        module = _MLPDecoder(hidden, tuple(shape), config.activation)
+        module = _MLPDecoder(hidden, tuple(shape), config.activation, normalization)
     else:
         check_sizes(shape, len(config.conv_channels))
         module = _ConvDecoder(
@@ -40,6 +47,7 @@ def make_decoder(
             config.conv_form,
             tuple(shape),
             config.activation,
+            normalization,
         )
     return to_network(module, jnp.zeros(latent_dim))
 
@@ -48,12 +56,15 @@ class _MLPDecoder(nn.Module):
     hidden: tuple[int, ...]
     shape: tuple[int, int, int]
     activation: str
+    normalization: str
 
     @nn.compact
-    def __call__(self, z: Array) -> Array:
+    def __call__(self, z: Array, train: bool = False) -> Array:
         h = z
         for number, size in enumerate(self.hidden):
-            h = ACTIVATIONS[self.activation](nn.Dense(size, name=f"dense_{number}")(h))
+            h = nn.Dense(size, name=f"dense_{number}")(h)
+            h = normalize(h, self.normalization, train, f"norm_{number}")
+            h = ACTIVATIONS[self.activation](h)
         outputs = nn.Dense(math.prod(self.shape), name="outputs")(h)
         return outputs.reshape(*z.shape[:-1], *self.shape)
 
@@ -65,13 +76,14 @@ class _ConvDecoder(nn.Module):
     form: str
     shape: tuple[int, int, int]
     activation: str
+    normalization: str
 
     @nn.compact
-    def __call__(self, z: Array) -> Array:
+    def __call__(self, z: Array, train: bool = False) -> Array:
         activate = ACTIVATIONS[self.activation]
         sizes = halved_sizes(self.shape[:2], len(self.channels))
         height, width = sizes[-1]
-        h = activate(nn.Dense(self.hidden, name="dense_0")(z))
+        h = activate(nn.Dense(self.hidden, name="dense_0")(z)) if self.hidden else z
         h = nn.Dense(height * width * self.channels[-1], name="dense_1")(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
         outputs = (self.shape[2], *self.channels[:-1])
@@ -86,5 +98,6 @@ class _ConvDecoder(nn.Module):
             )
             h = layer(h)
             if number:
+                h = normalize(h, self.normalization, train, f"norm_{number}")
                 h = activate(h)
         return h.reshape(*z.shape[:-1], *self.shape)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax.networks.conv import Conv, check_sizes
+from infovae_jax.networks.conv import Conv, check_sizes, halved_sizes
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -46,7 +46,9 @@ def make_encoder(
     module = _ConvEncoder(
         channels, config.conv_kernel, config.conv_hidden, config.conv_form, **shared
     )
-    return to_network(module, jnp.zeros(shape)), config.conv_hidden
+    height, width = halved_sizes(shape[:2], len(channels))[-1]
+    features = config.conv_hidden or height * width * (*shape[2:], *channels)[-1]
+    return to_network(module, jnp.zeros(shape)), features
 
 
 class _MLPEncoder(nn.Module):
@@ -55,11 +57,12 @@ class _MLPEncoder(nn.Module):
     normalization: str
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, train: bool = False) -> Array:
         h = x.reshape(*x.shape[:-3], -1)
         for number, size in enumerate(self.hidden):
             h = nn.Dense(size, name=f"dense_{number}")(h)
-            h = ACTIVATIONS[self.activation](normalize(h, self.normalization))
+            h = normalize(h, self.normalization, train, f"norm_{number}")
+            h = ACTIVATIONS[self.activation](h)
         return h
 
 
@@ -72,11 +75,15 @@ class _ConvEncoder(nn.Module):
     normalization: str
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        activate = ACTIVATIONS[self.activation]
         leading = x.shape[:-3]
         h = x.reshape(-1, *x.shape[-3:])
         for number, channels in enumerate(self.channels):
             h = Conv(channels, self.kernel, 2, self.form, name=f"conv_{number}")(h)
-            h = ACTIVATIONS[self.activation](normalize(h, self.normalization))
-        h = nn.Dense(self.hidden, name="dense")(h.reshape(*leading, -1))
-        return ACTIVATIONS[self.activation](normalize(h, self.normalization))
+            h = activate(normalize(h, self.normalization, train, f"norm_{number}"))
+        h = h.reshape(*leading, -1)
+        if not self.hidden:
+            return h
+        h = nn.Dense(self.hidden, name="dense")(h)
+        return activate(normalize(h, self.normalization, train, "norm_dense"))

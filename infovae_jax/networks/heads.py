@@ -33,6 +33,11 @@ def make_gaussian_head(
     return to_network(module, *inputs)
 
 
+def make_code_head(num_features: int, latent_dim: int) -> Network:
+    """`apply(params, h) -> code [..., d]`, linear: a code without noise."""
+    return to_network(nn.Dense(latent_dim), jnp.zeros(num_features))
+
+
 def make_classifier(
     num_features: int, num_classes: int, hidden: tuple[int, ...] = ()
 ) -> Network:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.types import Array, Network
+from infovae_jax.types import STATISTICS, Array, Network
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -16,7 +16,9 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": nn.gelu,
     "silu": nn.silu,
 }
-NORMALIZATIONS = ("none", "layer")
+NORMALIZATIONS = ("none", "layer", "batch")
+# Share of the old running moments that is kept in a step.
+MOMENTUM = 0.9
 
 
 def choose(options, name: str, key: str):
@@ -30,20 +32,35 @@ def choose(options, name: str, key: str):
     return options[name] if isinstance(options, dict) else name
 
 
-def normalize(h: Array, kind: str) -> Array:
-    """Layer normalisation without scale and shift, or nothing.
+def normalize(h: Array, kind: str, train: bool, name: str) -> Array:
+    """Batch normalisation, layer normalisation without scale and shift, or nothing.
 
-    Over the last axis (units, or channels of one position). The next layer has
-    weights of its own, so a learned scale would add nothing.
+    The layer's is over the last axis (units, or channels of one position). The next
+    layer has weights of its own, so a learned scale would add nothing. The batch's is
+    over all others, with a learned scale and shift; to be called inside a flax module.
+
+    Args:
+      h: `[..., F]`.
+      kind: one of NORMALIZATIONS.
+      train: batch moments (True) or running ones; of batch normalisation.
+      name: of the layer, for its parameters.
     """
     if kind == "none":
         return h
+    if kind == "batch":
+        return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=1e-5, name=name)(h)
     centred = h - h.mean(-1, keepdims=True)
     return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
 
 
 def to_network(module: nn.Module, *inputs: Array) -> Network:
-    """A flax module as a pair of pure functions over plain dicts of arrays."""
+    """A flax module as pure functions over plain dicts of arrays.
+
+    Running statistics stand in the same dict, under STATISTICS. A module that keeps
+    some has an attribute `normalization`, and takes the argument `train`.
+    """
+    if getattr(module, "normalization", "none") == "batch":
+        return _with_statistics(module, inputs)
 
     def init(key):
         variables = module.init(key, *inputs)
@@ -52,4 +69,25 @@ def to_network(module: nn.Module, *inputs: Array) -> Network:
     def apply(params, *arguments):
         return module.apply({"params": params}, *arguments)
 
-    return Network(init, apply)
+    return Network(init, apply, lambda *arguments: (apply(*arguments), {}))
+
+
+def _with_statistics(module: nn.Module, inputs: tuple[Array, ...]) -> Network:
+    def init(key):
+        variables = module.init(key, *inputs)
+        return {**variables["params"], STATISTICS: variables["batch_stats"]}
+
+    def variables_of(params):
+        weights = {k: v for k, v in params.items() if k != STATISTICS}
+        return {"params": weights, "batch_stats": params[STATISTICS]}
+
+    def apply(params, *arguments):
+        return module.apply(variables_of(params), *arguments)
+
+    def train(params, *arguments):
+        outputs, changed = module.apply(
+            variables_of(params), *arguments, train=True, mutable=["batch_stats"]
+        )
+        return outputs, {STATISTICS: changed["batch_stats"]}
+
+    return Network(init, apply, train)

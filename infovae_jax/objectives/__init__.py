@@ -44,19 +44,14 @@ def check(config: ConfigDict) -> None:
     signed = getattr(module, "SIGNED_HPARAMS", ())
     for name, value in config.weights.items():
         minimum = None if name in signed else 0.0
-        schedules.check(value, f"config.weights.{name}", minimum)
+        is_term = name not in getattr(module, "NOT_TERMS", ())
+        schedules.check(value, f"config.weights.{name}", minimum, targets=is_term)
     module.Config(**config.model).check()
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds `config.objective` for data of the given spec."""
     return load(config.objective).make(config, spec)
-
-
-def default_hparams(config: ConfigDict, hparams: dict[str, float]) -> dict[str, float]:
-    """Weights of an objective: its defaults, overridden by constants of the config."""
-    constants = {k: v for k, v in config.weights.items() if schedules.is_constant(v)}
-    return {**hparams, **constants}
 
 
 def _check_keys(group: ConfigDict, known, name: str) -> None:

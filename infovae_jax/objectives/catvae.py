@@ -32,9 +32,14 @@ from ml_collections import ConfigDict
 from infovae_jax import distributions, networks, priors
 from infovae_jax.distributions import Categorical, Gaussian
 from infovae_jax.errors import ConfigError
+from infovae_jax.gaussian_model import refuse_batch_normalization
 from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.objectives import default_hparams
-from infovae_jax.terms import example_keys, split_keys, weighted_loss
+from infovae_jax.terms import (
+    default_hparams,
+    example_keys,
+    split_keys,
+    weighted_loss,
+)
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {
@@ -47,6 +52,7 @@ HPARAMS = {
 # A negative weight of KL(q(c | x) || uniform) rewards certain assignments; together
 # with the balance term it then maximises I(x; c).
 SIGNED_HPARAMS = ("kl_c",)
+NOT_TERMS = ("temperature",)
 READINGS = ("exact", "soft", "gumbel")
 HEADS = ("linear", "mlp")
 
@@ -135,7 +141,8 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
       gives the terms of the loss and the logits `[B, K]` of q(c | x).
     """
     num_clusters, latent_dim = options.num_clusters, options.latent_dim
-    likelihood = make_likelihood(spec.likelihood, options.scale)
+    refuse_batch_normalization(config.network, config.objective)
+    likelihood = make_likelihood(spec, options.scale)
     encoder, features = networks.make_encoder(config.network, spec.shape)
     hidden = (features,) if options.head == "mlp" else ()
     networks_by_name = {
@@ -156,7 +163,8 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     def init(key):
         keys = jax.random.split(key, len(networks_by_name))
         named = zip(keys, networks_by_name.items(), strict=True)
-        return {name: network.init(k) for k, (name, network) in named}
+        params = {name: network.init(k) for k, (name, network) in named}
+        return {**params, **likelihood.init()}
 
     def posterior(params, h, c):
         return Gaussian(*apply("posterior", params, h, c))
@@ -168,7 +176,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return h, apply("classifier", params, h), q
 
     def distortion(params, x, z):
-        return -likelihood.log_prob(apply("decoder", params, z), x)
+        return -likelihood.log_prob(params, apply("decoder", params, z), x)
 
     def exact(params, x, key, h, logits, q, temperature):
         z = distributions.gaussian_sample(key, q)
@@ -234,6 +242,9 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     def decode(params, z):
         return likelihood.mean(apply("decoder", params, z))
 
+    def draw(key, params, z):
+        return likelihood.sample(key, params, apply("decoder", params, z))
+
     def sample(key, params, num, cluster=None):
         key_c, key_z = jax.random.split(key)
         if cluster is None:
@@ -251,8 +262,9 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         decode=decode,
         sample=sample,
         prior=prior,
-        hparams=default_hparams(config, hparams),
+        hparams=default_hparams(config.weights, hparams),
         latent_dim=latent_dim,
+        draw=draw,
     )
     return objective, batch_terms
 

@@ -11,7 +11,7 @@ leaves the prior. epsilon = 1 is the VAE.
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 0.1}
@@ -23,7 +23,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     model = gaussian_model.make(Config(**config.model), config, spec)
 
     def loss(params, batch, key, hparams):
-        terms, _, _ = model.bound_terms(params, batch, example_keys(key, batch))
-        return weighted_loss(terms, hparams)
+        terms, _, _, statistics = model.training_terms(params, batch, key)
+        return weighted_loss(terms, hparams, statistics)
 
     return model.objective(loss, HPARAMS, config)

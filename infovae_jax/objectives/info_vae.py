@@ -18,7 +18,7 @@ import jax
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model, information
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "mmd": 999.0}
@@ -43,10 +43,10 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     model = gaussian_model.make(options, config, spec)
 
     def loss(params, batch, key, hparams):
-        terms, _, z = model.bound_terms(params, batch, example_keys(key, batch))
+        terms, _, z, statistics = model.training_terms(params, batch, key)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
         draws = model.prior.sample(key_prior, z.shape)
         terms["mmd"] = information.mmd(z, draws, options.kernel)
-        return weighted_loss(terms, hparams)
+        return weighted_loss(terms, hparams, statistics)
 
     return model.objective(loss, HPARAMS, config)

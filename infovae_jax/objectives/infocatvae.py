@@ -28,9 +28,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
+from infovae_jax import invariance
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.objectives import catvae
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {
@@ -40,6 +41,7 @@ HPARAMS = {
     "invariance": 10.0,
 }
 SIGNED_HPARAMS = catvae.SIGNED_HPARAMS
+NOT_TERMS = catvae.NOT_TERMS
 STOPS = ("none", "encoder", "decoder")
 # Apart from the keys of the batch's examples, so that with w_mi = 0 every draw
 # equals the CatVAE's.
@@ -100,44 +102,6 @@ def reclassification_loss(
     return -jnp.take_along_axis(log_probs, labels[:, None], axis=-1).mean()
 
 
-def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:
-    """Euclidean distance of each example to the nearest other one of the batch."""
-    flat = x.reshape(x.shape[0], -1)
-    norms = (flat**2).sum(-1)
-    squares = norms[:, None] + norms[None, :] - 2.0 * flat @ flat.T
-    squares = jnp.where(jnp.eye(x.shape[0], dtype=bool), jnp.inf, squares)
-    # Rounding may leave a small negative square between equal images.
-    return jnp.sqrt(jnp.maximum(squares.min(-1), 0.0))
-
-
-def adversarial_change(
-    classify, x: Float[Array, "H W C"], key: Array, radius, probe: float
-) -> Float[Array, "H W C"]:
-    """The change r, |r| = radius, that moves q(c | x) most, for one example.
-
-    One step of the power method: the gradient of KL(q(c | x) || q(c | x + probe * u))
-    at a random direction u.
-
-    Args:
-      classify: `x -> logits [K]`.
-      x: one example.
-      key: of the random direction.
-      radius: length of r.
-      probe: length of the step. The gradient vanishes at u = 0.
-    """
-    log_q = jax.lax.stop_gradient(jax.nn.log_softmax(classify(x)))
-
-    def divergence(change):
-        log_changed = jax.nn.log_softmax(classify(x + change))
-        return (jnp.exp(log_q) * (log_q - log_changed)).sum()
-
-    direction = jax.random.normal(key, x.shape)
-    start = probe * direction / jnp.linalg.norm(direction)
-    gradient = jax.grad(divergence)(start)
-    length = jnp.sqrt((gradient**2).sum() + jnp.finfo(jnp.float32).tiny)
-    return radius * gradient / length
-
-
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the InfoCatVAE of `config` for data of `spec`."""
     options = Config(**config.model)
@@ -155,22 +119,6 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         logits = objective.classify(judging, x)
         return reclassification_loss(logits, labels, options.double_softmax), logits
 
-    def invariance(params, batch, key, logits):
-        fixed = jax.lax.stop_gradient(params)
-        radii = options.invariance_radius * nearest_distances(batch)
-        changes = jax.vmap(
-            lambda x, k, radius: adversarial_change(
-                lambda x: objective.classify(fixed, x),
-                x,
-                k,
-                radius,
-                options.invariance_probe,
-            )
-        )(batch, example_keys(key, batch), radii)
-        log_q = jax.lax.stop_gradient(jax.nn.log_softmax(logits))
-        log_changed = jax.nn.log_softmax(objective.classify(params, batch + changes))
-        return (jnp.exp(log_q) * (log_q - log_changed)).sum(-1)
-
     def loss(params, batch, key, hparams):
         terms, logits = catvae_terms(params, batch, key, hparams)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
@@ -178,7 +126,15 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         terms["reclassification"] = cross_entropy
         if options.invariance:
             key_change = jax.random.fold_in(key, _CHANGE_STREAM)
-            terms["invariance"] = invariance(params, batch, key_change, logits)
+            terms["invariance"] = invariance.divergence(
+                objective.classify,
+                params,
+                batch,
+                logits,
+                key_change,
+                options.invariance_radius,
+                options.invariance_probe,
+            )
         total, metrics = weighted_loss(terms, hparams)
         metrics |= catvae.cluster_metrics(logits)
         metrics["info/mi_bound"] = math.log(options.num_clusters) - cross_entropy

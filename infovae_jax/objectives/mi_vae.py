@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from infovae_jax import distributions, gaussian_model
 from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
@@ -77,14 +77,14 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         return x + jax.lax.stop_gradient(model.draw(key, params, z) - x)
 
     def loss(params, batch, key, hparams):
-        terms, _, z = model.bound_terms(params, batch, example_keys(key, batch))
+        terms, _, z, statistics = model.training_terms(params, batch, key)
         key_z, key_x = jax.random.split(jax.random.fold_in(key, _PRIOR_STREAM))
         z = model.prior.sample(key_z, z.shape)
         q = model.encode(params, generate(key_x, params, z))
         per_dim = information_per_dim(q, z)
         enforced = per_dim[num_free:].sum()
         terms["information"] = -enforced
-        total, metrics = weighted_loss(terms, hparams)
+        total, metrics = weighted_loss(terms, hparams, statistics)
         metrics["info/mi_enforced"] = enforced
         metrics["info/mi_free"] = jnp.sum(per_dim[:num_free])
         return total, metrics

@@ -5,7 +5,8 @@
 q(z) is the aggregate posterior, sampled by one code an example; p(z) is N(0, I)
 (VIMAE-n) or a product of logistic distributions (VIMAE-l). lambda is the weight
 `mmd`; the statistic is the unbiased one. The rate KL(q(z | x) || p(z)) is logged and
-free: with Div = KL the objective is the ELBO plus I_q(x; z).
+free: with Div = KL the objective is the ELBO plus I_q(x; z). The encoder is Gaussian,
+or deterministic (z is its output; the rate is then that of the evaluation's q).
 
 Crescimanna & Graham, The Variational InfoMax AutoEncoder, 2019 (arXiv 1905.10549).
 The paper's cost 0.05 * squared error is, up to a constant, a Gaussian likelihood of
@@ -20,7 +21,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model, information
 from infovae_jax.gaussian_model import UNIT_LOGISTIC
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
@@ -28,7 +29,7 @@ _PRIOR_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.Config):
+class Config(gaussian_model.EncoderConfig):
     """Static switches; see configs/vimae.py."""
 
     prior: str = "normal"
@@ -52,9 +53,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     model = gaussian_model.make(options, config, spec, prior)
 
     def loss(params, batch, key, hparams):
-        terms, _, z = model.bound_terms(params, batch, example_keys(key, batch))
+        terms, _, z, statistics = model.training_terms(params, batch, key)
         draws = prior.sample(jax.random.fold_in(key, _PRIOR_STREAM), z.shape)
         terms["mmd"] = information.mmd(z, draws, options.kernel, prior.variance)
-        return weighted_loss(terms, hparams)
+        return weighted_loss(terms, hparams, statistics)
 
     return model.objective(loss, HPARAMS, config)

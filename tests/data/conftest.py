@@ -19,6 +19,7 @@ def data_config(tmp_path):
                 "test_fraction": 0.2,
                 "split_seed": 0,
                 "likelihood": "auto",
+                "levels": 256,
                 "binarize": "none",
                 "image_size": None,
             },

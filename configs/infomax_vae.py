@@ -1,0 +1,30 @@
+"""InfomaxVAE (Bachmann 2018): a regularised code z and one free number c.
+
+python -m infovae_jax.main --config=configs/infomax_vae.py
+python -m infovae_jax.main --config=configs/infomax_vae.py:mnist
+python -m infovae_jax.main --config=configs/infomax_vae.py:yale_b \
+    --config.data.source=FILE.npz    (made by launch/prepare_yale_b.py)
+"""
+
+import base
+from ml_collections import ConfigDict
+
+
+def get_config(preset="digits"):
+    """Base; on photographs the author's convolutions, squared error and optimiser."""
+    config = base.get_config(preset)
+    config.objective = "infomax_vae"
+    config.model = model = ConfigDict()
+    model.latent_dim = 19  # of z
+    model.code_dim = 1  # of c
+    model.scale = 1.0  # of a Gaussian likelihood; the start of a learned one
+    # Deviation of q(c | x) in deviations of c: of the evaluation's bound only.
+    model.proposal_scale = 0.1
+    config.weights = base.weights(reconstruction=1.0, kl_z=1.0)
+    if preset == "yale_b":
+        model.latent_dim = 99
+        model.scale = 0.7071067811865476  # sqrt(1/2): the squared error
+        config.data.likelihood = "gaussian"
+        config.optimizer.name = "rmsprop"
+        config.optimizer.learning_rate = 5e-4
+    return config

@@ -1,0 +1,55 @@
+"""WAE-MMD: the Wasserstein autoencoder, an encoder without noise and one divergence.
+
+    loss = reconstruction + lambda * MMD^2(q(z), N(0, I))
+
+z = encoder(x), so q(z) is the law of the codes; lambda is the weight `mmd`. The limit
+of InfoVAE at alpha = 1 for a deterministic encoder. The evaluation needs a q(z | x)
+with a density: N(encoder(x), proposal_scale^2 I), whose rate is logged as `kl_z`.
+
+Tolstikhin, Bousquet, Gelly & Schoelkopf, Wasserstein Auto-Encoders, 2018 (arXiv
+1711.01558); kernel, statistic and input noise as in the authors' code. Their cost
+0.05 * squared error is, up to a constant, a Gaussian likelihood of scale sqrt(10).
+Not the choice where the code's size exceeds the data's: a map without noise cannot
+fill the prior then, and samples leave its support.
+"""
+
+import dataclasses
+
+import jax
+from ml_collections import ConfigDict
+
+from infovae_jax import gaussian_model, information
+from infovae_jax.terms import weighted_loss
+from infovae_jax.types import DataSpec, Objective
+
+HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
+_PRIOR_STREAM = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(gaussian_model.EncoderConfig):
+    """Static switches; see configs/wae_mmd.py."""
+
+    encoder: str = "deterministic"
+    input_noise: float = 0.01
+    kernel: str = "imq_multi"
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is out of range."""
+        super().check()
+        gaussian_model.require_known(self.kernel, information.KERNELS, "kernel")
+
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the WAE-MMD of `config` for data of `spec`."""
+    options = Config(**config.model)
+    model = gaussian_model.make(options, config, spec)
+
+    def loss(params, batch, key, hparams):
+        terms, _, z, statistics = model.training_terms(params, batch, key)
+        key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
+        draws = model.prior.sample(key_prior, z.shape)
+        terms["mmd"] = information.mmd(z, draws, options.kernel)
+        return weighted_loss(terms, hparams, statistics)
+
+    return model.objective(loss, HPARAMS, config)
