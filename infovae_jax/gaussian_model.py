@@ -207,9 +207,12 @@ class Model(NamedTuple):
         """The `Objective` with this loss; `hparams` are its default weights."""
         moments = self.prior.moments
 
+        def sample_code(key, params, num, cluster=None):
+            del params, cluster  # one component only
+            return self.prior.sample(key, (num, self.latent_dim))
+
         def sample(key, params, num, cluster=None):
-            del cluster  # one component only
-            return self.decode(params, self.prior.sample(key, (num, self.latent_dim)))
+            return self.decode(params, sample_code(key, params, num, cluster))
 
         return Objective(
             init=self.init,
@@ -224,6 +227,7 @@ class Model(NamedTuple):
             hparams=default_hparams(config.weights, hparams),
             latent_dim=self.latent_dim,
             draw=self.draw,
+            sample_code=sample_code,
             blocks=blocks,
         )
 

@@ -110,6 +110,8 @@ class Dataset(NamedTuple):
       spec: the `DataSpec`.
       label_names: one name a label (possibly empty).
       decision: the lines to print about range, shape and likelihood.
+      factors: name -> (`[n]`, `[m]`), known causes of the images in both splits, for
+        evaluation alone.
     """
 
     train_x: np.ndarray
@@ -119,6 +121,7 @@ class Dataset(NamedTuple):
     spec: DataSpec
     label_names: tuple[str, ...]
     decision: str
+    factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
 
 
 class Objective(NamedTuple):
@@ -145,6 +148,8 @@ class Objective(NamedTuple):
       hparams: default of every scalar that may be scheduled, swept or vmapped.
       latent_dim: d.
       draw: `draw(key, params, z) -> [..., H, W, C]`, samples of p(x | z).
+      sample_code: `sample_code(key, params, num, cluster=None) -> [num, d]`, codes
+        from the prior; `sample` decodes them.
       blocks: the parts of the code in order, of `latent_dim` dims in all; empty
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
@@ -162,6 +167,7 @@ class Objective(NamedTuple):
     hparams: dict[str, float]
     latent_dim: int
     draw: Callable[..., Array]
+    sample_code: Callable[..., Array]
     blocks: tuple[Block, ...] = ()
     uses_labels: bool = False
 

@@ -20,6 +20,9 @@ SPLIT_KEYS = (
 )
 IMAGE_KEYS = ("x", "images", "image", "data", "arr_0")
 LABEL_KEYS = ("y", "labels", "label", "target", "targets")
+# `factor_<name>`, or `factor_<name>_train` and `factor_<name>_test`: numbers that
+# caused the images, used by the evaluation only.
+FACTOR_PREFIX = "factor_"
 
 # What an archive may unpack to: in all, and where it shrinks suspiciously well.
 MAX_UNPACKED_BYTES = 64 << 30
@@ -142,7 +145,8 @@ def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
     Args:
       path: a `.npz` file with `x_train`, `y_train`, `x_test`, `y_test` (or one of
         the other names in `SPLIT_KEYS`), or with one array of images (`IMAGE_KEYS`)
-        and possibly labels (`LABEL_KEYS`), of which a part is set aside for testing.
+        and possibly labels (`LABEL_KEYS`), of which a part is set aside for testing;
+        possibly factors (`FACTOR_PREFIX`).
       config: reads `test_fraction` and `split_seed`.
 
     Raises:
@@ -158,7 +162,9 @@ def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
             _check_members(archive, path)
             names = {n.removesuffix(".npy") for n in archive.namelist()}
             keys = _choose_keys(names, path)
-            found = {k: _read_member(archive, k, path) for k in keys if k in names}
+            wanted = [k for k in keys if k in names]
+            wanted += sorted(k for k in names if k.startswith(FACTOR_PREFIX))
+            found = {k: _read_member(archive, k, path) for k in wanted}
     except zipfile.BadZipFile as error:
         raise DataError(
             f"damaged or cut archive ({error})",
@@ -251,9 +257,14 @@ def _arrange(found, keys, path, config) -> layout.Raw:
             len(x), config.test_fraction, config.split_seed, where
         )
         train_y, test_y = (None, None) if y is None else (y[train], y[test])
-        return layout.Raw(
+        raw = layout.Raw(
             x[train], train_y, x[test], test_y, num_labels, (), title, where
         )
+        factors = {
+            name.removeprefix(FACTOR_PREFIX): (values[train], values[test])
+            for name, values in _factors(found, "", len(x), path).items()
+        }
+        return raw._replace(factors=factors or None)
     if (label_key in found) != (test_label_key in found):
         raise DataError(
             f"only one of {label_key} and {test_label_key} is there",
@@ -262,4 +273,29 @@ def _arrange(found, keys, path, config) -> layout.Raw:
         )
     test_x = images(test_key)
     test_y = None if y is None else labels(test_label_key, test_x, num_labels)
-    return layout.Raw(x, y, test_x, test_y, num_labels, (), title, where)
+    raw = layout.Raw(x, y, test_x, test_y, num_labels, (), title, where)
+    train_factors = _factors(found, "_train", len(x), path)
+    test_factors = _factors(found, "_test", len(test_x), path)
+    factors = {
+        name.removeprefix(FACTOR_PREFIX): (values, test_factors[name])
+        for name, values in train_factors.items()
+        if name in test_factors
+    }
+    return raw._replace(factors=factors or None)
+
+
+def _factors(found, ending: str, num_examples: int, path) -> dict[str, np.ndarray]:
+    """The factors of one split, by their key without the ending, as float64 `[n]`."""
+    chosen = {}
+    for key, values in found.items():
+        if not (key.startswith(FACTOR_PREFIX) and key.endswith(ending)):
+            continue
+        if values.shape != (num_examples,) or values.dtype.kind not in "iufb":
+            raise DataError(
+                f"a factor of shape {values.shape} and type {values.dtype} for "
+                f"{num_examples} examples",
+                f"array '{key}' of file {path}",
+                "store one number an example",
+            )
+        chosen[key.removesuffix(ending)] = values.astype(np.float64)
+    return chosen

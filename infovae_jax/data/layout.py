@@ -26,6 +26,7 @@ class Raw(NamedTuple):
       label_names: one name a class, or empty.
       title: the source in words, for the printed decision.
       where: the source as an error message names it.
+      factors: name -> (`[n]`, `[m]`), known causes of the images, or None.
     """
 
     train_x: np.ndarray
@@ -36,6 +37,7 @@ class Raw(NamedTuple):
     label_names: tuple[str, ...]
     title: str
     where: str
+    factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

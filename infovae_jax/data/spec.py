@@ -164,6 +164,7 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
         spec=spec,
         label_names=raw.label_names,
         decision="\n".join(_decision(raw, config, spec, scans, in_range)),
+        factors=raw.factors,
     )
 
 
@@ -181,6 +182,8 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
         f"the training images{scaled}"
     )
     lines.append("  labels: " + _labels_text(raw))
+    if raw.factors:
+        lines.append("  factors, for evaluation only: " + ", ".join(raw.factors))
     if config.likelihood != "auto":
         why = "as data.likelihood says"
     elif in_range:

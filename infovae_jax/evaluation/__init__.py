@@ -10,10 +10,14 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.evaluation import clustering, density, information
+from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.loop import Run, make_bound_evaluator
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
 KMEANS_EXAMPLES = 10_000
+# Mean KL of a dim in a class from which a factor of that class counts as found.
+FACTOR_KL = 0.1
+WIDE_SIGMA = 1.4
 
 
 class Encoded(NamedTuple):
@@ -77,8 +81,12 @@ def evaluate(run: Run, params: Any, step: int) -> dict[str, Any]:
             f"of {run.objective.latent_dim} dims; Var of posterior means > 0.01",
         )
     )
-    if codes.logits is not None:
+    if run.objective.uses_labels:
+        rows += _classes(run, params, codes)
+    elif codes.logits is not None:
         rows += _clusters(run, params, codes.logits)
+    rows += _code_parts(run, params, codes)
+    rows += _factors(run, params, codes)
     unit = (
         "a log-likelihood of binary data"
         if spec.binary or spec.likelihood != "bernoulli"
@@ -111,6 +119,8 @@ def format_value(value: float | int | list | None) -> str:
     """A figure as text; a list as its range."""
     if value is None:
         return "-"
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        value = [item for row in value for item in row if item == item]
     if isinstance(value, list):
         return f"{format_value(min(value))}..{format_value(max(value))}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -146,6 +156,130 @@ def _density(run: Run, params: Any) -> list[Row]:
         Row("nll", -float(bounds.mean()), f"{recipe}; importance-weighted upper bound"),
         Row("nll/standard_error", None if error is None else float(error), "nats"),
     ]
+
+
+def prepared(run: Run, x: np.ndarray) -> np.ndarray:
+    """Stored images as the model sees them in evaluation, by a fixed key."""
+    key = jax.random.key(run.config.evaluation.seed)
+    return np.asarray(pipeline.prepare(np.asarray(x), key, run.config.data.binarize))
+
+
+def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
+    """Information and rate of the code, and of its parts where it has some."""
+    objective, settings = run.objective, run.config.evaluation
+    key_data, key_prior = jax.random.split(jax.random.key(settings.seed))
+    blocks = code_metrics.block_slices(objective)
+    uncertain = np.concatenate(
+        [np.full(block.size, block.kind == "prior") for _, block in blocks.values()]
+    )
+    rows = []
+    if codes.logits is None or objective.uses_labels:
+        n = len(codes.mean)
+        value = code_metrics.aggregate_information(
+            codes.mean[:, uncertain], codes.log_var[:, uncertain], key_data
+        )
+        recipe = (
+            f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
+        )
+        rows.append(Row("information/data", value, recipe))
+    found = code_metrics.generated_information(objective, params, key_prior)
+    recipe = "nats; bound on I({}; x'), x' drawn from p(x|z), z from the prior"
+    for name, (dims, block) in blocks.items():
+        if block.kind == "class":
+            continue
+        label = f"information/generated_{name}"
+        text = f"{recipe.format(name)}; sum over {block.size} dims"
+        rows.append(Row(label, float(found[dims].sum()), text))
+        text = recipe.format(f"{name}_j") + "; the best dim"
+        rows.append(Row(f"{label}_max", float(found[dims].max()), text))
+    if not objective.blocks:
+        return rows
+    rate = code_metrics.rate_per_dim(codes.mean, codes.log_var)
+    for name, (dims, block) in blocks.items():
+        if block.kind == "prior":
+            text = f"nats; KL(q({name}|x) || N(0, I))"
+            rows.append(Row(f"rate/{name}", float(rate[dims].sum()), text))
+    x = prepared(run, run.dataset.test_x)
+    errors = code_metrics.masked_errors(objective, params, x, codes.mean)
+    for name, value in errors.items():
+        text = "squared error an image, from posterior means"
+        if name != "all":
+            text += "; other parts at their mean"
+        rows.append(Row(f"squared_error/{name}", value, text))
+    return rows
+
+
+def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
+    """How well the labels are found, by the classifier and in what is generated."""
+    objective, settings = run.objective, run.config.evaluation
+    labels, num_classes = run.dataset.test_y, codes.logits.shape[-1]
+    known = int((run.labels >= 0).sum())
+    rows = []
+    if labels is not None:
+        labels = np.asarray(labels)
+        log_q = np.asarray(jax.nn.log_softmax(codes.logits))
+        recipe = f"share; argmax q(y|x), {known} labels seen in training"
+        right = float((codes.logits.argmax(-1) == labels).mean())
+        rows.append(Row("classification/accuracy", right, recipe))
+        loss = -float(log_q[np.arange(len(labels)), labels].mean())
+        rows.append(Row("classification/cross_entropy", loss, "nats"))
+        blocks = code_metrics.block_slices(objective)
+        inner = slice(0, blocks["y"][0].start)
+        table = code_metrics.kl_by_class(
+            codes.mean[:, inner], codes.log_var[:, inner], labels, num_classes
+        )
+        text = "nats; mean KL of each dim of [z_s; z_c], by class"
+        rows.append(Row("factors/kl_by_class", table.tolist(), text))
+        own = table[:, blocks["z_c"][0]].reshape(num_classes, num_classes, -1)
+        own = own[np.arange(num_classes), np.arange(num_classes)]
+        text = f"dims of a class's own block with KL > {FACTOR_KL} nats in it"
+        rows.append(Row("factors/of_classes", int((own > FACTOR_KL).sum()), text))
+        shared = table[:, blocks["z_s"][0]] > FACTOR_KL
+        text = f"shared dims with KL > {FACTOR_KL} nats in most classes"
+        count = int((shared.mean(0) > 0.5).sum())
+        rows.append(Row("factors/shared", count, text))
+    key = jax.random.key(settings.seed)
+    for sigma in (1.0, WIDE_SIGMA):
+        again = information.reclassification(
+            objective._replace(
+                sample=lambda *args, s=sigma: objective.sample(*args, sigma=s)
+            ),
+            params,
+            key,
+            settings.samples_per_cluster,
+        )
+        recipe = f"share; {settings.samples_per_cluster} samples a class, sigma {sigma}"
+        name = "sample/accuracy" + ("" if sigma == 1.0 else "_wide")
+        rows.append(Row(name, again["sample_accuracy"], recipe))
+    return rows
+
+
+def _factors(run: Run, params: Any, codes: Encoded) -> list[Row]:
+    """What known causes of the images the parts of the code follow."""
+    dataset = run.dataset
+    train_x, test_x = (prepared(run, x) for x in (dataset.train_x, dataset.test_x))
+    factors = {
+        "luminance": (train_x.mean((1, 2, 3)), test_x.mean((1, 2, 3))),
+        **(dataset.factors or {}),
+    }
+    if not (run.objective.blocks or dataset.factors):
+        return []
+    train_codes = encode_split(run, params, dataset.train_x)
+    rows = []
+    for factor, (train, test) in factors.items():
+        for name, (dims, block) in code_metrics.block_slices(run.objective).items():
+            if block.kind == "class":
+                continue
+            r2 = code_metrics.linear_r2(
+                train_codes.mean[:, dims], train, codes.mean[:, dims], test
+            )
+            text = f"R^2 on test of a ridge regression on {name} ({block.size} dims)"
+            rows.append(Row(f"factor/{factor}/r2_{name}", r2, text))
+            best = code_metrics.correlations(codes.mean[:, dims], test)
+            text = f"|correlation| with {name}_{int(best.argmax())}, the best dim"
+            value = float(best.max())
+            rows.append(Row(f"factor/{factor}/correlation_{name}", value, text))
+    return rows
 
 
 def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:

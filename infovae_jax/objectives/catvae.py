@@ -245,12 +245,16 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     def draw(key, params, z):
         return likelihood.sample(key, params, apply("decoder", params, z))
 
-    def sample(key, params, num, cluster=None):
+    def sample_code(key, params, num, cluster=None):
+        del params
         key_c, key_z = jax.random.split(key)
         if cluster is None:
             cluster = jax.random.randint(key_c, (num,), 0, num_clusters)
         mean = prior.mean[jnp.broadcast_to(cluster, (num,))]
-        return decode(params, mean + jax.random.normal(key_z, mean.shape))
+        return mean + jax.random.normal(key_z, mean.shape)
+
+    def sample(key, params, num, cluster=None):
+        return decode(params, sample_code(key, params, num, cluster))
 
     objective = Objective(
         init=init,
@@ -265,6 +269,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         hparams=default_hparams(config.weights, hparams),
         latent_dim=latent_dim,
         draw=draw,
+        sample_code=sample_code,
     )
     return objective, batch_terms
 

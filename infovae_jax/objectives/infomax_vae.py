@@ -155,15 +155,18 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             log_prior(params, code_vector) - distortion(params, x, code_vector) - log_q
         )
 
-    def sample(key, params, num, cluster=None):
+    def sample_code(key, params, num, cluster=None):
         del cluster  # one component only
         key_z, key_c = jax.random.split(key)
         z = prior.sample(key_z, (num, dz))
         if not dc:
-            return decode(params, z)
+            return z
         mean, factor = fitted_gaussian.mean_and_factor(moments(params))
         c = mean[None] + jax.random.normal(key_c, (num, dc)) @ factor.T
-        return decode(params, jnp.concatenate([z, c], -1))
+        return jnp.concatenate([z, c], -1)
+
+    def sample(key, params, num, cluster=None):
+        return decode(params, sample_code(key, params, num, cluster))
 
     def decode(params, code_vector):
         return likelihood.mean(outputs(params, code_vector))
@@ -185,5 +188,6 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         hparams=default_hparams(config.weights, HPARAMS),
         latent_dim=dz + dc,
         draw=draw,
+        sample_code=sample_code,
         blocks=(Block("z", dz), Block("c", dc, "free")) if dc else (),
     )

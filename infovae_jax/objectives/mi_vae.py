@@ -26,7 +26,7 @@ from infovae_jax import distributions, gaussian_model
 from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.terms import weighted_loss
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import Block, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
 GENERATED = ("mean", "sample")
@@ -77,7 +77,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         return x + jax.lax.stop_gradient(model.draw(key, params, z) - x)
 
     def loss(params, batch, key, hparams):
-        terms, _, z, statistics = model.training_terms(params, batch, key)
+        terms, q_data, z, statistics = model.training_terms(params, batch, key)
         key_z, key_x = jax.random.split(jax.random.fold_in(key, _PRIOR_STREAM))
         z = model.prior.sample(key_z, z.shape)
         q = model.encode(params, generate(key_x, params, z))
@@ -87,6 +87,12 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         total, metrics = weighted_loss(terms, hparams, statistics)
         metrics["info/mi_enforced"] = enforced
         metrics["info/mi_free"] = jnp.sum(per_dim[:num_free])
+        rate = distributions.gaussian_kl_per_dim(q_data, model.prior.moments).mean(0)
+        for dim in range(options.latent_dim):
+            metrics[f"dim/mi_{dim}"] = per_dim[dim]
+            metrics[f"dim/rate_{dim}"] = rate[dim]
         return total, metrics
 
-    return model.objective(loss, HPARAMS, config)
+    blocks = (Block("z", num_free), Block("c", options.informative_dims))
+    blocks = tuple(block for block in blocks if block.size)
+    return model.objective(loss, HPARAMS, config, blocks)

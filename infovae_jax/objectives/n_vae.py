@@ -250,14 +250,18 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     def draw(key, params, code):
         return likelihood.sample(key, params, outputs(params, *parts(code)))
 
-    def sample(key, params, num, cluster=None, sigma=1.0):
-        """Ancestral samples, of class `cluster`, with z ~ N(0, sigma^2 I)."""
+    def sample_code(key, params, num, cluster=None, sigma=1.0):
+        """Codes of class `cluster` (or of any), with z ~ N(0, sigma^2 I)."""
+        del params
         key_y, key_z = jax.random.split(key)
         if cluster is None:
             cluster = jax.random.randint(key_y, (num,), 0, num_classes)
         y = one_hots[jnp.broadcast_to(cluster, (num,))]
         z = sigma * jax.random.normal(key_z, (num, ds + own))
-        return decode(params, jnp.concatenate([z, y], -1))
+        return jnp.concatenate([z, y], -1)
+
+    def sample(key, params, num, cluster=None, sigma=1.0):
+        return decode(params, sample_code(key, params, num, cluster, sigma))
 
     free = jnp.zeros((num_classes, ds + own))
     prior = Gaussian(
@@ -277,6 +281,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         hparams=default_hparams(config.weights, HPARAMS),
         latent_dim=ds + own + num_classes,
         draw=draw,
+        sample_code=sample_code,
         blocks=(
             Block("z_s", ds),
             Block("z_c", own),

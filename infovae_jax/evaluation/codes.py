@@ -1,0 +1,192 @@
+"""What the parts of a code are worth: information, rate, and what they follow.
+
+Every function takes codes or an objective with parameters and gives plain numbers, in
+nats where they are information.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from infovae_jax.distributions import LOG_2PI
+from infovae_jax.types import Block, Objective
+
+RIDGE = 1e-3
+
+
+def block_slices(objective: Objective) -> dict[str, tuple[slice, Block]]:
+    """Name -> (dims, block) of the code's parts; one part 'z' where it has none."""
+    blocks = objective.blocks or (Block("z", objective.latent_dim),)
+    ends = np.cumsum([block.size for block in blocks])
+    return {
+        block.name: (slice(int(end) - block.size, int(end)), block)
+        for block, end in zip(blocks, ends, strict=True)
+    }
+
+
+def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
+    """Mean KL(q(z_j | x) || N(0, 1)) of each dim over the examples, `[d]` nats.
+
+    Args:
+      mean: posterior means `[n, d]`.
+      log_var: log-variances `[n, d]`.
+    """
+    return 0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(0)
+
+
+def aggregate_information(
+    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = 64
+) -> float:
+    """I_q(x; z) of the given examples in nats, one code each; never above log n.
+
+    mean_i [log q(z_i | x_i) - log (1/n) sum_j q(z_i | x_j)], the aggregate posterior
+    of these n examples exact. It saturates at log n: near that, more examples would
+    give more (Hoffman & Johnson 2016).
+
+    Args:
+      mean: posterior means `[n, d]`.
+      log_var: log-variances `[n, d]`.
+      key: PRNG key of the codes.
+      chunk: examples whose n densities are held at once.
+    """
+    count = len(mean)
+    mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
+    z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
+
+    def log_density(code):
+        square = (code[None] - mean) ** 2 * jnp.exp(-log_var)
+        return -0.5 * (square + log_var + LOG_2PI).sum(-1)
+
+    @jax.jit
+    def rows(codes, numbers):
+        log_q = jax.vmap(log_density)(codes)
+        own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
+        return own - jax.nn.logsumexp(log_q, axis=-1) + jnp.log(count)
+
+    parts = [
+        np.asarray(rows(z[i : i + chunk], jnp.arange(i, min(i + chunk, count))))
+        for i in range(0, count, chunk)
+    ]
+    return float(np.concatenate(parts).mean())
+
+
+def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """A lower bound on I(z_j; found_j) of each dim from pairs, `[d]` nats.
+
+    1/2 log (Var z_j / Var residual), the residual of the linear regression of z_j on
+    what was found: the Barber-Agakov bound with a Gaussian auxiliary of the best mean
+    and variance, for Gaussian z_j.
+
+    Args:
+      codes: `[n, d]`.
+      found: `[n, d]`, what an encoder made of them.
+    """
+    centred = codes - codes.mean(0)
+    seen = found - found.mean(0)
+    covariance = (centred * seen).mean(0)
+    spread = (seen**2).mean(0)
+    slope = covariance / np.maximum(spread, np.finfo(np.float32).tiny)
+    variance = (centred**2).mean(0)
+    residual = ((centred - slope * seen) ** 2).mean(0)
+    tiny = np.finfo(np.float32).tiny
+    return 0.5 * np.log(np.maximum(variance, tiny) / np.maximum(residual, tiny))
+
+
+def generated_information(
+    objective: Objective, params, key, num: int = 4096, chunk: int = 256
+) -> np.ndarray:
+    """Lower bound on I(z_j; x') of each dim in nats, `[d]`, over what is generated.
+
+    Codes from the prior (a code without prior: from its fitted density), x' drawn
+    from p(x | z), and the posterior mean of x' against the code that made it, by
+    `gaussian_channel_information`. The same yardstick for codes with noise and
+    without; it does not depend on the scale of a dim.
+    """
+
+    @jax.jit
+    def pairs(params, key):
+        key_z, key_x = jax.random.split(key)
+        z = objective.sample_code(key_z, params, chunk)
+        return z, objective.encode(params, objective.draw(key_x, params, z)).mean
+
+    made = [pairs(params, jax.random.fold_in(key, i)) for i in range(-(-num // chunk))]
+    codes, found = (np.concatenate([np.asarray(p[i]) for p in made]) for i in (0, 1))
+    return gaussian_channel_information(codes, found)
+
+
+def masked_errors(
+    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = 256
+) -> dict[str, float]:
+    """Squared error of reconstructions from some parts of the code, sum over pixels.
+
+    Args:
+      objective: with at least two blocks.
+      params: its parameters.
+      x: images as the model sees them, `[n, H, W, C]`.
+      mean: their posterior means `[n, d]`.
+      chunk: images decoded at once.
+
+    Returns:
+      'all', and for each block '<name> only': the other blocks at their mean over
+      the examples.
+    """
+    decode = jax.jit(objective.decode)
+    average = mean.mean(0)
+
+    def error(codes):
+        total = 0.0
+        for i in range(0, len(x), chunk):
+            made = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
+            total += float(((made - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
+        return total / len(x)
+
+    errors = {"all": error(mean)}
+    for name, (dims, _) in block_slices(objective).items():
+        codes = np.tile(average, (len(mean), 1)).astype(mean.dtype)
+        codes[:, dims] = mean[:, dims]
+        errors[f"{name}_only"] = error(codes)
+    return errors
+
+
+def linear_r2(
+    train_codes: np.ndarray,
+    train_factor: np.ndarray,
+    test_codes: np.ndarray,
+    test_factor: np.ndarray,
+) -> float:
+    """R^2 on the test split of a ridge regression of a factor on codes `[n, d]`."""
+    centre, spread = train_codes.mean(0), train_codes.std(0) + 1e-8
+    a = (train_codes - centre) / spread
+    b = (test_codes - centre) / spread
+    target = train_factor - train_factor.mean()
+    weights = np.linalg.solve(
+        a.T @ a + RIDGE * len(a) * np.eye(a.shape[1]), a.T @ target
+    )
+    left = test_factor - train_factor.mean() - b @ weights
+    total = ((test_factor - test_factor.mean()) ** 2).sum()
+    return float(1.0 - (left**2).sum() / total)
+
+
+def correlations(codes: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """|Pearson correlation| of each dim with a factor, `[d]`; 0 for a constant one."""
+    centred = codes - codes.mean(0)
+    values = factor - factor.mean()
+    norm = np.sqrt((centred**2).sum(0) * (values**2).sum())
+    return np.abs(centred.T @ values) / np.maximum(norm, np.finfo(np.float32).tiny)
+
+
+def kl_by_class(
+    mean: np.ndarray, log_var: np.ndarray, labels: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """`rate_per_dim` over the examples of each class, `[L, d]`; nan for an absent one.
+
+    A dim whose KL is above some threshold only in one class holds a factor of that
+    class (Antoran & Miguel 2019).
+    """
+    rows = [
+        rate_per_dim(mean[labels == label], log_var[labels == label])
+        if (labels == label).any()
+        else np.full(mean.shape[1], np.nan)
+        for label in range(num_classes)
+    ]
+    return np.stack(rows)
