@@ -11,7 +11,7 @@ from infovae_jax import metrics
 from infovae_jax.data import pipeline
 from infovae_jax.evaluation import clustering, encode_split
 from infovae_jax.loop import Run
-from infovae_jax.report import figures, page
+from infovae_jax.report import figures, page, parts
 
 DPI = 110
 # (file name, title, how to read it, function); in the order of the page.
@@ -78,8 +78,58 @@ PICTURES = (
         "traversals",
         "Latent traversals",
         "One latent dim a row, moved by up to 2.5 prior standard deviations about the "
-        "code of one test image.",
+        "code of one test image; a dim without prior from its smallest to its largest "
+        "value on the test split.",
         figures.traversals,
+    ),
+    (
+        "masked",
+        "What each part of the code holds",
+        "Test images, their reconstructions, and the reconstructions from one part of "
+        "the code alone, the others at their mean over the test split.",
+        parts.masked,
+    ),
+    (
+        "plane",
+        "One dim of each part",
+        "The dim of the second part that varies most, left to right, and that of the "
+        "first, top to bottom, about the code of one test image.",
+        parts.plane,
+    ),
+    (
+        "information_curves",
+        "Information and rate over training",
+        "The lower bound on I(z; x') of what is generated and the rate, of each part "
+        "of the code and of each dim, with the reconstruction beside them, in nats.",
+        parts.information_curves,
+    ),
+    (
+        "factor_kl",
+        "Factors of the classes",
+        "Mean KL of each shared dim and of each class's own dims over the test "
+        "examples of the class. A dim well above zero holds a factor.",
+        parts.factor_kl,
+    ),
+    (
+        "shared_traversals",
+        "Shared factors across classes",
+        "The two shared dims of the largest KL, moved in the same way in every class "
+        "about z = 0: what changes should be the same in every row.",
+        parts.shared_traversals,
+    ),
+    (
+        "class_traversals",
+        "Factors of one class",
+        "For each class the dim of its own block with the largest KL, moved about "
+        "z = 0: what changes may differ from row to row.",
+        parts.class_traversals,
+    ),
+    (
+        "class_samples_wide",
+        "Samples beyond the prior",
+        "Columns are classes, rows draws of z from a normal distribution of standard "
+        "deviation 1.4 instead of 1.",
+        parts.class_samples_wide,
     ),
     (
         "prior_samples",

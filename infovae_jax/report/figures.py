@@ -14,7 +14,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import Encoded, clustering
+from infovae_jax.evaluation.codes import block_slices
 from infovae_jax.loop import Run
+from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10
 MAX_TRAVERSED_DIMS = 20
@@ -127,7 +129,7 @@ def image_grid(
 
 def value_range(scene: Scene) -> tuple[float, float]:
     """Range that is drawn from black to white."""
-    if scene.run.dataset.spec.likelihood == "bernoulli":
+    if scene.run.dataset.spec.likelihood in UNIT_RANGE:
         return 0.0, 1.0
     return float(scene.test_x.min()), float(scene.test_x.max())
 
@@ -191,7 +193,7 @@ def _series_label(name: str) -> str:
 
 def reconstructions(scene: Scene) -> Figure:
     """Test images above their reconstructions from the posterior mean."""
-    chosen = _one_of_each(scene, 2 * COLUMNS)
+    chosen = one_of_each(scene, 2 * COLUMNS)
     means = scene.decode(scene.codes.mean[chosen])
     originals = scene.test_x[chosen]
     halves = [
@@ -204,7 +206,7 @@ def reconstructions(scene: Scene) -> Figure:
     return image_grid(np.stack(halves), value_range(scene), names)
 
 
-def _one_of_each(scene: Scene, count: int) -> np.ndarray:
+def one_of_each(scene: Scene, count: int) -> np.ndarray:
     """Indices of test examples, label after label where there are labels."""
     count = min(count, len(scene.test_x))
     if scene.labels is None:
@@ -227,7 +229,9 @@ def cluster_samples(scene: Scene) -> Figure | None:
             scene.key, (draws, scene.num_clusters, scene.codes.mean.shape[1])
         )
     )
-    images = scene.decode(np.asarray(scene.run.objective.prior.mean)[None] + noise)
+    prior = scene.run.objective.prior
+    noise = noise * np.exp(0.5 * np.asarray(prior.log_var))[None]
+    images = scene.decode(np.asarray(prior.mean)[None] + noise)
     names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
     return image_grid(images, value_range(scene), column_names=names)
 
@@ -243,14 +247,25 @@ def prior_samples(scene: Scene) -> Figure:
 def traversals(scene: Scene) -> Figure:
     """One latent dim a row, moved about a typical code; the others stay."""
     variances = scene.codes.mean.var(0)
-    dims = np.sort(np.argsort(-variances)[:MAX_TRAVERSED_DIMS])
-    start = scene.codes.mean[_one_of_each(scene, 1)[0]]
-    steps = np.linspace(-2.5, 2.5, COLUMNS + 1)
-    z = np.repeat(np.tile(start, (len(dims), 1))[:, None], len(steps), axis=1)
+    kinds, all_names = [], []
+    for name, (_, block) in block_slices(scene.run.objective).items():
+        kinds += [block.kind] * block.size
+        all_names += [f"{name}{number}" for number in range(block.size)]
+    movable = np.flatnonzero(np.array(kinds) != "class")
+    dims = np.sort(movable[np.argsort(-variances[movable])[:MAX_TRAVERSED_DIMS]])
+    start = scene.codes.mean[one_of_each(scene, 1)[0]]
+    shares = np.linspace(-1.0, 1.0, COLUMNS + 1)
+    z = np.repeat(np.tile(start, (len(dims), 1))[:, None], len(shares), axis=1)
     for row, dim in enumerate(dims):
-        z[row, :, dim] += steps
-    names = [f"z{dim}" for dim in dims]
-    columns = [f"{step:+.1f}" for step in steps]
+        if kinds[dim] == "free":
+            observed = scene.codes.mean[:, dim]
+            z[row, :, dim] = np.linspace(observed.min(), observed.max(), len(shares))
+        else:
+            z[row, :, dim] += 2.5 * shares
+    names = [all_names[dim] for dim in dims]
+    columns = [f"{2.5 * share:+.1f}" for share in shares]
+    if "free" in [kinds[dim] for dim in dims]:
+        columns = ["min"] + [""] * (len(shares) - 2) + ["max"]
     return image_grid(scene.decode(z), value_range(scene), names, columns)
 
 
@@ -265,7 +280,7 @@ def interpolations(scene: Scene) -> Figure:
             f"{a} to {b}" for a, b in zip(number, np.roll(number, -1), strict=True)
         ]
     else:
-        chosen = _one_of_each(scene, 10)
+        chosen = one_of_each(scene, 10)
         ends = scene.codes.mean[chosen]
         following, names = np.roll(ends, -1, axis=0), None
     z = ends[:, None] + steps[None, :, None] * (following - ends)[:, None]

@@ -1,0 +1,250 @@
+"""Pictures of codes that have parts: what each holds, and how it came to that.
+
+As in `figures`, each is a function of the scene that returns a Figure or None.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from infovae_jax.evaluation import FACTOR_KL, WIDE_SIGMA
+from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.report.figures import (
+    COLUMNS,
+    Scene,
+    image_grid,
+    label_name,
+    one_of_each,
+    value_range,
+)
+
+MAX_CLASSES = 10
+
+
+def masked(scene: Scene) -> Figure | None:
+    """Originals, reconstructions, and what each part of the code holds alone."""
+    blocks = code_metrics.block_slices(scene.run.objective)
+    if len(blocks) < 2:
+        return None
+    chosen = one_of_each(scene, COLUMNS)
+    codes = scene.codes.mean[chosen]
+    average = scene.codes.mean.mean(0)
+    rows, names = [scene.test_x[chosen], scene.decode(codes)], ["original", "all"]
+    for name, (dims, _) in blocks.items():
+        alone = np.tile(average, (len(codes), 1))
+        alone[:, dims] = codes[:, dims]
+        rows.append(scene.decode(alone))
+        names.append(f"{name} alone")
+    return image_grid(np.stack(rows), value_range(scene), names)
+
+
+def information_curves(scene: Scene) -> Figure | None:
+    """Bound on I(z_j; x'), rate of every dim and reconstruction over training."""
+    blocks = code_metrics.block_slices(scene.run.objective)
+    if not scene.rows or "dim/mi_0" not in scene.rows[-1]:
+        return None
+    epochs = np.array([row["epoch"] for row in scene.rows])
+    size = scene.run.objective.latent_dim
+    series = {
+        kind: np.array(
+            [[r[f"dim/{kind}_{j}"] for j in range(size)] for r in scene.rows]
+        )
+        for kind in ("mi", "rate")
+    }
+    titles = {"mi": "bound on I(z; x')", "rate": "rate KL(q(z|x) || p(z))"}
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    palette = colormaps["tab10"]
+    for row, (kind, values) in enumerate(series.items()):
+        whole = figure.add_subplot(2, 3, 3 * row + 1)
+        single = figure.add_subplot(2, 3, 3 * row + 2)
+        for number, (name, (dims, _)) in enumerate(blocks.items()):
+            colour = palette(number)
+            total = values[:, dims].sum(1)
+            whole.plot(epochs, total, color=colour, label=name)
+            lines = single.plot(epochs, values[:, dims], color=colour, lw=0.8)
+            lines[0].set_label(f"dims of {name}")
+        whole.plot(epochs, values.sum(1), color="black", lw=0.9, ls=":", label="all")
+        whole.set_title(f"{titles[kind]}, by part", fontsize=10)
+        single.set_title(f"{titles[kind]}, by dim", fontsize=10)
+    last = figure.add_subplot(2, 3, 3)
+    values = [row["term/reconstruction"] for row in scene.rows]
+    last.plot(epochs, values, color="black", label="train")
+    points = [
+        (r["epoch"], r["test/reconstruction"])
+        for r in scene.rows
+        if "test/reconstruction" in r
+    ]
+    if points:
+        last.plot(*np.array(points).T, "o", ms=3, label="test")
+    last.set_title("reconstruction", fontsize=10)
+    for axes in figure.axes:
+        axes.set_xlabel("epoch", fontsize=8)
+        axes.set_ylabel("nats", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def plane(scene: Scene) -> Figure | None:
+    """One dim of the second part left to right, one of the first top to bottom."""
+    objective = scene.run.objective
+    blocks = list(code_metrics.block_slices(objective).items())
+    if len(blocks) != 2:
+        return None
+    (first, (first_dims, _)), (second, (second_dims, _)) = blocks
+    spread = scene.codes.mean.std(0)
+    down = int(np.argmax(spread[first_dims])) + first_dims.start
+    across = int(np.argmax(spread[second_dims])) + second_dims.start
+    steps = np.linspace(-2.5, 2.5, 5)
+    z = np.tile(scene.codes.mean[one_of_each(scene, 1)[0]], (5, 5, 1))
+    for dim, offsets in ((down, steps[:, None]), (across, steps[None])):
+        free = any(
+            block.kind == "free" and dims.start <= dim < dims.stop
+            for _, (dims, block) in blocks
+        )
+        # A code without prior has the scale that its training gave it.
+        centre = scene.codes.mean[:, dim].mean() if free else 0.0
+        scale = spread[dim] if free else 1.0
+        z[..., dim] = np.broadcast_to(centre + scale * offsets, (5, 5))
+    return image_grid(
+        scene.decode(z),
+        value_range(scene),
+        [f"{first}{down - first_dims.start} {step:+.1f}" for step in steps],
+        [f"{step:+.1f}" for step in steps],
+    )
+
+
+def _class_parts(scene: Scene):
+    """For pictures of classes: (shared dims, own dims of class k, classes to show)."""
+    if not scene.run.objective.uses_labels:
+        return None
+    blocks = code_metrics.block_slices(scene.run.objective)
+    num_classes = blocks["y"][1].size
+    size = blocks["z_c"][1].size // num_classes
+    start = blocks["z_c"][0].start
+
+    def own(label):
+        return np.arange(start + label * size, start + (label + 1) * size)
+
+    classes = np.linspace(0, num_classes - 1, min(num_classes, MAX_CLASSES))
+    return np.arange(blocks["z_s"][1].size), own, classes.round().astype(int)
+
+
+def _class_codes(scene: Scene, classes: np.ndarray) -> np.ndarray:
+    """z = 0 with the label of each class, `[len(classes), d]`."""
+    return np.asarray(scene.run.objective.prior.mean)[classes]
+
+
+def _kl_table(scene: Scene) -> np.ndarray | None:
+    if scene.labels is None:
+        return None
+    blocks = code_metrics.block_slices(scene.run.objective)
+    inner = slice(0, blocks["y"][0].start)
+    return code_metrics.kl_by_class(
+        scene.codes.mean[:, inner],
+        scene.codes.log_var[:, inner],
+        np.asarray(scene.labels),
+        blocks["y"][1].size,
+    )
+
+
+def shared_traversals(scene: Scene) -> Figure | None:
+    """The two strongest shared dims, moved in the same way in every class."""
+    parts = _class_parts(scene)
+    if parts is None:
+        return None
+    shared, _, classes = parts
+    rate = code_metrics.rate_per_dim(scene.codes.mean, scene.codes.log_var)
+    dims = shared[np.argsort(-rate[shared])[:2]]
+    steps = np.linspace(-2.5, 2.5, 9)
+    z = np.repeat(_class_codes(scene, classes)[:, None], len(dims) * len(steps), 1)
+    for number, dim in enumerate(dims):
+        z[:, number * len(steps) : (number + 1) * len(steps), dim] = steps
+    names = [f"'{label_name(scene, k)}'" for k in classes]
+    columns = [
+        f"z{dim}" if abs(step) < 1e-9 else f"{step:+.1f}"
+        for dim in dims
+        for step in steps
+    ]
+    return image_grid(scene.decode(z), value_range(scene), names, columns)
+
+
+def class_traversals(scene: Scene) -> Figure | None:
+    """The strongest dim of each class's own block, moved within the class."""
+    parts, table = _class_parts(scene), None
+    if parts is not None:
+        table = _kl_table(scene)
+    if table is None or not len(parts[1](0)):
+        return None
+    _, own, classes = parts
+    steps = np.linspace(-2.5, 2.5, COLUMNS + 1)
+    z = np.repeat(_class_codes(scene, classes)[:, None], len(steps), axis=1)
+    names = []
+    for row, label in enumerate(classes):
+        dims = own(label)
+        dim = dims[np.argmax(table[label, dims])]
+        z[row, :, dim] = steps
+        names.append(
+            f"'{label_name(scene, label)}' dim {dim - dims[0]}, "
+            f"{table[label, dim]:.2f} nats"
+        )
+    columns = [f"{step:+.1f}" for step in steps]
+    return image_grid(scene.decode(z), value_range(scene), names, columns)
+
+
+def class_samples_wide(scene: Scene) -> Figure | None:
+    """Columns: classes; rows: draws from a prior wider than that of training."""
+    parts = _class_parts(scene)
+    if parts is None:
+        return None
+    classes = parts[2]
+    objective, draws = scene.run.objective, 8
+    labels = jnp.tile(jnp.asarray(classes), draws)
+    images = np.asarray(
+        objective.sample(scene.key, scene.params, len(labels), labels, WIDE_SIGMA)
+    )
+    names = [label_name(scene, k) for k in classes]
+    grid = images.reshape(draws, len(classes), *images.shape[1:])
+    return image_grid(grid, value_range(scene), column_names=names)
+
+
+def factor_kl(scene: Scene) -> Figure | None:
+    """Mean KL of the shared dims and of each class's own dims, by class."""
+    parts = _class_parts(scene)
+    table = None if parts is None else _kl_table(scene)
+    if table is None:
+        return None
+    shared, own, _ = parts
+    rows = np.arange(len(table))
+    values = np.concatenate(
+        [table[:, shared], np.stack([table[k, own(k)] for k in rows])], axis=1
+    )
+    names = [f"s{j}" for j in shared]
+    names += [f"c{j}" for j in range(values.shape[1] - len(shared))]
+    width = 0.42 * values.shape[1] + 1.8
+    height = 0.3 * len(values) + 1.4
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    shown = axes.imshow(values, cmap="Blues", vmin=0.0, aspect="auto")
+    high = np.nanmax(values)
+    for (row, column), value in np.ndenumerate(values):
+        if value > FACTOR_KL:
+            colour = "white" if value > 0.55 * high else "black"
+            axes.text(
+                column,
+                row,
+                f"{value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color=colour,
+            )
+    axes.axvline(len(shared) - 0.5, color="black", lw=1)
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(rows, [label_name(scene, k) for k in rows], fontsize=8)
+    axes.set_xlabel("shared dims | dims of the class's own block", fontsize=9)
+    axes.set_ylabel("class", fontsize=9)
+    figure.colorbar(shown, ax=axes, label="mean KL, nats")
+    return figure
