@@ -26,7 +26,8 @@ def get_config(preset="digits"):
     config.seed = 0  # every random number of a run follows from it
 
     config.data = data = ConfigDict()
-    data.source = "digits"  # digits | tfds:<name> | FILE.npz | FILE.npy | FOLDER
+    # digits | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
+    data.source = "digits"
     data.data_dir = placeholder(str)  # where TFDS prepared its datasets
     data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
     data.test_fraction = 0.2  # held out where the source has no test split
@@ -83,8 +84,19 @@ def get_config(preset="digits"):
         train.eval_every = train.checkpoint_every = 10
     elif preset in ("mnist", "fashion_mnist", "kmnist"):
         data.source = f"tfds:{preset}"
+    elif preset.startswith("basicprop"):
+        data.source = preset
+        train.num_epochs = 10
+    elif preset == "yale_b":
+        data.source = "yale_b_48.npz"  # made by launch/prepare_yale_b.py
+        network.kind = "conv"
+        network.conv_channels = (32, 64, 128)
+        network.conv_kernel = 5
+        train.num_epochs = 100
+        train.eval_every = train.checkpoint_every = 10
     else:
         raise ValueError(
-            f"unknown preset '{preset}': use digits, mnist, fashion_mnist or kmnist"
+            f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "
+            "basicprop, basicprop_angle, basicprop_noise, basicprop_noise_bg or yale_b"
         )
     return config

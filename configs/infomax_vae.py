@@ -25,6 +25,8 @@ def get_config(preset="digits"):
         model.latent_dim = 99
         model.scale = 0.7071067811865476  # sqrt(1/2): the squared error
         config.data.likelihood = "gaussian"
+        config.network.normalization = "batch"
+        config.network.conv_hidden = 0
         config.optimizer.name = "rmsprop"
         config.optimizer.learning_rate = 5e-4
     return config

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import arrays, folder, layout, spec, tfds
+from infovae_jax.data import arrays, basicprop, folder, layout, spec, tfds
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import Dataset
 
 # What a mistyped name is compared with; more TFDS names work than are listed.
 KNOWN_SOURCES = (
     "digits",
+    *basicprop.NAMES,
     "tfds:mnist",
     "tfds:fashion_mnist",
     "tfds:kmnist",
@@ -31,8 +32,8 @@ def load(config: Any) -> Dataset:
 
     Args:
       config: the `data` part of the configuration:
-        `source`: 'digits', 'tfds:<name>', a `.npz` or `.npy` file, or a folder of
-          images.
+        `source`: 'digits', a name of `basicprop.NAMES`, 'tfds:<name>', a `.npz` or
+          `.npy` file, or a folder of images.
         `data_dir`: where TFDS datasets were prepared; None for TFDS's default.
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
@@ -63,6 +64,8 @@ def _choose(source: str):
     """The function that reads a source, and its first argument."""
     if source == "digits":
         return _read_digits, source
+    if source in basicprop.NAMES:
+        return basicprop.read_basicprop, source
     if source.startswith("tfds:"):
         return tfds.read_tfds, source.removeprefix("tfds:")
     path = pathlib.Path(source).expanduser()
@@ -90,7 +93,7 @@ def _choose(source: str):
     raise ConfigError(
         f"unknown source '{source}'{hint or nearest(source, KNOWN_SOURCES)}",
         "config key data.source",
-        "use 'digits', 'tfds:<name>', a .npz or .npy file or a folder of images",
+        "use 'digits', 'basicprop', 'tfds:<name>', a .npz or .npy file or a folder",
     )
 
 
