@@ -30,6 +30,7 @@ def get_config(preset="digits"):
     data.source = "digits"
     data.data_dir = placeholder(str)  # where TFDS prepared its datasets
     data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
+    data.num_train = placeholder(int)  # first examples of the training split; None: all
     data.test_fraction = 0.2  # held out where the source has no test split
     data.split_seed = 0  # of that split; apart from config.seed on purpose
     # auto | bernoulli | continuous_bernoulli | gaussian | learned_gaussian |
@@ -47,6 +48,7 @@ def get_config(preset="digits"):
     # before each activation: none | layer (encoders only) | batch (decoders too)
     network.normalization = "none"
     network.activation = "relu"  # relu | softplus | tanh | gelu | silu
+    network.initializer = "lecun"  # lecun | glorot: weights of dense layers
     network.conv_channels = (32, 64)  # one stride-2 layer each
     network.conv_kernel = 4
     network.conv_hidden = 256  # dense layer between convolutions and code; 0: none

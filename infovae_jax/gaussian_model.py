@@ -269,7 +269,10 @@ def make(
     if deterministic:
         head = networks.make_code_head(num_features, options.latent_dim)
     else:
-        head = networks.make_gaussian_head(num_features, options.latent_dim)
+        initializer = config.network.initializer
+        head = networks.make_gaussian_head(
+            num_features, options.latent_dim, initializer=initializer
+        )
     decoder = networks.make_decoder(config.network, spec.shape, options.latent_dim)
 
     def init(key):

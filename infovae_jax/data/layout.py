@@ -165,6 +165,28 @@ def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = No
     return y.astype(np.int32)
 
 
+def first_examples(raw: Raw, num_train: int) -> Raw:
+    """The source with the first `num_train` training examples only.
+
+    Raises:
+      ConfigError: there are not that many, or none is asked for.
+    """
+    if not 1 <= num_train <= len(raw.train_x):
+        raise ConfigError(
+            f"{num_train} of {len(raw.train_x)} training examples",
+            "config key data.num_train",
+            f"give 1 to {len(raw.train_x)}",
+        )
+    factors = raw.factors and {
+        name: (train[:num_train], test) for name, (train, test) in raw.factors.items()
+    }
+    return raw._replace(
+        train_x=raw.train_x[:num_train],
+        train_y=None if raw.train_y is None else raw.train_y[:num_train],
+        factors=factors,
+    )
+
+
 def split_indices(
     num_examples: int, test_fraction: float, split_seed: int, where: str
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -38,7 +38,9 @@ def load(config: Any) -> Dataset:
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
           split of its own, and what fixes its choice.
-        `likelihood`: 'auto', 'bernoulli' or 'gaussian'.
+        `num_train`: how many of the first training examples are used, or None.
+        `likelihood`: see `types.LIKELIHOODS`.
+        `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
         `image_size`: int, (H, W) or None; resizes the images of a folder.
 
@@ -53,7 +55,10 @@ def load(config: Any) -> Dataset:
       StorageError: if the cache cannot be written.
     """
     reader, argument = _choose(str(config.source))
-    dataset = spec.decide(reader(argument, config), config)
+    raw = reader(argument, config)
+    if config.num_train is not None:
+        raw = layout.first_examples(raw, config.num_train)
+    dataset = spec.decide(raw, config)
     if config.image_size is not None and reader is not folder.read_folder:
         note = "  data.image_size is not used: it resizes image folders only"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")

@@ -9,7 +9,9 @@ from ml_collections import ConfigDict
 from infovae_jax.networks.conv import ConvTranspose, check_sizes, halved_sizes
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
+    INITIALIZERS,
     choose,
+    dense,
     normalize,
     to_network,
 )
@@ -33,11 +35,14 @@ def make_decoder(
     """
     choose(("mlp", "conv"), config.kind, "kind")
     choose(ACTIVATIONS, config.activation, "activation")
+    choose(INITIALIZERS, config.initializer, "initializer")
     # Layer normalisation would take the contrast out of what is decoded.
     normalization = "batch" if config.normalization == "batch" else "none"
     if config.kind == "mlp":
         hidden = tuple(config.decoder_hidden)
-        module = _MLPDecoder(hidden, tuple(shape), config.activation, normalization)
+        module = _MLPDecoder(
+            hidden, tuple(shape), config.activation, normalization, config.initializer
+        )
     else:
         check_sizes(shape, len(config.conv_channels))
         module = _ConvDecoder(
@@ -48,6 +53,7 @@ def make_decoder(
             tuple(shape),
             config.activation,
             normalization,
+            config.initializer,
         )
     return to_network(module, jnp.zeros(latent_dim))
 
@@ -57,15 +63,16 @@ class _MLPDecoder(nn.Module):
     shape: tuple[int, int, int]
     activation: str
     normalization: str
+    initializer: str
 
     @nn.compact
     def __call__(self, z: Array, train: bool = False) -> Array:
         h = z
         for number, size in enumerate(self.hidden):
-            h = nn.Dense(size, name=f"dense_{number}")(h)
+            h = dense(size, self.initializer, f"dense_{number}")(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
             h = ACTIVATIONS[self.activation](h)
-        outputs = nn.Dense(math.prod(self.shape), name="outputs")(h)
+        outputs = dense(math.prod(self.shape), self.initializer, "outputs")(h)
         return outputs.reshape(*z.shape[:-1], *self.shape)
 
 
@@ -77,14 +84,17 @@ class _ConvDecoder(nn.Module):
     shape: tuple[int, int, int]
     activation: str
     normalization: str
+    initializer: str
 
     @nn.compact
     def __call__(self, z: Array, train: bool = False) -> Array:
         activate = ACTIVATIONS[self.activation]
         sizes = halved_sizes(self.shape[:2], len(self.channels))
         height, width = sizes[-1]
-        h = activate(nn.Dense(self.hidden, name="dense_0")(z)) if self.hidden else z
-        h = nn.Dense(height * width * self.channels[-1], name="dense_1")(h)
+        h = z
+        if self.hidden:
+            h = activate(dense(self.hidden, self.initializer, "dense_0")(z))
+        h = dense(height * width * self.channels[-1], self.initializer, "dense_1")(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
         outputs = (self.shape[2], *self.channels[:-1])
         for number in reversed(range(len(self.channels))):

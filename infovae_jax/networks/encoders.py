@@ -9,8 +9,10 @@ from ml_collections import ConfigDict
 from infovae_jax.networks.conv import Conv, check_sizes, halved_sizes
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
+    INITIALIZERS,
     NORMALIZATIONS,
     choose,
+    dense,
     normalize,
     to_network,
 )
@@ -35,7 +37,9 @@ def make_encoder(
     shared = {
         "activation": config.activation,
         "normalization": config.normalization,
+        "initializer": config.initializer,
     }
+    choose(INITIALIZERS, config.initializer, "initializer")
     choose(ACTIVATIONS, config.activation, "activation")
     if config.kind == "mlp":
         hidden = tuple(config.encoder_hidden)
@@ -55,12 +59,13 @@ class _MLPEncoder(nn.Module):
     hidden: tuple[int, ...]
     activation: str
     normalization: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         h = x.reshape(*x.shape[:-3], -1)
         for number, size in enumerate(self.hidden):
-            h = nn.Dense(size, name=f"dense_{number}")(h)
+            h = dense(size, self.initializer, f"dense_{number}")(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
             h = ACTIVATIONS[self.activation](h)
         return h
@@ -73,6 +78,7 @@ class _ConvEncoder(nn.Module):
     form: str
     activation: str
     normalization: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
@@ -85,5 +91,5 @@ class _ConvEncoder(nn.Module):
         h = h.reshape(*leading, -1)
         if not self.hidden:
             return h
-        h = nn.Dense(self.hidden, name="dense")(h)
+        h = dense(self.hidden, self.initializer, "dense")(h)
         return activate(normalize(h, self.normalization, train, "norm_dense"))

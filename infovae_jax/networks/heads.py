@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from infovae_jax.networks.layers import to_network
+from infovae_jax.networks.layers import dense, to_network
 from infovae_jax.types import Array, Network
 
 
@@ -12,6 +12,7 @@ def make_gaussian_head(
     latent_dim: int,
     num_clusters: int = 0,
     hidden: tuple[int, ...] = (),
+    initializer: str = "lecun",
 ) -> Network:
     """`apply(params, h, one_hot=None) -> (mean, log_var)`, each `[..., d]`.
 
@@ -25,8 +26,9 @@ def make_gaussian_head(
       latent_dim: d.
       num_clusters: K, or 0 for a head that sees h alone.
       hidden: sizes of ReLU layers between.
+      initializer: of the weights, see `layers.INITIALIZERS`.
     """
-    module = _GaussianHead(latent_dim, num_clusters, tuple(hidden))
+    module = _GaussianHead(latent_dim, num_clusters, tuple(hidden), initializer)
     inputs = [jnp.zeros(num_features)]
     if num_clusters:
         inputs.append(jnp.zeros(num_clusters))
@@ -49,16 +51,18 @@ class _GaussianHead(nn.Module):
     latent_dim: int
     num_clusters: int
     hidden: tuple[int, ...]
+    initializer: str
 
     @nn.compact
     def __call__(self, h: Array, one_hot: Array | None = None):
         sizes = (*self.hidden, 2 * self.latent_dim)
-        outputs = nn.Dense(sizes[0], name="features")(h)
+        outputs = dense(sizes[0], self.initializer, "features")(h)
         if self.num_clusters:
             table = nn.Dense(sizes[0], use_bias=False, name="cluster")
             outputs = outputs + jnp.broadcast_to(table(one_hot), outputs.shape)
         for number, size in enumerate(sizes[1:]):
-            outputs = nn.Dense(size, name=f"dense_{number}")(nn.relu(outputs))
+            layer = dense(size, self.initializer, f"dense_{number}")
+            outputs = layer(nn.relu(outputs))
         mean, log_var = jnp.split(outputs, 2, axis=-1)
         return mean, log_var
 

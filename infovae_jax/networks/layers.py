@@ -21,6 +21,18 @@ NORMALIZATIONS = ("none", "layer", "batch")
 MOMENTUM = 0.9
 
 
+# Initial weights of dense layers; all biases start at zero.
+INITIALIZERS = {
+    "lecun": nn.initializers.lecun_normal(),
+    "glorot": nn.initializers.glorot_uniform(),
+}
+
+
+def dense(features: int, initializer: str, name: str) -> nn.Dense:
+    """A dense layer with initial weights by name."""
+    return nn.Dense(features, kernel_init=INITIALIZERS[initializer], name=name)
+
+
 def choose(options, name: str, key: str):
     """`options[name]`, or a ConfigError that names the config key and the nearest."""
     if name not in options:

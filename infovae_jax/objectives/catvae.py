@@ -149,7 +149,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         "encoder": encoder,
         "classifier": networks.make_classifier(features, num_clusters),
         "posterior": networks.make_gaussian_head(
-            features, latent_dim, num_clusters, hidden
+            features, latent_dim, num_clusters, hidden, config.network.initializer
         ),
         "decoder": networks.make_decoder(config.network, spec.shape, latent_dim),
     }

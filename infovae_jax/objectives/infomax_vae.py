@@ -58,7 +58,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     dz, dc = options.latent_dim, options.code_dim
     likelihood = make_likelihood(spec, options.scale)
     encoder, num_features = networks.make_encoder(config.network, spec.shape)
-    head = networks.make_gaussian_head(num_features, dz)
+    head = networks.make_gaussian_head(
+        num_features, dz, initializer=config.network.initializer
+    )
     code = networks.make_code_head(num_features, dc)
     decoder = networks.make_decoder(config.network, spec.shape, dz + dc)
     prior = gaussian_model.make_prior("normal", dz)

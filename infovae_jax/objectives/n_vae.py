@@ -119,7 +119,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     networks_by_name = {
         "encoder": encoder,
         "classifier": networks.make_classifier(features, num_classes),
-        "posterior": networks.make_gaussian_head(features, ds + own),
+        "posterior": networks.make_gaussian_head(
+            features, ds + own, initializer=config.network.initializer
+        ),
         "decoder": networks.make_decoder(
             config.network, spec.shape, ds + num_classes * (1 + dc)
         ),

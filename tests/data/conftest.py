@@ -20,6 +20,7 @@ def data_config(tmp_path):
                 "split_seed": 0,
                 "likelihood": "auto",
                 "levels": 256,
+                "num_train": None,
                 "binarize": "none",
                 "image_size": None,
             },
