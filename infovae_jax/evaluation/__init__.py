@@ -230,10 +230,11 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         )
         text = "nats; mean KL of each dim of [z_s; z_c], by class"
         rows.append(Row("factors/kl_by_class", table.tolist(), text))
-        own = table[:, blocks["z_c"][0]].reshape(num_classes, num_classes, -1)
-        own = own[np.arange(num_classes), np.arange(num_classes)]
-        text = f"dims of a class's own block with KL > {FACTOR_KL} nats in it"
-        rows.append(Row("factors/of_classes", int((own > FACTOR_KL).sum()), text))
+        if "z_c" in blocks:
+            own = table[:, blocks["z_c"][0]].reshape(num_classes, num_classes, -1)
+            own = own[np.arange(num_classes), np.arange(num_classes)]
+            text = f"dims of a class's own block with KL > {FACTOR_KL} nats in it"
+            rows.append(Row("factors/of_classes", int((own > FACTOR_KL).sum()), text))
         shared = table[:, blocks["z_s"][0]] > FACTOR_KL
         text = f"shared dims with KL > {FACTOR_KL} nats in most classes"
         count = int((shared.mean(0) > 0.5).sum())

@@ -15,12 +15,16 @@ RIDGE = 1e-3
 
 
 def block_slices(objective: Objective) -> dict[str, tuple[slice, Block]]:
-    """Name -> (dims, block) of the code's parts; one part 'z' where it has none."""
+    """Name -> (dims, block) of the code's parts; one part 'z' where it has none.
+
+    A part of no dims (an N-VAE without class factors) is left out.
+    """
     blocks = objective.blocks or (Block("z", objective.latent_dim),)
     ends = np.cumsum([block.size for block in blocks])
     return {
         block.name: (slice(int(end) - block.size, int(end)), block)
         for block, end in zip(blocks, ends, strict=True)
+        if block.size
     }
 
 

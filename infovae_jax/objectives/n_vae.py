@@ -145,8 +145,8 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
 
     def outputs(params, z, y):
         """Decoder outputs for z `[..., ds + L * dc]` and y `[..., L]`."""
-        blocks = z[..., ds:].reshape(-1, num_classes, dc)
-        gated = jax.vmap(gate)(blocks, y.reshape(-1, num_classes))
+        y = y.reshape(-1, num_classes)
+        gated = jax.vmap(gate)(z[..., ds:].reshape(len(y), num_classes, dc), y)
         gated = gated.reshape(*z.shape[:-1], -1)
         return apply("decoder", params, jnp.concatenate([z[..., :ds], gated], -1))
 

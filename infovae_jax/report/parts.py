@@ -122,8 +122,8 @@ def _class_parts(scene: Scene):
         return None
     blocks = code_metrics.block_slices(scene.run.objective)
     num_classes = blocks["y"][1].size
-    size = blocks["z_c"][1].size // num_classes
-    start = blocks["z_c"][0].start
+    own_size = blocks["z_c"][1].size if "z_c" in blocks else 0
+    size, start = own_size // num_classes, blocks["z_s"][1].size
 
     def own(label):
         return np.arange(start + label * size, start + (label + 1) * size)
