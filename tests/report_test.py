@@ -1,5 +1,6 @@
 """The report: complete, self-contained, the same each time."""
 
+import json
 import re
 
 import jax
@@ -10,6 +11,17 @@ from PIL import Image
 from infovae_jax import config as config_lib
 from infovae_jax import loop, report
 from infovae_jax.report import figures
+
+# Pictures of codes that have parts, which a clustering run's has not.
+PARTS = {
+    "masked",
+    "plane",
+    "information_curves",
+    "factor_kl",
+    "shared_traversals",
+    "class_traversals",
+    "class_samples_wide",
+}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*n_jobs.*")
 
@@ -41,7 +53,7 @@ def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     path = report.write(run, params, workdir)
     text = path.read_text()
     assert len(text) < 5_000_000
-    names = {picture[0] for picture in report.PICTURES}
+    names = {picture[0] for picture in report.PICTURES} - PARTS
     assert {p.stem for p in (workdir / "figures").glob("*.png")} == names
     for name in names:
         with Image.open(workdir / "figures" / f"{name}.png") as image:
@@ -61,6 +73,41 @@ def test_a_vae_without_labels_skips_what_does_not_apply(make_config, tmp_path):
     for title in ("Samples of each cluster", "Clusters against labels", "Training"):
         assert title in text.split("Not applicable to this run")[1].split("</p>")[0]
     assert not (workdir / "figures" / "confusion_matrix.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures"),
+    [
+        ("infomax_vae", {"masked", "plane"}),
+        ("mi_vae", {"masked", "plane", "information_curves"}),
+        (
+            "n_vae",
+            {
+                "masked",
+                "shared_traversals",
+                "class_traversals",
+                "class_samples_wide",
+                "factor_kl",
+                "cluster_samples",
+            },
+        ),
+    ],
+)
+def test_pictures_of_a_code_in_parts(make_config, tmp_path, name, pictures):
+    run, params, workdir = opened(make_config, name, tmp_path)
+    dims = {}
+    if name == "mi_vae":
+        dims = {f"dim/{k}_{j}": 0.1 * j for k in ("mi", "rate") for j in range(20)}
+    rows = [
+        {"step": s, "epoch": s, "loss": 1.0, "term/reconstruction": 2.0, **dims}
+        for s in (1, 2)
+    ]
+    (workdir / "metrics.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+    report.write(run, params, workdir)
+    made = {p.stem for p in (workdir / "figures").glob("*.png")}
+    assert pictures <= made
+    others = PARTS - pictures
+    assert not others & made
 
 
 def test_same_run_same_bytes(make_config, tmp_path):
