@@ -33,4 +33,6 @@ def get_config(preset="digits"):
     if preset == "yale_b":
         model.latent_dim = 8
         model.class_dim = 2
+        # Beside a thousand nats of pixels a classifier of weight 1 does not learn.
+        config.weights.classification = 100.0
     return config

@@ -144,6 +144,8 @@ class Model(NamedTuple):
       encode: `encode(params, x) -> Gaussian`.
       decode: `decode(params, z)`, the mean of p(x | z).
       draw: `draw(key, params, z)`, a sample of p(x | z).
+      relaxed_draw: `relaxed_draw(key, params, z, temperature)`, one that passes the
+        gradient on; see `Likelihood.relaxed`.
       log_likelihood: `log_likelihood(params, x, z) -> [...]`, nats.
       log_weight: as in `Objective`.
       training_pass: `training_pass(params, batch, keys) -> (log_likelihood, q, z,
@@ -156,6 +158,7 @@ class Model(NamedTuple):
     encode: Callable
     decode: Callable
     draw: Callable
+    relaxed_draw: Callable
     log_likelihood: Callable
     log_weight: Callable
     training_pass: Callable
@@ -325,6 +328,9 @@ def make(
         encode=encode,
         decode=lambda params, z: likelihood.mean(outputs(params, z)),
         draw=lambda key, params, z: likelihood.sample(key, params, outputs(params, z)),
+        relaxed_draw=lambda key, params, z, temperature: likelihood.relaxed(
+            key, params, outputs(params, z), temperature
+        ),
         log_likelihood=log_likelihood,
         log_weight=log_weight,
         training_pass=training_pass,

@@ -32,12 +32,16 @@ class Likelihood(NamedTuple):
       log_prob: `log_prob(params, outputs, x) -> [...]`, nats.
       mean: `mean(outputs) -> [..., H, W, C]`.
       sample: `sample(key, params, outputs) -> [..., H, W, C]`.
+      relaxed: `relaxed(key, params, outputs, temperature) -> [..., H, W, C]`, draws
+        through which the gradient flows; exact where x is continuous, the nearer to
+        the sample the lower the temperature where it is not.
     """
 
     init: Callable[[], Params]
     log_prob: Callable[[Params, Array, Array], Array]
     mean: Callable[[Array], Array]
     sample: Callable[[Array, Params, Array], Array]
+    relaxed: Callable[[Array, Params, Array, float], Array]
 
 
 def make_likelihood(spec: DataSpec, scale: float) -> Likelihood:
@@ -82,7 +86,23 @@ def _bernoulli() -> Likelihood:
         del params
         return jax.random.bernoulli(key, jax.nn.sigmoid(outputs)).astype(jnp.float32)
 
-    return Likelihood(_nothing, log_prob, jax.nn.sigmoid, sample)
+    def relaxed(key, params, outputs, temperature):
+        """Binary concrete (Maddison et al. 2017, arXiv 1611.00712)."""
+        del params
+        noise = jax.random.logistic(key, outputs.shape)
+        return jax.nn.sigmoid((outputs + noise) / temperature)
+
+    return Likelihood(_nothing, log_prob, jax.nn.sigmoid, sample, relaxed)
+
+
+def _exact(sample):
+    """`relaxed` of a likelihood whose samples pass the gradient on as they are."""
+
+    def relaxed(key, params, outputs, temperature):
+        del temperature
+        return sample(key, params, outputs)
+
+    return relaxed
 
 
 def continuous_bernoulli_log_normalizer(logits: Array) -> Array:
@@ -125,7 +145,7 @@ def _continuous_bernoulli() -> Likelihood:
         value = jnp.where(outputs > 0, high, 1.0 - high)
         return jnp.clip(jnp.where(small, u, value), 0.0, 1.0)
 
-    return Likelihood(_nothing, log_prob, mean, sample)
+    return Likelihood(_nothing, log_prob, mean, sample, _exact(sample))
 
 
 def _gaussian_log_prob(outputs, x, log_scale):
@@ -145,7 +165,9 @@ def _gaussian(scale: float) -> Likelihood:
         del params
         return outputs + scale * jax.random.normal(key, outputs.shape)
 
-    return Likelihood(_nothing, log_prob, lambda outputs: outputs, sample)
+    return Likelihood(
+        _nothing, log_prob, lambda outputs: outputs, sample, _exact(sample)
+    )
 
 
 def _learned_scale(scale: float):
@@ -168,7 +190,7 @@ def _learned_gaussian(scale: float) -> Likelihood:
         noise = jax.random.normal(key, outputs.shape)
         return outputs + jnp.exp(log_scale(params)) * noise
 
-    return Likelihood(init, log_prob, lambda outputs: outputs, sample)
+    return Likelihood(init, log_prob, lambda outputs: outputs, sample, _exact(sample))
 
 
 def _discretized_logistic(scale: float, levels: int) -> Likelihood:
@@ -198,9 +220,13 @@ def _discretized_logistic(scale: float, levels: int) -> Likelihood:
     def mean(outputs):
         return jnp.clip(outputs, 0.0, 1.0)
 
-    def sample(key, params, outputs):
+    def continuous(key, params, outputs, temperature=None):
+        del temperature
         noise = jax.random.logistic(key, outputs.shape)
-        value = outputs + jnp.exp(log_scale(params)) * noise
-        return jnp.clip(jnp.round(value * (levels - 1)) / (levels - 1), 0.0, 1.0)
+        return jnp.clip(outputs + jnp.exp(log_scale(params)) * noise, 0.0, 1.0)
 
-    return Likelihood(init, log_prob, mean, sample)
+    def sample(key, params, outputs):
+        value = continuous(key, params, outputs)
+        return jnp.round(value * (levels - 1)) / (levels - 1)
+
+    return Likelihood(init, log_prob, mean, sample, continuous)

@@ -11,8 +11,9 @@ Barber & Agakov (2003) on I(z_m; x'), in nats since H(z_m) is in it. The term
 Ducau & Trenous, Mutual Information in Variational Autoencoders, 2017 (poster and
 report). As in their code x' is the decoder's mean, under which I(z; x') is infinite
 and the bound is limited by q alone; `generated='sample'` draws x' from p(x | z),
-straight through. I_hat speaks of prior samples: it is not I_q(x; z) of the data, which
-the rate caps. For continuous codes it may exceed the differential entropy H(z_m).
+straight through, and 'relaxed' from a continuous neighbour of it. I_hat speaks of
+prior samples: it is not I_q(x; z) of the data, which the rate caps. For continuous
+codes it may exceed the differential entropy H(z_m).
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ from infovae_jax.terms import weighted_loss
 from infovae_jax.types import Block, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
-GENERATED = ("mean", "sample")
+GENERATED = ("mean", "sample", "relaxed")
 _PRIOR_STREAM = 2**31 - 1
 
 
@@ -39,10 +40,12 @@ class Config(gaussian_model.Config):
 
     informative_dims: int = 10  # the last dims of the code, on which the bound is
     generated: str = "mean"
+    temperature: float = 0.5  # of generated='relaxed'
 
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
+        gaussian_model.require_positive(self.temperature, "temperature")
         gaussian_model.require_known(self.generated, GENERATED, "generated")
         if not 0 <= self.informative_dims <= self.latent_dim:
             raise ConfigError(
@@ -71,6 +74,8 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     num_free = options.latent_dim - options.informative_dims
 
     def generate(key, params, z):
+        if options.generated == "relaxed":
+            return model.relaxed_draw(key, params, z, options.temperature)
         x = model.decode(params, z)
         if options.generated == "mean":
             return x
