@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,3 +160,42 @@ def test_half_written_rows_and_rows_past_the_checkpoint_are_dropped(tmp_path):
     writer.close()
     expected = [*rows[:2], {"step": 30, "epoch": 15.0, "loss": 2.0}]
     assert metrics.read_metrics(tmp_path) == expected
+
+
+RESUMED = {
+    "statistics and a free code": ("infomax_vae", {"network.normalization": "batch"}),
+    "few labels": ("n_vae_few_labels", {}),
+    "a multiplier": ("vae", {"weights.kl_z": "target(2)"}),
+}
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_from_a_checkpoint_in_the_middle_to_the_same_bits(make_config, tmp_path, case):
+    """All of the state comes back: statistics, labelled batches and multipliers."""
+    name, changes = RESUMED[case]
+    config = make_config(name)
+    config.train.num_epochs, config.train.checkpoint_every = 4, 2
+    config.train.keep_checkpoints = 5
+    for key, value in changes.items():
+        group, _, last = key.partition(".")
+        config[group][last] = value
+    run = loop.open_run(config, say=lambda text: None)
+    states = []
+    for part in ("whole", "rest"):
+        folder = tmp_path / part
+        loop.claim_workdir(config, folder)
+        if part == "rest":
+            middle = 2 * run.steps_per_epoch
+            source = tmp_path / "whole" / "checkpoints" / str(middle)
+            shutil.copytree(source, folder / "checkpoints" / str(middle))
+        states.append(loop.train(run, folder, run.make_mesh()))
+    first, second = (
+        jax.tree.leaves(state._replace(key=jax.random.key_data(state.key)))
+        for state in states
+    )
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = metrics.read_metrics(tmp_path / "rest")
+    assert rows[0]["epoch"] == 3
+    if case == "a multiplier":
+        assert float(states[0].hparams["kl_z"]) != 1.0

@@ -7,7 +7,7 @@ import pytest
 from infovae_jax import evaluation, loop
 
 
-@pytest.fixture(params=["vae", "infocatvae"])
+@pytest.fixture(params=["vae", "infocatvae", "n_vae", "infomax_vae"])
 def evaluated(request, make_config):
     config = make_config(request.param)
     config.evaluation.nll_samples = 5
@@ -25,12 +25,36 @@ def test_terms_add_up_and_figures_are_in_range(evaluated):
     assert figures["nll"] <= -figures["elbo"] + 1.0
     assert result["step"] == 7
     assert "soft cross-entropy" in result["recipe"]["likelihood"]
-    if run.objective.prior.mean.shape[0] > 1:
+    if run.objective.uses_labels:
+        assert 0 <= figures["classification/accuracy"] <= 1
+        assert figures["classification/cross_entropy"] > 0
+        assert np.shape(figures["factors/kl_by_class"]) == (10, 10 + 40)
+        assert 0 <= figures["sample/accuracy_wide"] <= 1
+    elif run.objective.prior.mean.shape[0] > 1:
         assert sum(figures["cluster/occupancy"]) == pytest.approx(1.0)
         assert 0 < figures["cluster/accuracy"] <= figures["cluster/purity"] <= 1
         assert figures["kmeans/accuracy"] == pytest.approx(0.77, abs=0.03)
     else:
         assert not any(name.startswith("cluster") for name in figures)
+
+
+def test_parts_of_the_code_have_their_figures(evaluated):
+    run, _, result = evaluated
+    figures = result["metrics"]
+    if run.config.objective == "vae":
+        assert figures["information/data"] <= np.log(359)
+        assert (
+            figures["information/generated_z"] >= figures["information/generated_z_max"]
+        )
+        assert not any(name.startswith("squared_error") for name in figures)
+    if run.config.objective == "infomax_vae":
+        names = {n for n in figures if n.startswith("squared_error/")}
+        assert names == {f"squared_error/{n}" for n in ("all", "z_only", "c_only")}
+        assert "rate/z" in figures
+        assert "rate/c" not in figures  # it has no prior
+        assert figures["rate/z"] == pytest.approx(figures["elbo/kl_z"], rel=1e-3)
+        assert figures["factor/luminance/correlation_c"] <= 1
+        assert figures["factor/luminance/r2_c"] <= 1
 
 
 def test_every_figure_has_its_row_and_the_table_prints(evaluated):
