@@ -6,10 +6,19 @@ import pytest
 
 from infovae_jax import evaluation, loop
 
+# Evaluations are pure, so the tests share them.
+_EVALUATED = {}
+
 
 @pytest.fixture(params=["vae", "infocatvae", "n_vae", "infomax_vae"])
 def evaluated(request, make_config):
-    config = make_config(request.param)
+    if request.param not in _EVALUATED:
+        _EVALUATED[request.param] = _evaluate(make_config, request.param)
+    return _EVALUATED[request.param]
+
+
+def _evaluate(make_config, name):
+    config = make_config(name)
     config.evaluation.nll_samples = 5
     config.evaluation.nll_examples = 40
     run = loop.open_run(config, say=lambda text: None)
