@@ -18,6 +18,25 @@ from infovae_jax.types import LIKELIHOODS
 
 CONFIG_FLAG = "config"
 
+# Every key of configs/base.py, by group; a config without one is of another version.
+KEYS = {
+    "": "objective preset seed",
+    "data": (
+        "binarize cache_dir data_dir image_size labels_per_class levels likelihood "
+        "num_train source split_seed test_fraction"
+    ),
+    "evaluation": "batch_size nll_examples nll_samples samples_per_cluster seed",
+    "network": (
+        "activation conv_channels conv_form conv_hidden conv_kernel decoder_hidden "
+        "encoder_hidden initializer kind normalization"
+    ),
+    "optimizer": "b1 b2 clip_norm learning_rate name weight_decay",
+    "train": (
+        "batch_size checkpoint_every eval_every keep_checkpoints labelled_batch_size "
+        "log_every num_devices num_epochs"
+    ),
+}
+
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
     """Defines `--config=FILE.py[:preset]` and `--config.key=value`."""
@@ -150,6 +169,16 @@ def check(config: ConfigDict) -> None:
     for group in (*known, "model", "weights", "seed"):
         if group not in config:
             raise ConfigError(f"no '{group}'", "config", "build it on configs/base.py")
+    flat = flatten(config)
+    for group, names in KEYS.items():
+        for name in names.split():
+            key = f"{group}.{name}".removeprefix(".")
+            if key not in flat:
+                raise ConfigError(
+                    f"no '{key}'",
+                    "config",
+                    "build it on configs/base.py, or use the version that made it",
+                )
     integers = {
         "train.batch_size": 1,
         "train.labelled_batch_size": 1,
@@ -166,7 +195,6 @@ def check(config: ConfigDict) -> None:
         "evaluation.samples_per_cluster": 1,
         "seed": 0,
     }
-    flat = flatten(config)
     for key, minimum in integers.items():
         if flat[key] < minimum:
             raise ConfigError(

@@ -3,6 +3,7 @@
 python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
+    [--metrics=core|all|representation,disentanglement,generation]
 """
 
 import sys
@@ -19,6 +20,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder (default: runs/
 NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "--mode=sample: how many images", lower_bound=1
 )
+METRICS = flags.DEFINE_string(
+    "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
+)
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
@@ -34,6 +38,8 @@ def run_mode(argv: list[str]) -> None:
         modes.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
         modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value)
+    elif MODE.value == "evaluate":
+        modes.evaluate(WORKDIR.value, METRICS.value)
     else:
         modes.BY_NAME[MODE.value](WORKDIR.value)
 

@@ -32,10 +32,14 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     _report(run, params, folder)
 
 
-def evaluate(workdir: str | None) -> None:
-    """Evaluates a run's newest checkpoint; prints and writes `evaluation.json`."""
+def evaluate(workdir: str | None, metrics: str = "core") -> None:
+    """Evaluates a run's newest checkpoint; prints and writes `evaluation.json`.
+
+    `metrics`: see `evaluation.evaluate`.
+    """
+    evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir)
-    _evaluate(run, params, step, folder)
+    _evaluate(run, params, step, folder, metrics)
 
 
 def make_report(workdir: str | None) -> None:
@@ -121,8 +125,8 @@ def _open(workdir: str | None):
     return run, params, step, folder
 
 
-def _evaluate(run: loop.Run, params, step: int, folder: pathlib.Path) -> None:
-    result = evaluation.evaluate(run, params, step)
+def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> None:
+    result = evaluation.evaluate(run, params, step, metrics)
     loop.save_json(folder / "evaluation.json", result)
     print(evaluation.table_text(result), flush=True)
 

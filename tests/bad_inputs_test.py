@@ -98,6 +98,22 @@ CONFIG_CASES = {
     ),
     "no run to evaluate": (("--mode=evaluate", "--workdir=nowhere"), ("no run here",)),
     "no workdir": (("--mode=report",), ("no --workdir",)),
+    "unknown metrics": (
+        ("--mode=evaluate", "--workdir=nowhere", "--metrics=generatoin"),
+        ("unknown metrics 'generatoin'", "did you mean 'generation'"),
+    ),
+    "bad target": (
+        ("--config=configs/vae.py", "--config.weights.kl_z=target(-1)"),
+        ("config.weights.kl_z", "target(nats)"),
+    ),
+    "too many labels": (
+        ("--config=configs/n_vae.py", "--config.data.labels_per_class=1000"),
+        ("config.data.labels_per_class", "at most"),
+    ),
+    "batch normalisation without its place": (
+        ("--config=configs/catvae.py", "--config.network.normalization=batch"),
+        ("config.network.normalization", "use 'none' or 'layer'"),
+    ),
     "unknown mode": (("--mode=trian",), ("trian",)),
 }
 

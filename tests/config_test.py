@@ -66,3 +66,22 @@ def test_errors_are_one_line():
     assert error.line() == "error: two lines; here; mend"
     assert nearest("sed", ["seed", "other"]) == " (did you mean 'seed'?)"
     assert nearest("zzz", ["seed"]) == ""
+
+
+def test_keys_are_those_of_the_base_config(make_config):
+    config = make_config("vae")
+    found = {
+        key
+        for key in config_lib.flatten(config)
+        if not key.startswith(("model.", "weights."))
+    }
+    known = {
+        f"{group}.{name}".removeprefix(".")
+        for group, names in config_lib.KEYS.items()
+        for name in names.split()
+    }
+    assert known == found
+    config_lib.check(config)
+    del config.data["num_train"]
+    with pytest.raises(ConfigError, match=r"no 'data\.num_train'"):
+        config_lib.check(config)

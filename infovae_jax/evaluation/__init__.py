@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.data import batches, pipeline
-from infovae_jax.evaluation import clustering, density, information
+from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.evaluation import clustering, density, groups, information
 from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run, make_bound_evaluator
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
@@ -54,18 +56,24 @@ def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
     return Encoded(*jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
 
 
-def evaluate(run: Run, params: Any, step: int) -> dict[str, Any]:
+def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[str, Any]:
     """All figures of a run on its test split.
 
     Args:
       run: from `loop.open_run`.
       params: restored parameters.
       step: the step they belong to, for the record.
+      metrics: 'core', 'all', or groups of `groups.GROUPS` with commas between; the
+        core is always computed.
 
     Returns:
       What `evaluation.json` holds: `step`, `split`, `recipe`, `metrics` (name to
       number, list or None) and `table`, rows of (name, value, recipe).
+
+    Raises:
+      ConfigError: an unknown group.
     """
+    chosen = chosen_groups(metrics)
     settings, spec = run.config.evaluation, run.dataset.spec
     began = time.perf_counter()
     bound = make_bound_evaluator(run)(params)
@@ -87,6 +95,10 @@ def evaluate(run: Run, params: Any, step: int) -> dict[str, Any]:
         rows += _clusters(run, params, codes.logits)
     rows += _code_parts(run, params, codes)
     rows += _factors(run, params, codes)
+    if chosen:
+        splits = groups.make_splits(run, params, encode_split, prepared)
+        for name in chosen:
+            rows += groups.GROUPS[name](run, params, splits)
     unit = (
         "a log-likelihood of binary data"
         if spec.binary or spec.likelihood != "bernoulli"
@@ -107,12 +119,24 @@ def evaluate(run: Run, params: Any, step: int) -> dict[str, Any]:
     }
 
 
-class Row(NamedTuple):
-    """One figure and how it came about."""
+def chosen_groups(metrics: str) -> list[str]:
+    """Names of the groups beside the core that `--metrics` asks for.
 
-    name: str
-    value: float | int | list | None
-    recipe: str
+    Raises:
+      ConfigError: an unknown name.
+    """
+    if metrics == "all":
+        return list(groups.GROUPS)
+    names = [name for name in metrics.split(",") if name and name != "core"]
+    for name in names:
+        if name not in groups.GROUPS:
+            known = ["core", "all", *groups.GROUPS]
+            raise ConfigError(
+                f"unknown metrics '{name}'{nearest(name, known)}",
+                "--metrics",
+                f"use {', '.join(known)}",
+            )
+    return names
 
 
 def format_value(value: float | int | list | None) -> str:

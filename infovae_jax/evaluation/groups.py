@@ -1,0 +1,293 @@
+"""Groups of figures that take longer, asked for by `--metrics`.
+
+Each is a function of a run, its parameters and the codes of both splits that gives
+rows of figures, or none where the data lack what it needs.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from infovae_jax.data import pipeline
+from infovae_jax.evaluation import (
+    classifier,
+    clustering,
+    disentanglement,
+    generation,
+    probes,
+)
+from infovae_jax.evaluation.codes import block_slices
+from infovae_jax.evaluation.rows import Row
+from infovae_jax.loop import Run
+
+NUM_LABELS = (100, 600, 1000, 3000)
+NUM_DRAWS = 3
+SIGMAS = MASKS = (0.1, 0.2, 0.3, 0.5)
+TSVM_EXAMPLES, TSVM_LABELS = 1000, (100, 1000)
+ROBUST_LABELS = 1000
+MAX_PAIRS = 10_000
+MAX_IMAGES = 10_000
+PRDC_IMAGES = 2_000
+CLASSIFIER_STEPS = 1500
+ARTIFICIAL_SHARES = (0.0, 0.4, 1.0)
+
+
+class Split(NamedTuple):
+    """One split as the evaluation sees it.
+
+    Attributes:
+      x: images as the model sees them, `[n, H, W, C]`.
+      labels: `[n]` or None.
+      codes: posterior means without class probabilities, `[n, d]`.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None
+    codes: np.ndarray
+
+
+class Splits(NamedTuple):
+    """Both splits, and the function that makes such codes of images."""
+
+    train: Split
+    test: Split
+    encode: Any
+
+
+def make_splits(run: Run, params: Any, encode_split, prepared) -> Splits:
+    """Encodes both splits; the two functions are those of the evaluation."""
+    kinds = [
+        np.full(block.size, block.kind != "class")
+        for _, block in block_slices(run.objective).values()
+    ]
+    kept = np.concatenate(kinds)
+    dataset = run.dataset
+
+    @jax.jit
+    def mean(x):
+        return run.objective.encode(params, x).mean
+
+    def encode(x):
+        parts = [np.asarray(mean(x[i : i + 500])) for i in range(0, len(x), 500)]
+        return np.concatenate(parts)[:, kept]
+
+    parts = []
+    for x, labels in (
+        (dataset.train_x, dataset.train_y),
+        (dataset.test_x, dataset.test_y),
+    ):
+        codes = encode_split(run, params, x).mean[:, kept]
+        labels = None if labels is None else np.asarray(labels)
+        parts.append(Split(prepared(run, x), labels, codes))
+    return Splits(*parts, encode)
+
+
+def representation(run: Run, params: Any, splits: Splits) -> list[Row]:
+    """Probes on few labels, a transductive SVM, and accuracy under corruption."""
+    del params
+    train, test = splits.train, splits.test
+    if train.labels is None:
+        return []
+    rows, seed = [], run.config.evaluation.seed
+    counts = [n for n in NUM_LABELS if n <= len(train.labels) // 2]
+    some = np.arange(min(TSVM_EXAMPLES, len(test.labels)))
+    for num in counts:
+        scores = {"linear": [], "knn": [], "tsvm": []}
+        for draw in range(NUM_DRAWS):
+            chosen = probes.labelled_subset(train.labels, num, seed + draw)
+            known = train.codes[chosen], train.labels[chosen]
+            whole = (*known, test.codes, test.labels)
+            scores["linear"].append(probes.linear_probe(*whole, seed=seed))
+            scores["knn"].append(probes.knn_probe(*whole))
+            if draw == 0 and num in TSVM_LABELS:  # a minute each on a large set
+                found = probes.transductive_svm(*known, test.codes[some])
+                scores["tsvm"].append(float((found == test.labels[some]).mean()))
+        recipes = {
+            "linear": "logistic regression",
+            "knn": "5 nearest codes",
+            "tsvm": f"transductive SVM, the first {len(some)} test examples",
+        }
+        for name, values in scores.items():
+            if not values:
+                continue
+            recipe = f"share; {recipes[name]}, {num} labels, draws: {len(values)}"
+            rows.append(Row(f"probe/{name}_{num}", float(np.mean(values)), recipe))
+    return rows + _robustness(splits, seed)
+
+
+def _robustness(splits: Splits, seed: int) -> list[Row]:
+    train, test = splits.train, splits.test
+    num = min(ROBUST_LABELS, len(train.labels) // 2)
+    chosen = probes.labelled_subset(train.labels, num, seed)
+    known = train.codes[chosen], train.labels[chosen]
+
+    def score(x):
+        return probes.linear_probe(*known, splits.encode(x), test.labels, seed=seed)
+
+    clean = score(test.x)
+    text = f"share; logistic regression on {num} clean labels"
+    rows = [Row("robust/clean", clean, text)]
+    for name, levels, corrupt in (
+        ("gaussian", SIGMAS, probes.add_gaussian),
+        ("mask", MASKS, probes.mask_pixels),
+    ):
+        found = {level: score(corrupt(test.x, level, seed)) for level in levels}
+        for level, value in found.items():
+            rows.append(Row(f"robust/{name}_{level}", value, text))
+        area = probes.robustness(clean, found)["area"]
+        text_area = f"mean share of the clean accuracy up to {max(levels)}"
+        rows.append(Row(f"robust/{name}_area", area, text_area))
+    return rows
+
+
+def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
+    """Scores against the factors that the data carry."""
+    del params
+    if not run.dataset.factors:
+        return []
+    factors = np.stack([test for _, test in run.dataset.factors.values()], 1)
+    codes, seed = splits.test.codes, run.config.evaluation.seed
+    if len(codes) > MAX_PAIRS:
+        chosen = np.random.default_rng(seed).choice(len(codes), MAX_PAIRS, False)
+        codes, factors = codes[chosen], factors[chosen]
+    parts = disentanglement.dci(codes, factors, seed)
+    scores = {
+        "mig": (disentanglement.mig(codes, factors), "gap over H, 20 bins"),
+        "modularity": (disentanglement.modularity(codes, factors), "20 bins"),
+        "sap": (disentanglement.sap(codes, factors, seed=seed), "linear SVM a dim"),
+        "factor_vae": (
+            disentanglement.factor_vae_score(codes, factors, seed=seed),
+            "majority vote, 10,000 and 5,000 votes of 64",
+        ),
+        "beta_vae": (
+            disentanglement.beta_vae_score(codes, factors, seed=seed),
+            "linear, 2,000 and 1,000 means of 64 pairs",
+        ),
+        "irs": (disentanglement.irs(codes, factors), "99 % of distances"),
+        **{
+            f"dci_{name}": (value, "boosted trees, a third held out")
+            for name, value in parts.items()
+        },
+    }
+    names = ", ".join(run.dataset.factors)
+    return [
+        Row(f"disentanglement/{name}", value, f"{recipe}; {len(codes)} test, {names}")
+        for name, (value, recipe) in scores.items()
+    ]
+
+
+def generating(run: Run, params: Any, splits: Splits) -> list[Row]:
+    """Distances of samples to test images, and training on samples."""
+    train, test = splits.train, splits.test
+    if train.labels is None:
+        return []
+    seed, classes = run.config.evaluation.seed, run.dataset.spec.num_labels
+    judge = classifier.train_classifier(
+        train.x, train.labels, classes, CLASSIFIER_STEPS, seed
+    )
+    num = min(MAX_IMAGES, len(test.x))
+    made = _samples(run, params, num, None, seed)
+    real, other = test.x[:num], train.x[:num]
+    features = [judge.features(x) for x in (real, made, other)]
+    moments = [generation.moments(f) for f in features]
+    recipe = f"{judge.recipe}; {num} samples"
+    rows = [
+        Row(
+            "generation/judge_accuracy",
+            classifier.accuracy(judge, test.x, test.labels),
+            f"share; test accuracy of the {judge.recipe}",
+        ),
+        Row(
+            "generation/frechet",
+            generation.frechet_distance(*moments[0], *moments[1]),
+            f"Frechet distance of features, not FID; {recipe} against test",
+        ),
+        Row(
+            "generation/frechet_floor",
+            generation.frechet_distance(*moments[0], *moments[2]),
+            "the same of training images against test",
+        ),
+    ]
+    value, error = generation.kernel_distance(features[0], features[1], seed=seed)
+    rows.append(
+        Row("generation/kernel", value, f"standard error {error:.2g}; {recipe}")
+    )
+    few = min(PRDC_IMAGES, num)
+    found = generation.coverage(features[0][:few], features[1][:few])
+    for name, share in found.items():
+        text = f"5 neighbours, {few} of each; {judge.recipe}"
+        rows.append(Row(f"generation/{name}", share, text))
+    if min(made.shape[1:3]) > 2:
+        for name, images in (("samples", made), ("test", real)):
+            text = f"mean variance of the Laplacian, {name}"
+            rows.append(
+                Row(f"generation/sharpness_{name}", generation.sharpness(images), text)
+            )
+    for name, share in generation.class_balance(judge.probabilities(made)).items():
+        rows.append(Row(f"generation/{name}", share, f"classes of samples; {recipe}"))
+    return rows + _artificial(run, params, splits, judge, seed)
+
+
+def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:
+    key = jax.random.key(seed)
+    sample = jax.jit(run.objective.sample, static_argnums=2)
+    parts = []
+    for number, start in enumerate(range(0, num, 1000)):
+        part = None if cluster is None else cluster[start : start + 1000]
+        count = min(1000, num - start)
+        key_part = jax.random.fold_in(key, number)
+        parts.append(np.asarray(sample(key_part, params, count, part)))
+    return np.concatenate(parts)
+
+
+def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
+    """Classification accuracy score: trained on samples in part, tested on images.
+
+    Labels of samples: the class (N-VAE), the label matched to the cluster on the
+    training split, or what the judge says where the prior has one component.
+    """
+    train, test = splits.train, splits.test
+    num = min(MAX_IMAGES, len(train.x))
+    order = pipeline.batch_indices(seed, 0, 1, len(train.x), num)[0]
+    x, labels = train.x[order], train.labels[order]
+    num_clusters = run.objective.prior.mean.shape[0]
+    if num_clusters > 1:
+        matched = np.arange(num_clusters)
+        how = "classes of the prior"
+        if not run.objective.uses_labels:
+            logits = run.objective.classify(params, x)
+            table = clustering.contingency(
+                np.asarray(logits).argmax(-1), labels, num_clusters
+            )
+            matched = clustering.match_clusters(table)
+            how = "clusters matched on training images"
+        usable = np.flatnonzero(matched >= 0)
+        clusters = usable[np.arange(num) % len(usable)]
+        made, made_labels = (
+            _samples(run, params, num, clusters, seed),
+            matched[clusters],
+        )
+    else:
+        made = _samples(run, params, num, None, seed)
+        made_labels = judge.probabilities(made).argmax(-1)
+        how = "labels by the classifier of real images"
+    rows = []
+    for share in ARTIFICIAL_SHARES:
+        count = int(round(share * num))
+        mixed = np.concatenate([made[:count], x[count:]])
+        target = np.concatenate([made_labels[:count], labels[count:]])
+        model = classifier.train_classifier(
+            mixed, target, run.dataset.spec.num_labels, CLASSIFIER_STEPS, seed
+        )
+        value = classifier.accuracy(model, test.x, test.labels)
+        text = f"share; trained on {num} images, {share:.0%} samples; {how}"
+        rows.append(Row(f"artificial/accuracy_{share:g}", value, text))
+    return rows
+
+
+GROUPS = {
+    "representation": representation,
+    "disentanglement": disentangling,
+    "generation": generating,
+}

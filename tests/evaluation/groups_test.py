@@ -1,0 +1,115 @@
+"""Groups of figures on real digits, kept small, and the classifier behind them."""
+
+import numpy as np
+import pytest
+
+from infovae_jax import evaluation, loop
+from infovae_jax.data import load
+from infovae_jax.errors import ConfigError
+from infovae_jax.evaluation import classifier, groups
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(groups, "NUM_LABELS", (100,))
+    monkeypatch.setattr(groups, "NUM_DRAWS", 2)
+    monkeypatch.setattr(groups, "SIGMAS", (0.5,))
+    monkeypatch.setattr(groups, "MASKS", (0.5,))
+    monkeypatch.setattr(groups, "TSVM_EXAMPLES", 60)
+    monkeypatch.setattr(groups, "CLASSIFIER_STEPS", 200)
+    monkeypatch.setattr(groups, "ARTIFICIAL_SHARES", (0.0, 1.0))
+
+
+def opened(make_config, name, **data):
+    config = make_config(name)
+    config.evaluation.nll_samples, config.evaluation.nll_examples = 2, 10
+    for key, value in data.items():
+        config.data[key] = value
+    return loop.open_run(config, say=lambda text: None)
+
+
+def prepared_groups(run, params):
+    splits = groups.make_splits(
+        run, params, evaluation.encode_split, evaluation.prepared
+    )
+    return {
+        row.name: row
+        for function in groups.GROUPS.values()
+        for row in function(run, params, splits)
+    }
+
+
+@pytest.mark.parametrize("name", ["vae", "infocatvae", "n_vae"])
+def test_figures_are_there_in_range_and_repeat(make_config, small, name):
+    import jax
+
+    run = opened(make_config, name)
+    params = run.objective.init(jax.random.key(0))
+    rows = prepared_groups(run, params)
+    again = prepared_groups(run, params)
+    assert {k: r.value for k, r in rows.items()} == {
+        k: r.value for k, r in again.items()
+    }
+    shares = [n for n in rows if n.startswith(("probe", "robust", "artificial"))]
+    assert all(0 <= rows[n].value <= 1 for n in shares)
+    assert {"probe/linear_100", "probe/knn_100", "probe/tsvm_100"} <= set(rows)
+    assert "2" in rows["probe/knn_100"].recipe
+    assert rows["robust/gaussian_0.5"].value <= rows["robust/clean"].value + 0.05
+    # Real images of the training split are nearer to the test split than noise is.
+    floor, found = (rows[f"generation/{k}"].value for k in ("frechet_floor", "frechet"))
+    assert 0 <= floor < found
+    assert rows["artificial/accuracy_0"].value > 0.9
+    # An untrained decoder's samples teach nothing.
+    assert rows["artificial/accuracy_1"].value < 0.5
+    assert not any(n.startswith("disentanglement") for n in rows)  # no factors
+
+
+def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_path):
+    import jax
+
+    rng = np.random.default_rng(0)
+    light = rng.integers(0, 3, 240)
+    x = np.repeat(light / 2.0, 16).reshape(-1, 4, 4, 1).astype(np.float32)
+    path = tmp_path / "data.npz"
+    np.savez(path, x=x, factor_light=light)
+    run = opened(make_config, "vae", source=str(path))
+    rows = prepared_groups(run, run.objective.init(jax.random.key(0)))
+    assert rows["disentanglement/dci_informativeness_test"].value > 0.95
+    assert "light" in rows["disentanglement/mig"].recipe
+    assert not any(n.startswith(("probe", "generation")) for n in rows)  # no labels
+
+
+def test_asking_for_groups_adds_them_to_the_core(make_config, small):
+    import jax
+
+    run = opened(make_config, "vae")
+    params = run.objective.init(jax.random.key(0))
+    result = evaluation.evaluate(run, params, 1, "core,representation")
+    assert "elbo" in result["metrics"]
+    assert "probe/linear_100" in result["metrics"]
+    assert "generation/frechet" not in result["metrics"]
+    assert evaluation.chosen_groups("all") == list(groups.GROUPS)
+    assert evaluation.chosen_groups("core") == []
+    with pytest.raises(ConfigError, match="did you mean 'generation'"):
+        evaluation.chosen_groups("core,generatoin")
+
+
+def test_the_classifier_learns_digits_and_is_a_function_of_its_seed(make_config):
+    data = load(make_config("vae").data)
+    trained = [
+        classifier.train_classifier(data.train_x, data.train_y, 10, 250, seed)
+        for seed in (0, 0, 1)
+    ]
+    assert classifier.accuracy(trained[0], data.test_x, data.test_y) > 0.93
+    features = [model.features(data.test_x[:20]) for model in trained]
+    assert features[0].shape == (20, 128)
+    np.testing.assert_array_equal(features[0], features[1])
+    assert not np.allclose(features[0], features[2])
+    shares = trained[0].probabilities(data.test_x)
+    np.testing.assert_allclose(shares.sum(1), 1.0, rtol=1e-5)
+    assert "mlp classifier of these data, 250 steps" in trained[0].recipe
+    # Larger images get convolutions.
+    big = np.repeat(np.repeat(data.train_x[:200], 2, 1), 2, 2)
+    conv = classifier.train_classifier(big, data.train_y[:200], 10, 20, 0)
+    assert conv.recipe.startswith("conv")
+    assert conv.features(big[:3]).shape == (3, 128)
