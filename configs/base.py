@@ -96,6 +96,8 @@ def get_config(preset="digits"):
         network.conv_kernel = 5
         train.num_epochs = 100
         train.eval_every = train.checkpoint_every = 10
+        # Convolutions, for N-VAE once for each of 38 classes.
+        evaluation.nll_samples, evaluation.nll_examples = 20, 100
     else:
         raise ValueError(
             f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "

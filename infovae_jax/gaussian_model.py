@@ -231,6 +231,10 @@ class Model(NamedTuple):
             latent_dim=self.latent_dim,
             draw=self.draw,
             sample_code=sample_code,
+            log_densities=lambda params, x, z: (
+                self.prior.log_prob(z),
+                self.log_likelihood(params, x, z),
+            ),
             blocks=blocks,
         )
 

@@ -148,6 +148,8 @@ class Objective(NamedTuple):
       hparams: default of every scalar that may be scheduled, swept or vmapped.
       latent_dim: d.
       draw: `draw(key, params, z) -> [..., H, W, C]`, samples of p(x | z).
+      log_densities: `log_densities(params, x, z) -> (log p(z), log p(x | z))` of one
+        example, nats; dims of classes in the code are summed out.
       sample_code: `sample_code(key, params, num, cluster=None) -> [num, d]`, codes
         from the prior; `sample` decodes them.
       blocks: the parts of the code in order, of `latent_dim` dims in all; empty
@@ -168,6 +170,7 @@ class Objective(NamedTuple):
     latent_dim: int
     draw: Callable[..., Array]
     sample_code: Callable[..., Array]
+    log_densities: Callable[..., tuple[Array, Array]]
     blocks: tuple[Block, ...] = ()
     uses_labels: bool = False
 

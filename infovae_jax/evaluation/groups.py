@@ -11,6 +11,7 @@ import numpy as np
 
 from infovae_jax.data import pipeline
 from infovae_jax.evaluation import (
+    annealing,
     classifier,
     clustering,
     disentanglement,
@@ -30,6 +31,7 @@ MAX_PAIRS = 10_000
 MAX_IMAGES = 10_000
 PRDC_IMAGES = 2_000
 CLASSIFIER_STEPS = 1500
+AIS_EXAMPLES, AIS_TEMPERATURES, AIS_CHAINS = 20, 500, 8
 ARTIFICIAL_SHARES = (0.0, 0.4, 1.0)
 
 
@@ -286,7 +288,39 @@ def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
     return rows
 
 
+def likelihood(run: Run, params: Any, splits: Splits) -> list[Row]:
+    """Annealed importance sampling of test images, and its gap on the model's own."""
+    key_test, key_gap = jax.random.split(jax.random.key(run.config.evaluation.seed))
+    forward, backward = annealing.make_annealing(
+        run.objective, AIS_TEMPERATURES, AIS_CHAINS
+    )
+    x = splits.test.x[:AIS_EXAMPLES]
+    found = forward(params, x, key_test)
+    gap = annealing.bidirectional_gap(
+        run.objective, params, forward, backward, AIS_EXAMPLES, key_gap
+    )
+    recipe = f"{AIS_TEMPERATURES} temperatures, {AIS_CHAINS} chains"
+    spread = float(np.std(found.log_prob) / np.sqrt(len(x)))
+    acceptance = float(found.acceptance)
+    warning = "" if acceptance >= 0.2 else "; FAILED: the chains hardly moved"
+    return [
+        Row(
+            "ais/nll",
+            -float(found.log_prob.mean()),
+            f"nats; {recipe}, the first {len(x)} test examples, standard error "
+            f"{spread:.2g}{warning}",
+        ),
+        Row("ais/acceptance", acceptance, "share of accepted moves, 0.65 aimed at"),
+        Row(
+            "ais/gap",
+            gap["gap"],
+            f"nats; upper minus lower bound on {AIS_EXAMPLES} samples; {recipe}",
+        ),
+    ]
+
+
 GROUPS = {
+    "likelihood": likelihood,
     "representation": representation,
     "disentanglement": disentangling,
     "generation": generating,

@@ -270,6 +270,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         latent_dim=latent_dim,
         draw=draw,
         sample_code=sample_code,
+        log_densities=lambda params, x, z: (log_prior(z), -distortion(params, x, z)),
     )
     return objective, batch_terms
 

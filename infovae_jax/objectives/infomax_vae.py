@@ -191,5 +191,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         latent_dim=dz + dc,
         draw=draw,
         sample_code=sample_code,
+        log_densities=lambda params, x, z: (
+            log_prior(params, z),
+            -distortion(params, x, z),
+        ),
         blocks=(Block("z", dz), Block("c", dc, "free")) if dc else (),
     )

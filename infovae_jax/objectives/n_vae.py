@@ -223,14 +223,20 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             "kl_y": distributions.categorical_kl_uniform(Categorical(logits)),
         }
 
-    def log_weight(params, x, key):
-        """One z, with y summed out: log sum_y p(x | y, z) / L + log p(z) - log q(z)."""
-        q, _ = posterior(params, x)
-        z = distributions.gaussian_sample(key, q)
+    def log_densities(params, x, code):
+        """log p(z) and log p(x | z) = log sum_y p(x | y, z) / L; y of the code is not
+        looked at."""
+        z = code[..., : ds + own]
         log_p = jax.nn.logsumexp(log_likelihood_per_class(params, x, z), axis=-1)
         log_prior = distributions.gaussian_log_prob(standard, z)
+        return log_prior, log_p - jnp.log(num_classes)
+
+    def log_weight(params, x, key):
+        """One z, with y summed out: log p(x | z) + log p(z) - log q(z | x)."""
+        q, _ = posterior(params, x)
+        z = distributions.gaussian_sample(key, q)
         log_q = distributions.gaussian_log_prob(q, z)
-        return log_p - jnp.log(num_classes) + log_prior - log_q
+        return sum(log_densities(params, x, z)) - log_q
 
     def classify(params, x):
         return apply("classifier", params, apply("encoder", params, x))
@@ -284,6 +290,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         latent_dim=ds + own + num_classes,
         draw=draw,
         sample_code=sample_code,
+        log_densities=log_densities,
         blocks=(
             Block("z_s", ds),
             Block("z_c", own),
