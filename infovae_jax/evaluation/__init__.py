@@ -20,6 +20,7 @@ KMEANS_EXAMPLES = 10_000
 # Mean KL of a dim in a class from which a factor of that class counts as found.
 FACTOR_KL = 0.1
 WIDE_SIGMA = 1.4
+CORRELATED_EXAMPLES = 1000
 
 
 class Encoded(NamedTuple):
@@ -199,13 +200,27 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     rows = []
     if codes.logits is None or objective.uses_labels:
         n = len(codes.mean)
-        value = code_metrics.aggregate_information(
-            codes.mean[:, uncertain], codes.log_var[:, uncertain], key_data
-        )
+        posteriors = codes.mean[:, uncertain], codes.log_var[:, uncertain]
+        found = code_metrics.information_bounds(*posteriors, key_data)
         recipe = (
             f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
         )
-        rows.append(Row("information/data", value, recipe))
+        rows.append(Row("information/data", found.lower, recipe))
+        saturated = "not reported: the lower bound has reached log n"
+        for name, value, text in (
+            ("data_upper", found.upper, "nats; the same from above, leave-one-out"),
+            (
+                "aggregate_kl",
+                found.aggregate_kl,
+                "nats; KL(q(z) || N(0, I)) = rate - I",
+            ),
+        ):
+            text = saturated if value is None else text
+            rows.append(Row(f"information/{name}", value, text))
+        some = [array[:CORRELATED_EXAMPLES] for array in posteriors]
+        value = code_metrics.total_correlation(*some, key_data)
+        text = f"nats; KL(q(z) || prod q(z_j)) of {len(some[0])} test examples"
+        rows.append(Row("information/total_correlation", value, text))
     found = code_metrics.generated_information(objective, params, key_prior)
     recipe = "nats; bound on I({}; x'), x' drawn from p(x|z), z from the prior"
     for name, (dims, block) in blocks.items():

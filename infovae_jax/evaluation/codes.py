@@ -4,6 +4,8 @@ Every function takes codes or an objective with parameters and gives plain numbe
 nats where they are information.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,8 @@ from infovae_jax.distributions import LOG_2PI
 from infovae_jax.types import Block, Objective
 
 RIDGE = 1e-3
+# Nats below log n within which the information of n examples is out of sight.
+SATURATED = 0.1
 
 
 def block_slices(objective: Objective) -> dict[str, tuple[slice, Block]]:
@@ -38,14 +42,32 @@ def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
     return 0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(0)
 
 
-def aggregate_information(
-    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = 64
-) -> float:
-    """I_q(x; z) of the given examples in nats, one code each; never above log n.
+class InformationBounds(NamedTuple):
+    """Information of x in a code over n examples, nats.
 
-    mean_i [log q(z_i | x_i) - log (1/n) sum_j q(z_i | x_j)], the aggregate posterior
-    of these n examples exact. It saturates at log n: near that, more examples would
-    give more (Hoffman & Johnson 2016).
+    Attributes:
+      lower: with each example's own posterior in the mixture; never above log n.
+      upper: without it; None where the lower bound is within SATURATED of log n: the
+        examples cannot tell how much more there is.
+      aggregate_kl: KL(q(z) || N(0, I)) = rate - I, from the lower bound, hence from
+        above; None in the same case.
+      log_n: log n.
+    """
+
+    lower: float
+    upper: float | None
+    aggregate_kl: float | None
+    log_n: float
+
+
+def information_bounds(
+    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = 64
+) -> InformationBounds:
+    """I_q(x; z) of the given examples from both sides, one code each.
+
+    mean_i [log q(z_i | x_i) - log (1/n) sum_j q(z_i | x_j)] is below the information
+    that the law of the data has, and its leave-one-out form above (Poole et al. 2019,
+    arXiv 1905.06922, equations 12 and 13), with the posteriors themselves as critic.
 
     Args:
       mean: posterior means `[n, d]`.
@@ -54,6 +76,7 @@ def aggregate_information(
       chunk: examples whose n densities are held at once.
     """
     count = len(mean)
+    rate = float(rate_per_dim(mean, log_var).sum())
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
     z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
 
@@ -65,13 +88,51 @@ def aggregate_information(
     def rows(codes, numbers):
         log_q = jax.vmap(log_density)(codes)
         own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
-        return own - jax.nn.logsumexp(log_q, axis=-1) + jnp.log(count)
+        others = jnp.where(jnp.arange(count)[None] == numbers[:, None], -jnp.inf, log_q)
+        with_own = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
+        without = jax.nn.logsumexp(others, axis=-1) - jnp.log(max(count - 1, 1))
+        return own - with_own, own - without
 
     parts = [
-        np.asarray(rows(z[i : i + chunk], jnp.arange(i, min(i + chunk, count))))
+        rows(z[i : i + chunk], jnp.arange(i, min(i + chunk, count)))
         for i in range(0, count, chunk)
     ]
+    lower, upper = (
+        float(np.concatenate(side).mean()) for side in zip(*parts, strict=True)
+    )
+    log_n = float(np.log(count))
+    if lower > log_n - SATURATED:
+        return InformationBounds(lower, None, None, log_n)
+    return InformationBounds(lower, upper, rate - lower, log_n)
+
+
+def total_correlation(
+    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = 32
+) -> float:
+    """KL(q(z) || prod_j q(z_j)) of the aggregate posterior of n examples, nats.
+
+    Both densities are exact mixtures of the n posteriors; one code an example. Zero
+    for independent dims (Chen et al. 2018, arXiv 1802.04942).
+    """
+    mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
+    z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
+
+    @jax.jit
+    def rows(codes):
+        square = (codes[:, None] - mean[None]) ** 2 * jnp.exp(-log_var)[None]
+        log_q = -0.5 * (square + log_var[None] + LOG_2PI)
+        joint = jax.nn.logsumexp(log_q.sum(-1), axis=1)
+        single = jax.nn.logsumexp(log_q, axis=1)
+        log_n = jnp.log(len(mean))
+        return joint - log_n - (single - log_n).sum(-1)
+
+    parts = [np.asarray(rows(z[i : i + chunk])) for i in range(0, len(z), chunk)]
     return float(np.concatenate(parts).mean())
+
+
+def aggregate_information(mean: np.ndarray, log_var: np.ndarray, key) -> float:
+    """The lower bound of `information_bounds`; never above log n."""
+    return information_bounds(mean, log_var, key).lower
 
 
 def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -36,6 +36,43 @@ def test_information_of_a_gaussian_channel(rho):
     np.testing.assert_allclose(found, -0.5 * np.log(1 - rho**2), atol=0.05)
 
 
+@pytest.mark.parametrize("nats", [0.5, 2.0, 4.0])
+def test_bounds_enclose_a_known_information(nats):
+    """Four Gaussian channels of equal information; mean and spread over 6 data sets."""
+    rho = np.sqrt(1 - np.exp(-2 * nats / 4))
+    found = []
+    for seed in range(6):
+        x = np.random.default_rng(seed).normal(size=(3000, 4)).astype(np.float32)
+        log_var = np.full_like(x, np.log(1 - rho**2))
+        bounds = codes.information_bounds(rho * x, log_var, jax.random.key(seed))
+        found.append((bounds.lower, bounds.upper, bounds.aggregate_kl))
+    lower, upper, divergence = np.mean(found, axis=0)
+    error = np.std(found, axis=0).max() / np.sqrt(5)
+    assert lower <= nats + 3 * error
+    assert upper >= nats - 3 * error
+    np.testing.assert_allclose([lower, upper], nats, atol=0.06)
+    np.testing.assert_allclose(divergence, 0.0, atol=0.06)  # q(z) is N(0, I)
+
+
+def test_past_log_n_nothing_is_claimed():
+    x = 1e3 * np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    bounds = codes.information_bounds(x, np.zeros_like(x), KEY)
+    np.testing.assert_allclose(bounds.lower, np.log(100), rtol=1e-4)
+    assert bounds.upper is None
+    assert bounds.aggregate_kl is None
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+def test_total_correlation_of_a_gaussian(rho):
+    x = np.random.default_rng(0).normal(size=(2000, 2))
+    x[:, 1] = rho * x[:, 0] + np.sqrt(1 - rho**2) * x[:, 1]
+    log_var = np.full(x.shape, np.log(0.05), np.float32)
+    covariance = np.cov(x.T) + 0.05 * np.eye(2)
+    exact = 0.5 * np.log(np.prod(np.diag(covariance)) / np.linalg.det(covariance))
+    found = codes.total_correlation(x.astype(np.float32), log_var, KEY)
+    np.testing.assert_allclose(found, exact, atol=0.06)
+
+
 def test_information_on_basicprop_saturates_at_the_log_of_its_images():
     """A perfect code of 100 distinct images, each seen many times (MI-7)."""
     x, label, j = _split("basicprop_angle", 5000, 0, 1)
