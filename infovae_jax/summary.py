@@ -30,16 +30,16 @@ def summarize(workdirs: list[pathlib.Path]) -> str:
         results.append(json.loads(path.read_text())["metrics"])
     names = [
         name
-        for name, value in results[0].items()
-        if isinstance(value, (int, float)) and all(name in r for r in results)
+        for name in results[0]
+        if all(isinstance(result.get(name), (int, float)) for result in results)
     ]
     width = max(map(len, names))
     lines = [f"{'metric':<{width}} {'mean':>9} {'sd':>9} {'min':>9} {'max':>9}"]
     for name in names:
         values = [float(result[name]) for result in results]
-        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-        figures = (statistics.fmean(values), spread, min(values), max(values))
-        lines.append(f"{name:<{width}} " + " ".join(f"{v:9.4g}" for v in figures))
+        spread = f"{statistics.stdev(values):9.4g}" if len(values) > 1 else f"{'-':>9}"
+        mean, low, high = statistics.fmean(values), min(values), max(values)
+        lines.append(f"{name:<{width}} {mean:9.4g} {spread} {low:9.4g} {high:9.4g}")
     return "\n".join([f"{len(results)} runs", *lines])
 
 

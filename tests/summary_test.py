@@ -24,6 +24,19 @@ def test_table_of_two_runs(tmp_path):
     assert "occupancy" not in text
 
 
+def test_one_run_has_no_spread_and_figures_not_reported_are_left_out(tmp_path):
+    for number, value in enumerate((1.5, None)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        metrics = {"elbo": -2.0, "information/data_upper": value}
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
+    single = summary.summarize([tmp_path / "0"]).splitlines()
+    assert single[2].split() == ["elbo", "-2", "-", "-2", "-2"]
+    assert "data_upper" in single[3]
+    both = summary.summarize([tmp_path / "0", tmp_path / "1"])
+    assert "data_upper" not in both
+
+
 def test_a_run_that_was_not_evaluated(tmp_path):
     with pytest.raises(ConfigError, match="not evaluated"):
         summary.summarize([tmp_path])
