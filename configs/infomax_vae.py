@@ -27,6 +27,7 @@ def get_config(preset="digits"):
         config.data.likelihood = "gaussian"
         config.network.normalization = "batch"
         config.network.conv_hidden = 0
+        config.train.num_epochs = 60
         config.optimizer.name = "rmsprop"
         config.optimizer.learning_rate = 5e-4
     return config

@@ -112,7 +112,7 @@ def plane(scene: Scene) -> Figure | None:
         scene.decode(z),
         value_range(scene),
         [f"{first}{down - first_dims.start} {step:+.1f}" for step in steps],
-        [f"{step:+.1f}" for step in steps],
+        [f"{second}{across - second_dims.start} {step:+.1f}" for step in steps],
     )
 
 
