@@ -47,7 +47,8 @@ def opened(make_config, name, tmp_path, labels=True, hostile=""):
 def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
     row = (
-        '{"step": %d, "epoch": %d, "loss": 1.0, "term/kl_z": 0.5, "test/elbo": -2.0}\n'
+        '{"step": %d, "epoch": %d, "loss": 1.0, "term/kl_z": 0.5, "test/elbo": -2.0, '
+        '"test/reconstruction": 1.5, "test/kl_z": 0.5}\n'
     )
     (workdir / "metrics.jsonl").write_text(row % (3, 1) + row % (6, 2))
     path = report.write(run, params, workdir)

@@ -37,6 +37,21 @@ def test_one_run_has_no_spread_and_figures_not_reported_are_left_out(tmp_path):
     assert "data_upper" not in both
 
 
+def test_runs_in_the_plane_of_rate_and_distortion(tmp_path):
+    for number, value in enumerate((1.5, 9.0)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        metrics = {"elbo/reconstruction": 80 - value, "elbo/kl_z": value}
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
+    command = [sys.executable, "-m", "infovae_jax.summary"]
+    folders, plot = [str(tmp_path / n) for n in "01"], tmp_path / "rd.png"
+    done = subprocess.run(
+        [*command, *folders, f"--plot={plot}"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_run_that_was_not_evaluated(tmp_path):
     with pytest.raises(ConfigError, match="not evaluated"):
         summary.summarize([tmp_path])

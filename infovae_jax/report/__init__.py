@@ -25,6 +25,13 @@ PICTURES = (
         figures.loss_curves,
     ),
     (
+        "rate_distortion",
+        "Rate and distortion",
+        "The test split after each evaluation of the bound, to the last (large point). "
+        "Dotted lines have the same ELBO; to the right the code says more of x.",
+        figures.rate_distortion,
+    ),
+    (
         "reconstructions",
         "Reconstructions",
         "Test images, and below each the decoder's mean at its posterior mean.",
@@ -167,6 +174,30 @@ def write(run: Run, params: Any, workdir: pathlib.Path) -> pathlib.Path:
     result = workdir / "evaluation.json"
     evaluation = json.loads(result.read_text()) if result.exists() else None
     return page.write(run, workdir, sections, skipped, evaluation)
+
+
+def compare_runs(results: dict[str, dict[str, float]], path: pathlib.Path) -> None:
+    """Saves a PNG of finished runs in the plane of rate and distortion.
+
+    Args:
+      results: name of a run -> its figures, as in `evaluation.json`.
+      path: of the PNG.
+    """
+    paths = [
+        (
+            name,
+            np.array(
+                [
+                    [
+                        sum(v for k, v in found.items() if k.startswith("elbo/kl")),
+                        found["elbo/reconstruction"],
+                    ]
+                ]
+            ),
+        )
+        for name, found in results.items()
+    ]
+    _save(figures.rate_distortion_plane(paths), path)
 
 
 def sample_grid(images: np.ndarray, path: pathlib.Path) -> None:

@@ -182,6 +182,51 @@ def loss_curves(scene: Scene) -> Figure | None:
     return figure
 
 
+def rate_distortion(scene: Scene) -> Figure | None:
+    """The test split's path through the plane of rate and distortion."""
+    rows = [row for row in scene.rows if "test/reconstruction" in row]
+    if not rows:
+        return None
+    points = [
+        (
+            sum(v for name, v in row.items() if name.startswith("test/kl")),
+            row["test/reconstruction"],
+        )
+        for row in rows
+    ]
+    return rate_distortion_plane([("", np.array(points))])
+
+
+def rate_distortion_plane(paths: list[tuple[str, np.ndarray]]) -> Figure:
+    """Points (rate, distortion) `[n, 2]` in nats, one named path each.
+
+    Dotted lines join what has the same negative ELBO, rate + distortion; a code
+    further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
+    """
+    figure = Figure(figsize=(5.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    every = np.concatenate([points for _, points in paths])
+    low, high = every.min(0), every.max(0)
+    span = np.maximum(high - low, 1e-3)
+    totals = np.linspace(low.sum(), high.sum(), 7)
+    edges = np.array([low[0] - 0.1 * span[0], high[0] + 0.1 * span[0]])
+    for total in totals:
+        axes.plot(edges, total - edges, color="0.7", lw=0.7, ls=":", zorder=0)
+    for number, (name, points) in enumerate(paths):
+        palette = colormaps["tab10" if len(paths) <= 10 else "tab20"]
+        colour = palette(number % palette.N)
+        axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
+        axes.plot(*points[-1], "o", color=colour, ms=7, label=name or "last")
+    axes.set_xlim(*edges)
+    axes.set_ylim(low[1] - 0.1 * span[1], high[1] + 0.1 * span[1])
+    axes.set_xlabel("rate KL(q(z|x) || p(z)), nats", fontsize=9)
+    axes.set_ylabel("distortion -log p(x|z), nats", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
 def _series_label(name: str) -> str:
     if name == "loss":
         return "train, loss"
