@@ -14,6 +14,7 @@ from infovae_jax.evaluation import clustering, density, groups, information
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run, make_bound_evaluator
+from infovae_jax.types import DataSpec
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
 KMEANS_EXAMPLES = 10_000
@@ -100,24 +101,30 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
         splits = groups.make_splits(run, params, encode_split, prepared)
         for name in chosen:
             rows += groups.GROUPS[name](run, params, splits)
-    unit = (
-        "a log-likelihood of binary data"
-        if spec.binary or spec.likelihood != "bernoulli"
-        else "soft cross-entropy of grey values, not a log-likelihood"
-    )
     return {
         "step": step,
         "split": "test",
         "seconds": round(time.perf_counter() - began, 1),
         "recipe": {
             "examples": len(run.dataset.test_x),
-            "likelihood": f"{spec.likelihood}: {unit}",
+            "likelihood": f"{spec.likelihood}: {_unit(spec)}",
             "seed": settings.seed,
             "representation": "posterior mean",
         },
         "metrics": {row.name: row.value for row in rows},
         "table": [[row.name, format_value(row.value), row.recipe] for row in rows],
     }
+
+
+def _unit(spec: DataSpec) -> str:
+    """What the nats of the likelihood are nats of."""
+    if spec.likelihood == "discretized_logistic":
+        return f"a log-probability of {spec.levels} grey levels"
+    if spec.likelihood != "bernoulli":
+        return "a log-density, which depends on the scale of the values"
+    if spec.binary:
+        return "a log-likelihood of binary data"
+    return "soft cross-entropy of grey values, not a log-likelihood"
 
 
 def chosen_groups(metrics: str) -> list[str]:
@@ -145,7 +152,7 @@ def format_value(value: float | int | list | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, list) and value and isinstance(value[0], list):
-        value = [item for row in value for item in row if item == item]
+        value = [item for row in value for item in row if item is not None]
     if isinstance(value, list):
         return f"{format_value(min(value))}..{format_value(max(value))}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -268,13 +275,16 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
             codes.mean[:, inner], codes.log_var[:, inner], labels, num_classes
         )
         text = "nats; mean KL of each dim of [z_s; z_c], by class"
-        rows.append(Row("factors/kl_by_class", table.tolist(), text))
+        # A class without test examples has no figures, and JSON no NaN.
+        shown = [[v if v == v else None for v in row] for row in table.tolist()]
+        rows.append(Row("factors/kl_by_class", shown, text))
         if "z_c" in blocks:
             own = table[:, blocks["z_c"][0]].reshape(num_classes, num_classes, -1)
             own = own[np.arange(num_classes), np.arange(num_classes)]
             text = f"dims of a class's own block with KL > {FACTOR_KL} nats in it"
             rows.append(Row("factors/of_classes", int((own > FACTOR_KL).sum()), text))
-        shared = table[:, blocks["z_s"][0]] > FACTOR_KL
+        present = ~np.isnan(table).any(1)
+        shared = table[present][:, blocks["z_s"][0]] > FACTOR_KL
         text = f"shared dims with KL > {FACTOR_KL} nats in most classes"
         count = int((shared.mean(0) > 0.5).sum())
         rows.append(Row("factors/shared", count, text))

@@ -1,5 +1,7 @@
 """The evaluation as a whole: its table, its recipe, and that it repeats."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -89,3 +91,27 @@ def test_codes_are_those_of_one_example_at_a_time(evaluated):
     for number in (0, 300, 358):
         q = run.objective.encode(params, run.dataset.test_x[number])
         np.testing.assert_allclose(codes.mean[number], q.mean, atol=1e-4)
+
+
+def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
+    """No NaN reaches the JSON, and the recipe names what the nats are of."""
+    x = np.random.default_rng(0).normal(size=(40, 4, 4)).astype(np.float32)
+    y = np.arange(40) % 3
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[y < 2], y_test=y[y < 2])
+    config = make_config("n_vae")
+    config.data.source = str(path)
+    config.train.batch_size = 8
+    config.evaluation.nll_samples, config.evaluation.nll_examples = 2, 4
+    run = loop.open_run(config, say=lambda text: None)
+    result = evaluation.evaluate(run, run.objective.init(jax.random.key(0)), 0)
+    table = result["metrics"]["factors/kl_by_class"]
+    assert set(table[2]) == {None}
+    assert None not in table[0] + table[1]
+    json.dumps(result, allow_nan=False)
+    assert "log-density" in result["recipe"]["likelihood"]
+    assert evaluation._unit(run.dataset.spec._replace(likelihood="bernoulli")) == (
+        "soft cross-entropy of grey values, not a log-likelihood"
+    )
+    levels = run.dataset.spec._replace(likelihood="discretized_logistic", levels=17)
+    assert evaluation._unit(levels) == "a log-probability of 17 grey levels"
