@@ -19,6 +19,7 @@ def make_state(width=3, seed=0):
     return TrainState(
         step=jnp.int32(seed),
         params=params,
+        model_state={"decoder": {"statistics": {"mean": jnp.float32(0.7)}}},
         opt_state=optax.adam(1e-3).init(params),
         hparams={"kl_z": jnp.float32(0.3)},
         key=jax.random.key(seed),
