@@ -13,18 +13,20 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, networks
+from infovae_jax import distributions, information, networks
 from infovae_jax.distributions import Gaussian, Logistic
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.terms import default_hparams, example_keys
-from infovae_jax.types import Array, Block, DataSpec, Objective
+from infovae_jax.terms import default_hparams, example_keys, weighted_loss
+from infovae_jax.types import Array, Block, DataSpec, Metrics, Objective
 
 # Scale of the logistic distribution of unit variance.
 UNIT_LOGISTIC = math.sqrt(3.0) / math.pi
 PRIORS = ("normal", "logistic")
 ENCODERS = ("gaussian", "deterministic")
-_NOISE_STREAM = 2**31 - 1
+# Streams apart from the keys of the batch's examples: of draws from the prior, by the
+# batch's key, and of the encoder's input noise, by each example's.
+PRIOR_STREAM = _NOISE_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,27 +167,17 @@ class Model(NamedTuple):
     prior: Prior
     latent_dim: int
 
-    def bound_terms(self, params, x: Array, key: Array):
-        """Terms of the negative ELBO, and q and z from which they came.
-
-        Args:
-          params: of the networks.
-          x: one example, or a batch.
-          key: one PRNG key, or one an example.
-
-        Returns:
-          `({'reconstruction', 'kl_z'}, q, z)`; terms in nats, z one sample of q.
-        """
+    def elbo(self, params, x: Array, key: Array) -> Metrics:
+        """Terms of the negative ELBO of one example in nats, from one sample of q."""
         q = self.encode(params, x)
         z = distributions.gaussian_sample(key, q)
-        terms = {
+        return {
             "reconstruction": -self.log_likelihood(params, x, z),
             "kl_z": self.prior.kl(q),
         }
-        return terms, q, z
 
     def training_terms(self, params, batch: Array, key: Array):
-        """`bound_terms` of a batch in training, and the running statistics after it.
+        """The terms of `elbo` of a batch in training, and from what they came.
 
         Args:
           params: of the networks.
@@ -193,12 +185,29 @@ class Model(NamedTuple):
           key: one PRNG key.
 
         Returns:
-          `(terms, q, z, statistics)`.
+          `({'reconstruction', 'kl_z'}, q, z, statistics)`: terms `[B]` in nats, z the
+          sample of q, and the running statistics after the batch.
         """
         keys = example_keys(key, batch)
         log_likelihood, q, z, statistics = self.training_pass(params, batch, keys)
         terms = {"reconstruction": -log_likelihood, "kl_z": self.prior.kl(q)}
         return terms, q, z, statistics
+
+    def bound_loss(self, params, batch: Array, key: Array, hparams: Metrics):
+        """A loss of the two terms of the bound: reconstruction + w_z * rate."""
+        terms, _, _, statistics = self.training_terms(params, batch, key)
+        return weighted_loss(terms, hparams, statistics)
+
+    def make_matching_loss(self, kernel: str) -> Callable:
+        """The bound's terms and `mmd`, MMD^2 of the codes to as many prior draws."""
+
+        def loss(params, batch, key, hparams):
+            terms, _, z, statistics = self.training_terms(params, batch, key)
+            draws = self.prior.sample(jax.random.fold_in(key, PRIOR_STREAM), z.shape)
+            terms["mmd"] = information.mmd(z, draws, kernel, self.prior.variance)
+            return weighted_loss(terms, hparams, statistics)
+
+        return loss
 
     def objective(
         self,
@@ -220,7 +229,7 @@ class Model(NamedTuple):
         return Objective(
             init=self.init,
             loss=loss,
-            elbo=lambda params, x, key: self.bound_terms(params, x, key)[0],
+            elbo=self.elbo,
             log_weight=self.log_weight,
             encode=self.encode,
             classify=lambda params, x: None,

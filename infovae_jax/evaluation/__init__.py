@@ -307,13 +307,13 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
 def _factors(run: Run, params: Any, codes: Encoded) -> list[Row]:
     """What known causes of the images the parts of the code follow."""
     dataset = run.dataset
+    if not (run.objective.blocks or dataset.factors):
+        return []
     train_x, test_x = (prepared(run, x) for x in (dataset.train_x, dataset.test_x))
     factors = {
         "luminance": (train_x.mean((1, 2, 3)), test_x.mean((1, 2, 3))),
         **(dataset.factors or {}),
     }
-    if not (run.objective.blocks or dataset.factors):
-        return []
     train_codes = encode_split(run, params, dataset.train_x)
     rows = []
     for factor, (train, test) in factors.items():

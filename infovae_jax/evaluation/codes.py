@@ -10,7 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.distributions import LOG_2PI
+from infovae_jax.distributions import (
+    LOG_2PI,
+    Gaussian,
+    gaussian_kl_per_dim,
+    gaussian_log_prob,
+    gaussian_sample,
+)
 from infovae_jax.types import Block, Objective
 
 RIDGE = 1e-3
@@ -39,7 +45,8 @@ def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
       mean: posterior means `[n, d]`.
       log_var: log-variances `[n, d]`.
     """
-    return 0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(0)
+    standard = Gaussian(np.zeros(1), np.zeros(1))
+    return np.asarray(gaussian_kl_per_dim(Gaussian(mean, log_var), standard)).mean(0)
 
 
 class InformationBounds(NamedTuple):
@@ -77,16 +84,12 @@ def information_bounds(
     """
     count = len(mean)
     rate = float(rate_per_dim(mean, log_var).sum())
-    mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
-    z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
-
-    def log_density(code):
-        square = (code[None] - mean) ** 2 * jnp.exp(-log_var)
-        return -0.5 * (square + log_var + LOG_2PI).sum(-1)
+    q = Gaussian(jnp.asarray(mean), jnp.asarray(log_var))
+    z = gaussian_sample(key, q)
 
     @jax.jit
     def rows(codes, numbers):
-        log_q = jax.vmap(log_density)(codes)
+        log_q = jax.vmap(lambda code: gaussian_log_prob(q, code[None]))(codes)
         own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
         others = jnp.where(jnp.arange(count)[None] == numbers[:, None], -jnp.inf, log_q)
         with_own = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
@@ -115,7 +118,7 @@ def total_correlation(
     for independent dims (Chen et al. 2018, arXiv 1802.04942).
     """
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
-    z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
+    z = gaussian_sample(key, Gaussian(mean, log_var))
 
     @jax.jit
     def rows(codes):

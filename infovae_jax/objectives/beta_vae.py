@@ -12,7 +12,6 @@ and with it I(x; z), falls as beta grows. beta = 1 is the VAE.
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model
-from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 4.0}
@@ -23,8 +22,4 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the beta-VAE of `config` for data of `spec`."""
     model = gaussian_model.make(Config(**config.model), config, spec)
 
-    def loss(params, batch, key, hparams):
-        terms, _, _, statistics = model.training_terms(params, batch, key)
-        return weighted_loss(terms, hparams, statistics)
-
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(model.bound_loss, HPARAMS, config)

@@ -11,7 +11,6 @@ leaves the prior. epsilon = 1 is the VAE.
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model
-from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 0.1}
@@ -22,8 +21,4 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the epsilon-VAE of `config` for data of `spec`."""
     model = gaussian_model.make(Config(**config.model), config, spec)
 
-    def loss(params, batch, key, hparams):
-        terms, _, _, statistics = model.training_terms(params, batch, key)
-        return weighted_loss(terms, hparams, statistics)
-
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(model.bound_loss, HPARAMS, config)

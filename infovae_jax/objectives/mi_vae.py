@@ -31,7 +31,6 @@ from infovae_jax.types import Block, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
 GENERATED = ("mean", "sample", "relaxed")
-_PRIOR_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +82,9 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
 
     def loss(params, batch, key, hparams):
         terms, q_data, z, statistics = model.training_terms(params, batch, key)
-        key_z, key_x = jax.random.split(jax.random.fold_in(key, _PRIOR_STREAM))
+        key_z, key_x = jax.random.split(
+            jax.random.fold_in(key, gaussian_model.PRIOR_STREAM)
+        )
         z = model.prior.sample(key_z, z.shape)
         q = model.encode(params, generate(key_x, params, z))
         per_dim = information_per_dim(q, z)

@@ -16,16 +16,13 @@ entropy is the smaller one, as the paper says. Not the choice for density estima
 
 import dataclasses
 
-import jax
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model, information
 from infovae_jax.gaussian_model import UNIT_LOGISTIC
-from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
-_PRIOR_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +48,5 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         options.prior, options.latent_dim, options.logistic_scale
     )
     model = gaussian_model.make(options, config, spec, prior)
-
-    def loss(params, batch, key, hparams):
-        terms, _, z, statistics = model.training_terms(params, batch, key)
-        draws = prior.sample(jax.random.fold_in(key, _PRIOR_STREAM), z.shape)
-        terms["mmd"] = information.mmd(z, draws, options.kernel, prior.variance)
-        return weighted_loss(terms, hparams, statistics)
-
+    loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

@@ -15,15 +15,12 @@ fill the prior then, and samples leave its support.
 
 import dataclasses
 
-import jax
 from ml_collections import ConfigDict
 
 from infovae_jax import gaussian_model, information
-from infovae_jax.terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
-_PRIOR_STREAM = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +41,5 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the WAE-MMD of `config` for data of `spec`."""
     options = Config(**config.model)
     model = gaussian_model.make(options, config, spec)
-
-    def loss(params, batch, key, hparams):
-        terms, _, z, statistics = model.training_terms(params, batch, key)
-        key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
-        draws = model.prior.sample(key_prior, z.shape)
-        terms["mmd"] = information.mmd(z, draws, options.kernel)
-        return weighted_loss(terms, hparams, statistics)
-
+    loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 
 from infovae_jax import metrics
-from infovae_jax.data import pipeline
-from infovae_jax.evaluation import clustering, encode_split
+from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.loop import Run
 from infovae_jax.report import figures, page, parts
 
@@ -214,9 +213,6 @@ def _save(figure, path: pathlib.Path) -> None:
 def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
     codes = encode_split(run, params, run.dataset.test_x)
     key = jax.random.key(run.config.evaluation.seed)
-    test_x = pipeline.prepare(
-        np.asarray(run.dataset.test_x), key, run.config.data.binarize
-    )
     matched = None
     if codes.logits is not None and run.dataset.test_y is not None:
         clusters = codes.logits.argmax(-1)
@@ -228,7 +224,7 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
         run=run,
         params=params,
         codes=codes,
-        test_x=np.asarray(test_x),
+        test_x=prepared(run, run.dataset.test_x),
         rows=metrics.read_metrics(workdir),
         key=key,
         matched=matched,
