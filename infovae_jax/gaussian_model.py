@@ -330,10 +330,11 @@ def make(
     def log_likelihood(params, x, z):
         return likelihood.log_prob(params, outputs(params, z), x)
 
-    def log_weight(params, x, key):
+    def log_weight(params, x, key, target=None):
         q = encode(params, x)
         z = distributions.gaussian_sample(key, q)
-        log_joint = log_likelihood(params, x, z) + prior.log_prob(z)
+        seen = x if target is None else target
+        log_joint = log_likelihood(params, seen, z) + prior.log_prob(z)
         return log_joint - distributions.gaussian_log_prob(q, z)
 
     return Model(

@@ -137,8 +137,10 @@ class Objective(NamedTuple):
         this batch where the networks keep any.
       elbo: `elbo(params, x, key) -> {'reconstruction', 'kl_...'}` of one example,
         in nats; their sum is the negative evidence lower bound (no weights).
-      log_weight: `log_weight(params, x, key) -> scalar`, one importance sample
-        log p(x, z) - log q(z | x) with z ~ q(z | x), for one example.
+      log_weight: `log_weight(params, x, key, target=None) -> scalar`, one importance
+        sample log p(t, z) - log q(z | x) with z ~ q(z | x), for one example; t is
+        the target, or x. With x as it was in training, noise on t does not make the
+        proposal worse.
       encode: `encode(params, x) -> Gaussian`, the posterior (no key).
       classify: `classify(params, x) -> logits [..., K]`, or None.
       decode: `decode(params, z) -> [..., H, W, C]`, the mean of p(x | z).

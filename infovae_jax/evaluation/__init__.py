@@ -82,7 +82,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
     rows = [Row("elbo", bound.pop("test/elbo"), "nats; 1 sample an example")]
     for name, value in bound.items():
         rows.append(Row(name.replace("test/", "elbo/"), value, "nats; a term of -elbo"))
-    rows += _density(run, params)
+    rows += density.density_rows(run, params)
     codes = encode_split(run, params, run.dataset.test_x)
     rows.append(
         Row(
@@ -166,28 +166,6 @@ def table_text(result: dict[str, Any]) -> str:
         f"{name:<{widths[0]}}  {value:>{widths[1]}}  {recipe}"
         for name, value, recipe in rows
     )
-
-
-def _density(run: Run, params: Any) -> list[Row]:
-    settings = run.config.evaluation
-    x = run.dataset.test_x[: settings.nll_examples or None]
-    key = jax.random.key(settings.seed)
-    size = min(32, len(x))
-    bound = density.make_importance_weighted_bound(run.objective, settings.nll_samples)
-    values = []
-    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-        key_data, key_bound = jax.random.split(jax.random.fold_in(key, number))
-        prepared = pipeline.prepare(
-            jnp.asarray(batch), key_data, run.config.data.binarize
-        )
-        values.append(np.asarray(bound(params, prepared, key_bound))[valid > 0])
-    bounds = np.concatenate(values)
-    error = bounds.std(ddof=1) / np.sqrt(len(bounds)) if len(bounds) > 1 else None
-    recipe = f"nats; {settings.nll_samples} samples, {len(bounds)} test examples"
-    return [
-        Row("nll", -float(bounds.mean()), f"{recipe}; importance-weighted upper bound"),
-        Row("nll/standard_error", None if error is None else float(error), "nats"),
-    ]
 
 
 def prepared(run: Run, x: np.ndarray) -> np.ndarray:

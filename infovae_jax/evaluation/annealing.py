@@ -41,16 +41,21 @@ def temperatures(num: int) -> np.ndarray:
 
 
 def leapfrog(gradient, z: Array, momentum: Array, step: Array, num_steps: int):
-    """`num_steps` steps of Hamiltonian dynamics; volume-preserving and reversible."""
+    """`num_steps` steps of Hamiltonian dynamics; volume-preserving and reversible.
+
+    The half kicks at the end of a step and the start of the next are one, so that
+    the gradient, which is all of the cost, is taken num_steps + 1 times.
+    """
 
     def body(carry, _):
         z, momentum = carry
-        momentum = momentum + 0.5 * step * gradient(z)
         z = z + step * momentum
-        momentum = momentum + 0.5 * step * gradient(z)
-        return (z, momentum), None
+        return (z, momentum + step * gradient(z)), None
 
-    return jax.lax.scan(body, (z, momentum), None, length=num_steps)[0]
+    momentum = momentum + 0.5 * step * gradient(z)
+    (z, momentum), _ = jax.lax.scan(body, (z, momentum), None, length=num_steps - 1)
+    z = z + step * momentum
+    return z, momentum + 0.5 * step * gradient(z)
 
 
 def hmc_move(log_density, key: Array, z: Array, step: Array, num_steps: int):

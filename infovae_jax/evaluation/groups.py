@@ -14,6 +14,7 @@ from infovae_jax.evaluation import (
     annealing,
     classifier,
     clustering,
+    density,
     disentanglement,
     generation,
     probes,
@@ -299,16 +300,19 @@ def likelihood(run: Run, params: Any, splits: Splits) -> list[Row]:
     gap = annealing.bidirectional_gap(
         run.objective, params, forward, backward, AIS_EXAMPLES, key_gap
     )
+    nll = -np.asarray(found.log_prob)
+    density.require_finite(nll, "ais/nll")
+    density.require_finite(np.array([gap["gap"]]), "ais/gap")
     recipe = f"{AIS_TEMPERATURES} temperatures, {AIS_CHAINS} chains"
-    spread = float(np.std(found.log_prob) / np.sqrt(len(x)))
+    error = density.standard_error(nll)
+    spread = "" if error is None else f", standard error {error:.2g}"
     acceptance = float(found.acceptance)
     warning = "" if acceptance >= 0.2 else "; FAILED: the chains hardly moved"
     return [
         Row(
             "ais/nll",
-            -float(found.log_prob.mean()),
-            f"nats; {recipe}, the first {len(x)} test examples, standard error "
-            f"{spread:.2g}{warning}",
+            float(nll.mean()),
+            f"nats; {recipe}, the first {len(x)} test examples{spread}{warning}",
         ),
         Row("ais/acceptance", acceptance, "share of accepted moves, 0.65 aimed at"),
         Row(

@@ -222,14 +222,15 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)
         return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
 
-    def log_weight(params, x, key):
+    def log_weight(params, x, key, target=None):
         _, logits, q = posteriors(params, x)
         key_c, key_z = jax.random.split(key)
         c = jax.random.categorical(key_c, logits)
         z = distributions.gaussian_sample(key_z, jax.tree.map(lambda a: a[c], q))
         per_cluster = jax.vmap(distributions.gaussian_log_prob, (0, None))(q, z)
         log_q = jax.nn.logsumexp(jax.nn.log_softmax(logits) + per_cluster)
-        return log_prior(z) - distortion(params, x, z) - log_q
+        seen = x if target is None else target
+        return log_prior(z) - distortion(params, seen, z) - log_q
 
     def classify(params, x):
         return apply("classifier", params, apply("encoder", params, x))

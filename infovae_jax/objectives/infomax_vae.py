@@ -149,13 +149,13 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             return log_p
         return log_p + fitted_gaussian.log_prob(moments(params), code_vector[..., dz:])
 
-    def log_weight(params, x, key):
+    def log_weight(params, x, key, target=None):
         q = encode(params, x)
         code_vector = distributions.gaussian_sample(key, q)
         log_q = distributions.gaussian_log_prob(q, code_vector)
-        return (
-            log_prior(params, code_vector) - distortion(params, x, code_vector) - log_q
-        )
+        seen = x if target is None else target
+        log_likelihood = -distortion(params, seen, code_vector)
+        return log_prior(params, code_vector) + log_likelihood - log_q
 
     def sample_code(key, params, num, cluster=None):
         del cluster  # one component only

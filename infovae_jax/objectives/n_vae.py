@@ -231,12 +231,13 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         log_prior = distributions.gaussian_log_prob(standard, z)
         return log_prior, log_p - jnp.log(num_classes)
 
-    def log_weight(params, x, key):
+    def log_weight(params, x, key, target=None):
         """One z, with y summed out: log p(x | z) + log p(z) - log q(z | x)."""
         q, _ = posterior(params, x)
         z = distributions.gaussian_sample(key, q)
         log_q = distributions.gaussian_log_prob(q, z)
-        return sum(log_densities(params, x, z)) - log_q
+        seen = x if target is None else target
+        return sum(log_densities(params, seen, z)) - log_q
 
     def classify(params, x):
         return apply("classifier", params, apply("encoder", params, x))
