@@ -21,6 +21,7 @@ LAYERS = [
     ["evaluation"],
     ["report"],
     ["modes", "summary", "benchmark", "benchmark_torch"],
+    ["benchmark_nll", "benchmark_nll_torch"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
