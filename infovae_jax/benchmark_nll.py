@@ -167,7 +167,7 @@ def compare(names: list[str], num_samples: int, rounds: int, threads: int) -> di
 def table(result: dict) -> str:
     """The result as text."""
     lines = [
-        f"{'':<18}{'images':>7}{'NLL':>9}{'ms an image':>13}{'min..max':>16}"
+        f"{'':<18}{'images':>7}{'NLL':>9}{'ms an image':>13}{'min..max':>18}"
         f"{'10,000 images':>15}{'jax is x faster':>24}"
     ]
     for name, row in result.items():
@@ -177,8 +177,8 @@ def table(result: dict) -> str:
         low, high = row["ratio_range"]
         ratio = f"{row['jax_is_faster_by']:.2f} ({low:.2f}..{high:.2f})"
         lines.append(
-            f"{name:<18}{row['images']:>7}{row['nll']:>9.2f}{1000 * row['median']:>13.1f}"
-            f"{spread:>16}{whole:>15}{ratio:>24}"
+            f"{name:<18}{row['images']:>7}{row['nll']:>9.2f}"
+            f"{1000 * row['median']:>13.1f}{spread:>18}{whole:>15}{ratio:>24}"
         )
     return "\n".join(lines)
 
