@@ -140,6 +140,24 @@ def gaussian_logistic_kl(
     return -gaussian_entropy(q) - (log_p @ weights).sum(-1)
 
 
+@jax.custom_jvp
+def softplus(logits: Array) -> Array:
+    """log(1 + exp(l)), stable for any logit.
+
+    The values and gradients of `jax.nn.softplus`, whose care for NaN from inf - inf
+    keeps XLA from vectorising it: this takes less than half the time on a CPU, where
+    it is the dearest part of a likelihood of many samples after the products.
+    """
+    return jnp.maximum(logits, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+
+
+@softplus.defjvp
+def _softplus_jvp(primals, tangents):
+    (logits,), (tangent,) = primals, tangents
+    value = softplus(logits)
+    return value, tangent * jnp.exp(logits - value)
+
+
 def bernoulli_log_prob(
     p: Bernoulli, x: Float[Array, "*batch2 d"]
 ) -> Float[Array, "*batch3"]:
@@ -148,7 +166,7 @@ def bernoulli_log_prob(
     x may be grey, in [0, 1]: the value is then minus the soft cross-entropy,
     which is not a log-likelihood.
     """
-    return (x * p.logits - jax.nn.softplus(p.logits)).sum(-1)
+    return (x * p.logits - softplus(p.logits)).sum(-1)
 
 
 def categorical_kl_uniform(q: Categorical) -> Float[Array, "*batch"]:
