@@ -26,7 +26,7 @@ def get_config(preset="digits"):
     config.seed = 0  # every random number of a run follows from it
 
     config.data = data = ConfigDict()
-    # digits | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
+    # digits | shapes | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
     data.source = "digits"
     data.data_dir = placeholder(str)  # where TFDS prepared its datasets
     data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
@@ -89,6 +89,16 @@ def get_config(preset="digits"):
     elif preset.startswith("basicprop"):
         data.source = preset
         train.num_epochs = 10
+    elif preset == "shapes":
+        data.source = "shapes"
+        train.num_epochs = 100
+        train.eval_every = train.checkpoint_every = 10
+    elif preset == "dsprites":
+        data.source = "tfds:dsprites"
+        data.test_fraction = 0.02  # 14,746 of 737,280 images
+        network.kind = "conv"
+        network.conv_channels = (32, 32, 64, 64)
+        train.num_epochs = 10
     elif preset == "yale_b":
         data.source = "yale_b_48.npz"  # made by launch/prepare_yale_b.py
         network.kind = "conv"
@@ -101,6 +111,7 @@ def get_config(preset="digits"):
     else:
         raise ValueError(
             f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "
-            "basicprop, basicprop_angle, basicprop_noise, basicprop_noise_bg or yale_b"
+            "shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
+            "basicprop_noise_bg or yale_b"
         )
     return config
