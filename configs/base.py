@@ -78,6 +78,10 @@ def get_config(preset="digits"):
     evaluation.nll_examples = 1000  # test images of the NLL (0: all)
     evaluation.samples_per_cluster = 100  # conditional samples re-classified
     evaluation.seed = 0
+    # File of Inception weights (launch/convert_inception.py) for FID and KID, or none.
+    evaluation.inception = placeholder(str)
+    evaluation.inception_sha256 = placeholder(str)  # of that file; None: the published
+    evaluation.inception_samples = 10_000  # at most, against as many test images
 
     if preset == "digits":
         network.encoder_hidden = network.decoder_hidden = (256, 256)
