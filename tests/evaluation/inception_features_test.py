@@ -78,7 +78,7 @@ def test_files_that_are_no_archives(tiny, tmp_path):
     with pytest.raises(ConfigError, match="no file"):
         inception.read(str(tmp_path / "none.npz"))
     path = tmp_path / "w.npz"
-    path.write_bytes(b"\x80\x04}\x94."  # the pickle of an empty dict)
+    path.write_bytes(b"\x80\x04}\x94.")  # the pickle of an empty dict
     assert "pickle" in refused(path)
     saved(path)
     path.write_bytes(path.read_bytes()[:-40])
