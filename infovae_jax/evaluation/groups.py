@@ -145,15 +145,20 @@ def _robustness(splits: Splits, seed: int) -> list[Row]:
 
 
 def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
-    """Scores against the factors that the data carry."""
+    """Scores against the factors that the data carry, and the label beside them."""
     del params
     if not run.dataset.factors:
         return []
-    factors = np.stack([test for _, test in run.dataset.factors.values()], 1)
+    known = {name: test for name, (_, test) in run.dataset.factors.items()}
+    if splits.test.labels is not None:
+        known["label"] = splits.test.labels
     codes, seed = splits.test.codes, run.config.evaluation.seed
     if len(codes) > MAX_PAIRS:
         chosen = np.random.default_rng(seed).choice(len(codes), MAX_PAIRS, False)
-        codes, factors = codes[chosen], factors[chosen]
+        codes = codes[chosen]
+        known = {name: values[chosen] for name, values in known.items()}
+    by_name = disentanglement.distinct(known)
+    factors = np.stack(list(by_name.values()), 1)
     parts = disentanglement.dci(codes, factors, seed)
     scores = {
         "mig": (disentanglement.mig(codes, factors), "gap over H, 20 bins"),
@@ -173,7 +178,10 @@ def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
             for name, value in parts.items()
         },
     }
-    names = ", ".join(run.dataset.factors)
+    names = ", ".join(by_name)
+    twice = [name for name in run.dataset.factors if name not in by_name]
+    if twice:
+        names += f"; left out as the same again: {', '.join(twice)}"
     return [
         Row(f"disentanglement/{name}", value, f"{recipe}; {len(codes)} test, {names}")
         for name, (value, recipe) in scores.items()

@@ -144,8 +144,8 @@ def test_inception_distances_that_make_no_sense_are_not_reported(
 ):
     rng = np.random.default_rng(0)
     for x, words in (
-        (rng.normal(size=(100, 4, 4, 1)), "outside"),
-        (rng.random((100, 4, 4, 2)), "2 channels"),
+        (rng.normal(size=(200, 4, 4, 1)), "outside"),
+        (rng.random((200, 4, 4, 2)), "2 channels"),
     ):
         run = with_inception(make_config, tmp_path, x.astype(np.float32))
         rows = generated_rows(run)[0]
@@ -157,7 +157,7 @@ def test_inception_distances_that_make_no_sense_are_not_reported(
 def test_a_wrong_inception_file_is_refused_before_anything_is_computed(
     make_config, tmp_path, monkeypatch
 ):
-    x = np.random.default_rng(0).random((100, 4, 4, 1)).astype(np.float32)
+    x = np.random.default_rng(0).random((200, 4, 4, 1)).astype(np.float32)
     run = with_inception(make_config, tmp_path, x)
     monkeypatch.setattr(evaluation, "make_bound_evaluator", None)  # never reached
     with pytest.raises(ConfigError, match=r"no file 'weights.npz'"):
