@@ -26,7 +26,7 @@ def get_config(preset="digits"):
     config.seed = 0  # every random number of a run follows from it
 
     config.data = data = ConfigDict()
-    # digits | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
+    # digits | shapes | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
     data.source = "digits"
     data.data_dir = placeholder(str)  # where TFDS prepared its datasets
     data.cache_dir = placeholder(str)  # decoded copies; default ~/.cache
@@ -78,6 +78,10 @@ def get_config(preset="digits"):
     evaluation.nll_examples = 1000  # test images of the NLL (0: all)
     evaluation.samples_per_cluster = 100  # conditional samples re-classified
     evaluation.seed = 0
+    # File of Inception weights (launch/convert_inception.py) for FID and KID, or none.
+    evaluation.inception = placeholder(str)
+    evaluation.inception_sha256 = placeholder(str)  # of that file; None: the published
+    evaluation.inception_samples = 10_000  # at most, against as many test images
 
     if preset == "digits":
         network.encoder_hidden = network.decoder_hidden = (256, 256)
@@ -88,6 +92,16 @@ def get_config(preset="digits"):
         data.source = f"tfds:{preset}"
     elif preset.startswith("basicprop"):
         data.source = preset
+        train.num_epochs = 10
+    elif preset == "shapes":
+        data.source = "shapes"
+        train.num_epochs = 100
+        train.eval_every = train.checkpoint_every = 10
+    elif preset == "dsprites":
+        data.source = "tfds:dsprites"
+        data.test_fraction = 0.02  # 14,746 of 737,280 images
+        network.kind = "conv"
+        network.conv_channels = (32, 32, 64, 64)
         train.num_epochs = 10
     elif preset == "yale_b":
         data.source = "yale_b_48.npz"  # made by launch/prepare_yale_b.py
@@ -101,6 +115,7 @@ def get_config(preset="digits"):
     else:
         raise ValueError(
             f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "
-            "basicprop, basicprop_angle, basicprop_noise, basicprop_noise_bg or yale_b"
+            "shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
+            "basicprop_noise_bg or yale_b"
         )
     return config

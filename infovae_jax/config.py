@@ -25,7 +25,10 @@ KEYS = {
         "binarize cache_dir data_dir image_size labels_per_class levels likelihood "
         "num_train source split_seed test_fraction"
     ),
-    "evaluation": "batch_size nll_examples nll_samples samples_per_cluster seed",
+    "evaluation": (
+        "batch_size inception inception_samples inception_sha256 nll_examples "
+        "nll_samples samples_per_cluster seed"
+    ),
     "network": (
         "activation conv_channels conv_form conv_hidden conv_kernel decoder_hidden "
         "encoder_hidden initializer kind normalization"
@@ -190,6 +193,7 @@ def check(config: ConfigDict) -> None:
         "train.keep_checkpoints": 1,
         "train.num_devices": 0,
         "evaluation.batch_size": 1,
+        "evaluation.inception_samples": 2,
         "evaluation.nll_samples": 1,
         "evaluation.nll_examples": 0,
         "evaluation.samples_per_cluster": 1,

@@ -5,6 +5,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,25 @@ def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
         names, or if its arrays are no images or labels.
       ConfigError: if `test_fraction` is not inside (0, 1).
     """
+
+    def choose(names):
+        keys = _choose_keys(names, path)
+        wanted = [k for k in keys if k in names]
+        return wanted + sorted(k for k in names if k.startswith(FACTOR_PREFIX))
+
+    found = read_archive(path, choose)
+    keys = _choose_keys(set(found), path)
+    return _arrange(found, keys, path, config)
+
+
+def read_archive(
+    path: pathlib.Path, choose: Callable[[set[str]], list[str]]
+) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` that `choose` picks from the names of all.
+
+    Raises:
+      DataError: if the archive is damaged, too large, or holds a pickle.
+    """
     try:
         with open(path, "rb") as f:
             if f.read(1) == b"\x80":
@@ -161,10 +181,7 @@ def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path)
             names = {n.removesuffix(".npy") for n in archive.namelist()}
-            keys = _choose_keys(names, path)
-            wanted = [k for k in keys if k in names]
-            wanted += sorted(k for k in names if k.startswith(FACTOR_PREFIX))
-            found = {k: _read_member(archive, k, path) for k in wanted}
+            return {k: _read_member(archive, k, path) for k in choose(names)}
     except zipfile.BadZipFile as error:
         raise DataError(
             f"damaged or cut archive ({error})",
@@ -173,7 +190,6 @@ def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
         ) from error
     except OSError as error:
         raise _cannot_read(path, error) from error
-    return _arrange(found, keys, path, config)
 
 
 def _check_members(archive: zipfile.ZipFile, path: pathlib.Path) -> None:

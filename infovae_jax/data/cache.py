@@ -1,9 +1,10 @@
 """Decoded images on disk: written once, memory-mapped and verified afterwards.
 
-A cache is a folder of `train_x.npy`, `train_y.npy`, `test_x.npy`, `test_y.npy` and
-`meta.json`, which holds the size and SHA-256 of every array file and statistics of
-the images. It is written under another name and renamed when complete, so a folder
-with the final name is whole, whatever interrupted the writing.
+A cache is a folder of `train_x.npy`, `train_y.npy`, `train_f.npy` (images, labels,
+factors; the last two only where there are some), the same of `test`, and `meta.json`,
+which holds the size and SHA-256 of every array file and statistics of the images. It
+is written under another name and renamed when complete, so a folder with the final
+name is whole, whatever interrupted the writing.
 """
 
 import errno
@@ -29,12 +30,13 @@ class Stream(NamedTuple):
 
     Attributes:
       num_examples: how many examples there will be, n.
-      chunks: pairs of images `[b, H, W, C]` (uint8 or float32) and int32 labels
-        `[b]` or None; in every chunk alike but for b, which sums to n.
+      chunks: images `[b, H, W, C]` (uint8 or float32), int32 labels `[b]` or None,
+        and possibly factors `[b, k]` float64 or None; in every chunk alike but for b,
+        which sums to n.
     """
 
     num_examples: int
-    chunks: Iterable[tuple[np.ndarray, np.ndarray | None]]
+    chunks: Iterable[tuple[np.ndarray | None, ...]]
 
 
 class Cached(NamedTuple):
@@ -130,11 +132,11 @@ def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:
 
 def _write_split(folder: pathlib.Path, split: str, stream: Stream) -> dict[str, Any]:
     """Writes one split; returns its statistics on the scale the model sees."""
-    labels, count, scale = [], 0, 1.0
+    labels, factors, count, scale = [], [], 0, 1.0
     total = square = 0.0
     # Plain writes, not a memory map: on a full disk a map kills the process.
     with open(folder / f"{split}_x.npy", "wb") as f:
-        for x, y in stream.chunks:
+        for x, y, *others in stream.chunks:
             if count == 0:
                 scale = 255.0 if x.dtype == np.uint8 else 1.0
                 _write_header(f, x.dtype, (stream.num_examples, *x.shape[1:]))
@@ -144,6 +146,7 @@ def _write_split(folder: pathlib.Path, split: str, stream: Stream) -> dict[str, 
             square = square + np.square(values).sum(0)
             count += len(x)
             labels.append(y)
+            factors += [f for f in others if f is not None]
     if count != stream.num_examples or count == 0:
         raise DataError(
             f"the {split} split gave {count} of {stream.num_examples} examples",
@@ -152,6 +155,8 @@ def _write_split(folder: pathlib.Path, split: str, stream: Stream) -> dict[str, 
         )
     if labels[0] is not None:
         np.save(folder / f"{split}_y.npy", np.concatenate(labels), allow_pickle=False)
+    if factors:
+        np.save(folder / f"{split}_f.npy", np.concatenate(factors), allow_pickle=False)
     pixels = np.prod(x.shape[1:-1]) * count
     mean = total / pixels
     variance = np.maximum(square / pixels - mean**2, 0.0)
@@ -194,7 +199,7 @@ def _open(folder: pathlib.Path) -> Cached:
     if version != FORMAT:
         raise _damaged(folder, f"meta.json has format {version}, not {FORMAT}")
     arrays = {}
-    for name in (f"{split}_{part}" for split in SPLITS for part in "xy"):
+    for name in (f"{split}_{part}" for split in SPLITS for part in "xyf"):
         path = folder / f"{name}.npy"
         if path.name not in files:
             if name.endswith("_x"):

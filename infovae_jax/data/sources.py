@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import arrays, basicprop, folder, layout, spec, tfds
+from infovae_jax.data import arrays, basicprop, folder, layout, shapes, spec, tfds
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import Dataset
 
 # What a mistyped name is compared with; more TFDS names work than are listed.
 KNOWN_SOURCES = (
     "digits",
+    "shapes",
     *basicprop.NAMES,
     "tfds:mnist",
     "tfds:fashion_mnist",
@@ -32,8 +33,8 @@ def load(config: Any) -> Dataset:
 
     Args:
       config: the `data` part of the configuration:
-        `source`: 'digits', a name of `basicprop.NAMES`, 'tfds:<name>', a `.npz` or
-          `.npy` file, or a folder of images.
+        `source`: 'digits', 'shapes', a name of `basicprop.NAMES`, 'tfds:<name>', a
+          `.npz` or `.npy` file, or a folder of images.
         `data_dir`: where TFDS datasets were prepared; None for TFDS's default.
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
@@ -69,6 +70,8 @@ def _choose(source: str):
     """The function that reads a source, and its first argument."""
     if source == "digits":
         return _read_digits, source
+    if source == "shapes":
+        return shapes.read_shapes, source
     if source in basicprop.NAMES:
         return basicprop.read_basicprop, source
     if source.startswith("tfds:"):
@@ -98,7 +101,8 @@ def _choose(source: str):
     raise ConfigError(
         f"unknown source '{source}'{hint or nearest(source, KNOWN_SOURCES)}",
         "config key data.source",
-        "use 'digits', 'basicprop', 'tfds:<name>', a .npz or .npy file or a folder",
+        "use 'digits', 'shapes', 'basicprop', 'tfds:<name>', a .npz or .npy file or a "
+        "folder",
     )
 
 

@@ -105,6 +105,21 @@ def _require_levels(raw: layout.Raw, config: Any) -> None:
                 )
 
 
+def _check_factors(raw: layout.Raw) -> None:
+    """Factors are finite numbers."""
+    for name, both in (raw.factors or {}).items():
+        for split, values in zip(("train", "test"), both, strict=True):
+            bad = ~np.isfinite(values)
+            if bad.any():
+                index = int(np.argmax(bad))
+                raise DataError(
+                    f"{values[index]} in factor '{name}' of the {split} split at "
+                    f"index {index}",
+                    raw.where,
+                    "remove or repair that example, or leave the factor out",
+                )
+
+
 def decide(raw: layout.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
@@ -119,7 +134,8 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
     Raises:
       ConfigError: for an unknown `likelihood` or `binarize`, or one that needs
         values in [0, 1] where the data have others.
-      DataError: for a NaN or infinite value, or splits of unlike shape or type.
+      DataError: for a NaN or infinite value in images or factors, or splits of unlike
+        shape or type.
     """
     _require_known(config.likelihood, LIKELIHOODS, "data.likelihood")
     _require_known(config.binarize, BINARIZE, "data.binarize")
@@ -133,6 +149,7 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
             raw.where,
             "store both splits with one type, size and number of channels",
         )
+    _check_factors(raw)
     scans = {
         "train": scan(raw.train_x, "train", raw.where),
         "test": scan(raw.test_x, "test", raw.where),

@@ -5,7 +5,7 @@ With the cache in place TFDS is not even imported.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ KNOWN_STATISTICS: dict[str, tuple[tuple[float, ...], tuple[float, ...] | None]] 
 }
 STATISTICS_TOLERANCE = 0.005
 TEST_SPLITS = ("test", "validation")
+# The label's name, by preference. Beside further classes it is also a factor: the
+# second and third are those of dSprites and Shapes3D, and of smallNORB.
+LABELS = ("label", "label_shape", "label_category")
 # `__getitems__` on many indices is several times as fast as single ones.
 EXAMPLES_AT_ONCE = 1024
 
@@ -44,9 +47,9 @@ def read_tfds(full_name: str, config: Any) -> layout.Raw:
     """
     prepared = find(full_name, config.data_dir)
     chosen = _choose_splits(prepared, config)
-    mark = cache.fingerprint(
-        prepared.fingerprint, {s: (name, i) for s, (name, i, _) in chosen.items()}
-    )
+    # 'factors': caches of a time before they were read are not opened.
+    parts = {s: (name, i) for s, (name, i, _) in chosen.items()}
+    mark = cache.fingerprint(prepared.fingerprint, parts, "factors")
     folder = cache.root(config.cache_dir) / (
         f"{prepared.name}-{prepared.version}-{prepared.config}-{mark}"
     )
@@ -55,16 +58,25 @@ def read_tfds(full_name: str, config: Any) -> layout.Raw:
         lambda: _make(prepared, chosen),
         lambda meta: check_statistics(prepared, meta["splits"]["train"]),
     )
-    arrays, names = opened.arrays, tuple(opened.meta["label_names"])
+    arrays, meta = opened.arrays, opened.meta
+    title = f"tfds:{full_name} {prepared.version}, decoded into {folder}"
+    if meta["zero_one"]:
+        title += "; its values 0 and 1 are stored as 0 and 255"
+    factors = {}
+    for column, factor in enumerate(meta["factors"]):
+        factors[factor] = tuple(arrays[f"{s}_f"][:, column] for s in cache.SPLITS)
+    if factors:
+        title += "; every feature of one number is a factor"
     return layout.Raw(
         arrays["train_x"],
         arrays.get("train_y"),
         arrays["test_x"],
         arrays.get("test_y"),
-        opened.meta["num_labels"],
-        names,
-        f"tfds:{full_name} {prepared.version}, decoded into {folder}",
+        meta["num_labels"],
+        tuple(meta["label_names"]),
+        title,
         f"dataset {prepared.path}",
+        factors or None,
     )
 
 
@@ -98,14 +110,20 @@ def _make(prepared: Prepared, chosen: dict[str, tuple]):
     where = f"dataset {prepared.path}"
     try:
         builder = tfds.builder_from_directory(str(prepared.path))
-        image_key, label_key = _feature_keys(builder.info.features, where)
-        label = builder.info.features[label_key] if label_key else None
+        keys = _feature_keys(builder.info.features, where)
+        label = builder.info.features[keys.label] if keys.label else None
         sources = {
             name: builder.as_data_source(name)
             for name in {name for name, _, _ in chosen.values()}
         }
         names = () if label is None else tuple(label.names or ())
         num_labels = 0 if label is None else int(label.num_classes)
+        train_name, _, train_indices = chosen["train"]
+        some = list(train_indices[:EXAMPLES_AT_ONCE])
+        rows = sources[train_name].__getitems__(some)
+        # As binary images are stored by dSprites and binarized MNIST.
+        images = [np.asarray(row[keys.image]) for row in rows]
+        zero_one = images[0].dtype == np.uint8 and max(x.max() for x in images) == 1
     except UserError:
         raise
     except ImportError as error:
@@ -115,7 +133,7 @@ def _make(prepared: Prepared, chosen: dict[str, tuple]):
     streams = {
         split: cache.Stream(
             len(indices),
-            _chunks(prepared, sources[name], indices, image_key, label_key, num_labels),
+            _chunks(prepared, sources[name], indices, keys, num_labels, zero_one),
         )
         for split, (name, _, indices) in chosen.items()
     }
@@ -124,26 +142,48 @@ def _make(prepared: Prepared, chosen: dict[str, tuple]):
         "tfds_version": str(getattr(tfds, "__version__", "unknown")),
         "label_names": list(names),
         "num_labels": num_labels,
+        "factors": list(keys.factors),
+        "zero_one": bool(zero_one),
     }
     return streams, facts
 
 
-def _feature_keys(features: Any, where: str) -> tuple[str, str | None]:
-    """The names of the image and of the label, by preference the usual ones."""
+class _Keys(NamedTuple):
+    """Names of features: the image's, the label's or None, and those of factors."""
+
+    image: str
+    label: str | None
+    factors: tuple[str, ...]
+
+
+def _feature_keys(features: Any, where: str) -> _Keys:
+    """The usual names by preference; every other feature of one number is a factor."""
     kinds = {key: type(feature).__name__ for key, feature in features.items()}
     images = [key for key, kind in kinds.items() if kind == "Image"]
     labels = [key for key, kind in kinds.items() if kind == "ClassLabel"]
     if "image" in kinds:
         images = ["image"]
-    if "label" in labels:
-        labels = ["label"]
+    # Of several, none of them named like a label, none is the label.
+    usual = [key for key in LABELS if key in labels]
+    label = usual[0] if usual else labels[0] if len(labels) == 1 else None
     if not images:
         raise DataError(
             f"no image among the features {sorted(kinds)}",
             where,
             "choose a dataset with an Image feature",
         )
-    return images[0], labels[0] if labels else None
+    factors = tuple(
+        key
+        for key, feature in features.items()
+        if _is_number(feature) and (key != label or key in LABELS[1:])
+    )
+    return _Keys(images[0], label, factors)
+
+
+def _is_number(feature: Any) -> bool:
+    """Whether a feature is one integer, float or truth value an example."""
+    shape, dtype = (getattr(feature, name, None) for name in ("shape", "np_dtype"))
+    return shape == () and dtype is not None and np.dtype(dtype).kind in "iufb"
 
 
 def _unreadable(prepared: Prepared, error: Exception) -> DataError:
@@ -158,18 +198,19 @@ def _chunks(
     prepared: Prepared,
     source: Any,
     indices: Sequence[int],
-    image_key: str,
-    label_key: str | None,
+    keys: _Keys,
     num_labels: int,
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    zero_one: bool,
+) -> Iterator[tuple[np.ndarray | None, ...]]:
     where = f"dataset {prepared.path}"
     first = None
     for start in range(0, len(indices), EXAMPLES_AT_ONCE):
         wanted = list(indices[start : start + EXAMPLES_AT_ONCE])
         try:
             rows = source.__getitems__(wanted)
-            images = [np.asarray(row[image_key]) for row in rows]
-            labels = [row[label_key] for row in rows] if label_key else None
+            images = [np.asarray(row[keys.image]) for row in rows]
+            labels = [row[keys.label] for row in rows] if keys.label else None
+            factors = [[row[key] for key in keys.factors] for row in rows]
         except ImportError as error:
             raise missing_module(error) from error
         # TFDS and array_record raise whatever comes: TypeError, RuntimeError, ...
@@ -187,7 +228,21 @@ def _chunks(
         y = None
         if labels is not None:
             y = layout.as_labels(labels, len(images), where, num_labels)
-        yield layout.as_images(np.stack(images), where), y
+        x = layout.as_images(np.stack(images), where)
+        if zero_one:
+            x = _spread(x, prepared)
+        yield x, y, np.array(factors, np.float64) if keys.factors else None
+
+
+def _spread(x: np.ndarray, prepared: Prepared) -> np.ndarray:
+    """Binary images of values 0 and 1 as uint8 of 0 and 255, which stand for them."""
+    if x.max() > 1:
+        raise DataError(
+            f"value {x.max()} in an image after {EXAMPLES_AT_ONCE} of values 0 and 1",
+            f"dataset {prepared.path}",
+            "prepare the dataset anew, with one range for all images",
+        )
+    return x * np.uint8(255)
 
 
 def check_statistics(prepared: Prepared, statistics: dict[str, Any]) -> None:

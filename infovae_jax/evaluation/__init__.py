@@ -10,7 +10,7 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.evaluation import clustering, density, groups, information
+from infovae_jax.evaluation import clustering, density, groups, inception, information
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run, make_bound_evaluator
@@ -73,10 +73,14 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
       number, list or None) and `table`, rows of (name, value, recipe).
 
     Raises:
-      ConfigError: an unknown group.
+      ConfigError: an unknown group, or no file of Inception weights.
+      CheckpointError: Inception weights that cannot be trusted or do not fit.
     """
     chosen = chosen_groups(metrics)
     settings, spec = run.config.evaluation, run.dataset.spec
+    if "generation" in chosen and settings.inception is not None:
+        # A wrong file is refused now, not after what takes long.
+        inception.read(settings.inception, settings.inception_sha256)
     began = time.perf_counter()
     bound = make_bound_evaluator(run)(params)
     rows = [Row("elbo", bound.pop("test/elbo"), "nats; 1 sample an example")]

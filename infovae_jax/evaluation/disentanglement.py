@@ -14,6 +14,8 @@ NUM_BINS = 20
 TEST_SHARE = 1.0 / 3.0
 PRUNED_DEVIATION = 0.05
 TINY = 1e-11
+# A factor of more values is continuous: its values are cut into NUM_BINS classes.
+MAX_VALUES = 200
 
 
 def check(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,6 +44,31 @@ def check(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarra
             )
     classes = [np.unique(column, return_inverse=True)[1] for column in factors.T]
     return codes, np.stack(classes, axis=1)
+
+
+def distinct(factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Factors `[n]` as class numbers `[n]`, without those that say the same twice.
+
+    A factor that follows from an earlier one and the other way about (a value and the
+    number of that value) would be confused with it by every score. One of more than
+    MAX_VALUES values is cut into NUM_BINS classes of about equal size.
+    """
+    kept: dict[str, np.ndarray] = {}
+    for name, values in factors.items():
+        known, classes = np.unique(values, return_inverse=True)
+        if len(known) > MAX_VALUES:
+            cuts = np.quantile(values, np.arange(1, NUM_BINS) / NUM_BINS)
+            classes = np.searchsorted(np.unique(cuts), values, side="right")
+            known, classes = np.unique(classes, return_inverse=True)
+        both = (np.unique(np.stack([classes, k], 1), axis=0) for k in kept.values())
+        counts = [len(np.unique(k)) for k in kept.values()]
+        if any(
+            len(pairs) == len(known) == count
+            for pairs, count in zip(both, counts, strict=True)
+        ):
+            continue
+        kept[name] = classes
+    return kept
 
 
 def _varying(factors: np.ndarray) -> list[int]:

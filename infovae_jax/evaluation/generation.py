@@ -4,12 +4,56 @@ Features are `[n, f]` arrays from any network (name it beside the number: a dist
 on the features of a classifier of one's own is not "FID"). Plain numbers come out.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from scipy import linalg
 
 from infovae_jax.errors import DataError
 
 WHERE = "generation metrics"
+
+
+class Features(NamedTuple):
+    """What images are compared by: any function of them.
+
+    Attributes:
+      name: of the network.
+      function: `function(images) -> [n, f]` of images `[n, H, W, C]`.
+      recipe: what it is, in words, to stand beside a number.
+    """
+
+    name: str
+    function: Callable[[np.ndarray], np.ndarray]
+    recipe: str
+
+
+class Distances(NamedTuple):
+    """Distances of two sets of images in some features.
+
+    Attributes:
+      frechet: of Gaussians fitted to both, see `frechet_distance`.
+      kernel: see `kernel_distance`.
+      kernel_error: its standard error.
+    """
+
+    frechet: float
+    kernel: float
+    kernel_error: float
+
+
+def distances(
+    features: Features, real: np.ndarray, made: np.ndarray, seed: int = 0
+) -> Distances:
+    """How far made images `[m, H, W, C]` are from real ones `[n, H, W, C]`.
+
+    Raises:
+      DataError: fewer than two images, or features that are not finite.
+    """
+    a, b = features.function(real), features.function(made)
+    frechet = frechet_distance(*moments(a), *moments(b))
+    return Distances(frechet, *kernel_distance(a, b, seed=seed))
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

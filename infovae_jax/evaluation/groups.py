@@ -17,6 +17,7 @@ from infovae_jax.evaluation import (
     density,
     disentanglement,
     generation,
+    inception,
     probes,
 )
 from infovae_jax.evaluation.codes import block_slices
@@ -145,15 +146,20 @@ def _robustness(splits: Splits, seed: int) -> list[Row]:
 
 
 def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
-    """Scores against the factors that the data carry."""
+    """Scores against the factors that the data carry, and the label beside them."""
     del params
     if not run.dataset.factors:
         return []
-    factors = np.stack([test for _, test in run.dataset.factors.values()], 1)
+    known = {name: test for name, (_, test) in run.dataset.factors.items()}
+    if splits.test.labels is not None:
+        known["label"] = splits.test.labels
     codes, seed = splits.test.codes, run.config.evaluation.seed
     if len(codes) > MAX_PAIRS:
         chosen = np.random.default_rng(seed).choice(len(codes), MAX_PAIRS, False)
-        codes, factors = codes[chosen], factors[chosen]
+        codes = codes[chosen]
+        known = {name: values[chosen] for name, values in known.items()}
+    by_name = disentanglement.distinct(known)
+    factors = np.stack(list(by_name.values()), 1)
     parts = disentanglement.dci(codes, factors, seed)
     scores = {
         "mig": (disentanglement.mig(codes, factors), "gap over H, 20 bins"),
@@ -173,7 +179,10 @@ def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
             for name, value in parts.items()
         },
     }
-    names = ", ".join(run.dataset.factors)
+    names = ", ".join(by_name)
+    twice = [name for name in run.dataset.factors if name not in by_name]
+    if twice:
+        names += f"; left out as the same again: {', '.join(twice)}"
     return [
         Row(f"disentanglement/{name}", value, f"{recipe}; {len(codes)} test, {names}")
         for name, (value, recipe) in scores.items()
@@ -183,24 +192,59 @@ def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
 def generating(run: Run, params: Any, splits: Splits) -> list[Row]:
     """Distances of samples to test images, and training on samples."""
     train, test = splits.train, splits.test
-    if train.labels is None:
-        return []
-    seed, classes = run.config.evaluation.seed, run.dataset.spec.num_labels
-    judge = classifier.train_classifier(
-        train.x, train.labels, classes, CLASSIFIER_STEPS, seed
-    )
+    seed = run.config.evaluation.seed
     num = min(MAX_IMAGES, len(test.x))
-    made = _samples(run, params, num, None, seed)
-    real, other = test.x[:num], train.x[:num]
+    made, real = _samples(run, params, num, None, seed), test.x[:num]
+    rows = _inception(run, real, made)
+    if min(made.shape[1:3]) > 2:
+        for name, images in (("samples", made), ("test", real)):
+            text = f"mean variance of the Laplacian, {name}"
+            value = generation.sharpness(images)
+            rows.append(Row(f"generation/sharpness_{name}", value, text))
+    if train.labels is None:
+        return rows
+    judge = classifier.train_classifier(
+        train.x, train.labels, run.dataset.spec.num_labels, CLASSIFIER_STEPS, seed
+    )
+    value = classifier.accuracy(judge, test.x, test.labels)
+    text = f"share; test accuracy of the {judge.recipe}"
+    rows.append(Row("generation/judge_accuracy", value, text))
+    rows += _judged(judge, real, made, train.x[:num], seed)
+    return rows + _artificial(run, params, splits, judge, seed)
+
+
+def _inception(run: Run, real: np.ndarray, made: np.ndarray) -> list[Row]:
+    """Frechet and kernel Inception distance, where a file of weights is named."""
+    settings = run.config.evaluation
+    if settings.inception is None:
+        return []
+    reason = None
+    if real.shape[-1] not in (1, 3):
+        reason = f"not computed: images of {real.shape[-1]} channels"
+    elif real.min() < 0 or real.max() > 1:
+        reason = "not computed: values outside [0, 1]"
+    if reason:
+        return [Row(f"generation/{name}", None, reason) for name in ("fid", "kid")]
+    features = inception.load(settings.inception, settings.inception_sha256)
+    num = min(settings.inception_samples, len(real))
+    # A Gaussian decoder's means may leave the range of a picture.
+    images = np.clip(made[:num], 0.0, 1.0)
+    found = generation.distances(features, real[:num], images, settings.seed)
+    recipe = f"{features.recipe}; {num} samples against {num} test images"
+    error = f"standard error {found.kernel_error:.2g}"
+    few = "; biased upwards by few images" if num < MAX_IMAGES else ""
+    return [
+        Row("generation/fid", found.frechet, recipe + few),
+        Row("generation/kid", found.kernel, f"unbiased, {error}; {recipe}"),
+    ]
+
+
+def _judged(judge, real, made, other, seed: int) -> list[Row]:
+    """Distances in the features of a classifier, and the classes of samples."""
     features = [judge.features(x) for x in (real, made, other)]
     moments = [generation.moments(f) for f in features]
-    recipe = f"{judge.recipe}; {num} samples"
+    recipe = f"{judge.recipe}; {len(made)} samples"
     rows = [
-        Row(
-            "generation/judge_accuracy",
-            classifier.accuracy(judge, test.x, test.labels),
-            f"share; test accuracy of the {judge.recipe}",
-        ),
         Row(
             "generation/frechet",
             generation.frechet_distance(*moments[0], *moments[1]),
@@ -216,20 +260,14 @@ def generating(run: Run, params: Any, splits: Splits) -> list[Row]:
     rows.append(
         Row("generation/kernel", value, f"standard error {error:.2g}; {recipe}")
     )
-    few = min(PRDC_IMAGES, num)
+    few = min(PRDC_IMAGES, len(made))
     found = generation.coverage(features[0][:few], features[1][:few])
     for name, share in found.items():
         text = f"5 neighbours, {few} of each; {judge.recipe}"
         rows.append(Row(f"generation/{name}", share, text))
-    if min(made.shape[1:3]) > 2:
-        for name, images in (("samples", made), ("test", real)):
-            text = f"mean variance of the Laplacian, {name}"
-            rows.append(
-                Row(f"generation/sharpness_{name}", generation.sharpness(images), text)
-            )
     for name, share in generation.class_balance(judge.probabilities(made)).items():
         rows.append(Row(f"generation/{name}", share, f"classes of samples; {recipe}"))
-    return rows + _artificial(run, params, splits, judge, seed)
+    return rows
 
 
 def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:

@@ -187,7 +187,131 @@ def test_default_data_dir_is_that_of_tfds(fake, load, monkeypatch, tmp_path):
 def test_other_feature_names(fake, load):
     fake.features = {"id": object(), "image": Image()}
     assert load("shapes").train_y is None
-    assert tfds._feature_keys({"k": ClassLabel(), "p": Image()}, "") == ("p", "k")
+    found = tfds._feature_keys({"k": ClassLabel(), "p": Image()}, "")
+    assert found == ("p", "k", ())
+
+
+class Number:
+    """A feature of one number, as TFDS's Tensor of no shape and Scalar are."""
+
+    def __init__(self, dtype=np.int64):
+        self.shape, self.np_dtype = (), np.dtype(dtype)
+
+
+class Labelled(ClassLabel, Number):
+    """A ClassLabel is one, too."""
+
+
+Labelled.__name__ = "ClassLabel"
+
+
+def sprites_of(fake, splits):
+    """Makes the stand-in hold images of 0 and 1 under dSprites's feature names."""
+
+    class Sprites(Reader):
+        def __getitems__(self, keys):
+            return [
+                {
+                    "image": self.images[k],
+                    "label_shape": self.labels[k],
+                    "label_scale": k % 2,
+                    "value_scale": 0.5 + 0.5 * (k % 2),
+                    "name": b"x",
+                }
+                for k in keys
+            ]
+
+    fake.features = {
+        "image": Image(),
+        "label_scale": Labelled(),
+        "label_shape": Labelled(),
+        "value_scale": Number(np.float32),
+        "name": object(),
+    }
+    fake.splits.clear()
+    fake.splits.update(splits)
+    fake.builder_from_directory = lambda path: types.SimpleNamespace(
+        info=types.SimpleNamespace(features=fake.features),
+        as_data_source=lambda split: Sprites(*fake.splits[split]),
+    )
+    fake.add("sprites")
+
+
+@pytest.fixture
+def binary_images():
+    random = np.random.default_rng(1)
+    return list(random.integers(0, 2, (20, 4, 4, 1), dtype=np.uint8))
+
+
+def test_numbers_beside_the_image_are_factors(fake, load, monkeypatch, binary_images):
+    monkeypatch.setattr(tfds, "EXAMPLES_AT_ONCE", 7)
+    sprites_of(fake, {"train": (binary_images, [i % 3 for i in range(20)])})
+    first = load("sprites")
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    for dataset in (first, load("sprites")):
+        assert (len(dataset.train_x), len(dataset.test_x)) == (16, 4)
+        assert dataset.spec.binary  # 0 and 1, not 0 and 1 / 255
+        assert list(dataset.factors) == ["label_scale", "label_shape", "value_scale"]
+        np.testing.assert_array_equal(
+            dataset.factors["label_shape"][0], dataset.train_y
+        )
+        # Which image it was is known by its pixels.
+        for x, side in ((dataset.train_x, 0), (dataset.test_x, 1)):
+            rows = [
+                next(i for i, b in enumerate(binary_images) if (255 * b == image).all())
+                for image in x
+            ]
+            np.testing.assert_array_equal(
+                dataset.factors["label_scale"][side], np.array(rows) % 2
+            )
+            np.testing.assert_array_equal(
+                dataset.factors["value_scale"][side], 0.5 + 0.5 * (np.array(rows) % 2)
+            )
+        for words in ("stored as 0 and 255", "is a factor", "value_scale"):
+            assert words in dataset.decision
+
+
+def test_a_value_above_one_among_binary_images(
+    fake, load, monkeypatch, binary_images, raises_line
+):
+    monkeypatch.setattr(tfds, "EXAMPLES_AT_ONCE", 7)
+    binary_images[19] = binary_images[19] * np.uint8(9)
+    splits = {"train": (binary_images, [0] * 20), "test": (binary_images[:4], [0] * 4)}
+    sprites_of(fake, splits)
+    with raises_line(DataError, 3, "value 9", "sprites", "prepare"):
+        load("sprites")
+
+
+def test_which_feature_is_the_label():
+    def keys(**features):
+        return tfds._feature_keys({"image": Image(), **features}, "")
+
+    label = Labelled()
+    assert keys(kind=label, id=Number()) == ("image", "kind", ("id",))
+    assert keys(label=label, other=label) == ("image", "label", ("other",))
+    assert keys(a=label, b=label) == ("image", None, ("a", "b"))
+    both = ("label_azimuth", "label_category")
+    assert keys(label_azimuth=label, label_category=label) == ("image", both[1], both)
+    assert keys(text=object()) == ("image", None, ())
+    several = Number()
+    several.shape = (2,)
+    assert keys(flag=Number(bool), pair=several).factors == ("flag",)
+
+
+def test_a_factor_that_is_no_number(fake, load, binary_images, raises_line):
+    sprites_of(fake, {"train": (binary_images, [0] * 20)})
+
+    class Broken(Reader):
+        def __getitems__(self, keys):
+            row = {"image": binary_images[0], "label_shape": 0, "label_scale": 0}
+            return [{**row, "value_scale": np.nan} for _ in keys]
+
+    fake.builder_from_directory = lambda path: types.SimpleNamespace(
+        info=types.SimpleNamespace(features=fake.features),
+        as_data_source=lambda split: Broken(*fake.splits[split]),
+    )
+    with raises_line(DataError, 3, "nan in factor 'value_scale'", "train", "index 0"):
+        load("sprites")
 
 
 def test_tfds_missing(fake, load, raises_line, monkeypatch):
@@ -351,6 +475,43 @@ def test_swapped_images_in_a_cache_are_refused(fake, load, raises_line, monkeypa
         load("mnist")
 
 
+OWN_SPRITES = """
+import io, sys
+import numpy as np, PIL.Image
+import tensorflow_datasets as tfds
+
+COUNTS = {'shape': 3, 'scale': 6, 'orientation': 40, 'x_position': 32, 'y_position': 32}
+
+class Dsprites(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version('2.0.0')
+    def _info(self):
+        features = {'image': tfds.features.Image(shape=(64, 64, 1))}
+        for name, count in COUNTS.items():
+            features['label_' + name] = tfds.features.ClassLabel(num_classes=count)
+            features['value_' + name] = tfds.features.Tensor(shape=[], dtype=np.float32)
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features))
+    def _split_generators(self, dl_manager):
+        return {'train': self._generate_examples()}
+    def _generate_examples(self):
+        random = np.random.default_rng(0)
+        for i in range(50):
+            row = {k: int(random.integers(n)) for k, n in COUNTS.items()}
+            pixels = np.zeros((64, 64), np.uint8)
+            pixels[row['y_position'], row['x_position']] = 1
+            picture = io.BytesIO()
+            PIL.Image.fromarray(pixels).save(picture, 'PNG')
+            picture.seek(0)
+            example = {'image': picture}
+            for name, value in row.items():
+                example['label_' + name] = value
+                example['value_' + name] = value / COUNTS[name]
+            yield i, example
+
+Dsprites(data_dir=sys.argv[1], file_format='array_record').download_and_prepare()
+assert 'tensorflow' not in sys.modules
+"""
+
 OWN_BUILDER = """
 import sys
 import numpy as np, PIL.Image
@@ -423,6 +584,31 @@ def test_own_dataset(own_dataset, data_config):
     # TFDS stores examples in another order, but image and label stay together.
     assert sorted(first["corners"]) == list(range(20))
     assert first["labels"] == [corner % 2 for corner in first["corners"]]
+
+
+@needs_tfds
+def test_sprites_as_tfds_describes_them(data_config, tmp_path):
+    """The names, types and values of dSprites; one point an image says where it is."""
+    pytest.importorskip("PIL")
+    run_python(OWN_SPRITES, str(tmp_path))
+    config = data_config("tfds:dsprites", data_dir=str(tmp_path))
+    found = data.load(config)
+    assert (len(found.train_x), len(found.test_x)) == (40, 10)
+    assert found.spec.shape == (64, 64, 1)
+    assert found.spec.num_labels == 3
+    assert found.spec.binary
+    names = {"shape", "scale", "orientation", "x_position", "y_position"}
+    assert set(found.factors) == {f"{a}_{n}" for a in ("label", "value") for n in names}
+    for x, side in ((found.train_x, 0), (found.test_x, 1)):
+        rows, columns = np.nonzero(x.reshape(-1, 64 * 64))
+        np.testing.assert_array_equal(rows, np.arange(len(x)))
+        factors = {name: both[side] for name, both in found.factors.items()}
+        np.testing.assert_array_equal(columns // 64, factors["label_y_position"])
+        np.testing.assert_array_equal(columns % 64, factors["label_x_position"])
+        np.testing.assert_allclose(
+            factors["value_scale"], factors["label_scale"] / 6, rtol=1e-6
+        )
+    np.testing.assert_array_equal(found.test_y, found.factors["label_shape"][1])
 
 
 @needs_tfds

@@ -106,6 +106,126 @@ def test_constant_codes_and_factors(factors):
     assert dis.mig(codes, more) == pytest.approx(1.0)
 
 
+def binary_grid(num_factors, repeats=50):
+    """All corners of a cube, each equally often."""
+    corners = np.stack(np.unravel_index(np.arange(2**num_factors), (2,) * num_factors))
+    return np.tile(corners.T, (repeats, 1))
+
+
+def test_mig_of_a_permuted_and_of_a_partly_mixed_code_by_hand():
+    f = binary_grid(3).astype(float)
+    assert dis.mig(f[:, [2, 0, 1]], f) == pytest.approx(1.0)
+    # Two factors in one dim as four levels: each has log 2 of it, and no second dim.
+    packed = np.stack([f[:, 0] + 2 * f[:, 1], f[:, 2]], 1)
+    assert dis.mig(packed, f) == pytest.approx(1.0)
+    # 1 - 0.5 for the factor that two dims know, one of them half of the time.
+    rows = np.arange(len(f)) // 8  # of one repeat of the cube
+    half = np.where(rows % 2 == 0, f[:, 0], 2 + f[:, 1])
+    # Knowing which half it is in, the third code tells one bit of either factor.
+    found = dis.mig(np.stack([f[:, 0], f[:, 1], half], 1), f[:, :2])
+    assert found == pytest.approx(0.5)
+    # The gap is over the entropy of the factor, not over log of the number of bins.
+    assert dis.mig(f[:, :1], f[:, :1], bins=2) == pytest.approx(1.0)
+
+
+def test_a_sum_and_a_difference_by_hand():
+    """A code turned by 45 degrees: levels -1, 0, 0, 1 of two fair bits."""
+    f = binary_grid(2)
+    codes = np.stack([f[:, 0] - f[:, 1], f[:, 0] + f[:, 1]], 1)
+    # H(sum) = 1.5 bits, H(sum | one of them) = 1: half a bit in either dim.
+    table = dis.information_matrix(codes.astype(float), f)
+    np.testing.assert_allclose(table, np.full((2, 2), 0.5 * np.log(2)))
+    assert dis.mig(codes, f) == pytest.approx(0.0)
+    # Both factors weigh the same in every dim: 1 - x^2 / (x^2 (2 - 1)) = 0.
+    assert dis.modularity(codes, f) == pytest.approx(0.0)
+    # |correlation| of either dim with either bit is sqrt(1/2): no gap.
+    assert dis.sap(codes, f, continuous=True) == pytest.approx(0.0)
+    # Fixed to its value, the other bit moves a dim by a half about its mean, where all
+    # together move it by one: 1 - 0.5 / 1.
+    assert dis.irs(codes, f) == pytest.approx(0.5)
+
+
+def test_modularity_and_irs_by_hand():
+    f = binary_grid(2)
+    # One dim holds both factors, the other one: rows (log 2, log 2) and (log 2, 0).
+    codes = np.stack([f[:, 0] + 2.0 * f[:, 1], f[:, 0]], 1)
+    assert dis.modularity(codes, f) == pytest.approx((0.0 + 1.0) / 2)
+    # The packed dim is at most 1.5 from its mean and, given the second bit, 0.5 from
+    # that value's mean; weights are the standard deviations.
+    deviations = np.sqrt([5 / 4, 1 / 4])
+    expected = deviations @ [1 - 0.5 / 1.5, 1.0] / deviations.sum()
+    assert dis.irs(codes, f) == pytest.approx(expected)
+
+
+def test_order_of_importances_by_hand():
+    """Disentanglement and completeness of given importances, entropies to base 2."""
+    r = np.array([[3.0, 1.0], [0.0, 4.0]])
+    h = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25))
+    assert dis._weighted_order(r) == pytest.approx(0.5 * (1 - h) + 0.5 * 1.0, abs=1e-6)
+    h_column = -(0.2 * np.log2(0.2) + 0.8 * np.log2(0.8))
+    expected = 3 / 8 * 1.0 + 5 / 8 * (1 - h_column)
+    assert dis._weighted_order(r.T) == pytest.approx(expected, abs=1e-6)
+    assert dis._weighted_order(np.ones((3, 4))) == pytest.approx(0.0, abs=1e-6)
+    # Nothing is important: as if everything were, and so no order.
+    assert dis._weighted_order(np.zeros((3, 4))) == pytest.approx(0.0, abs=1e-6)
+    assert dis._weighted_order(np.eye(5)) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_codes_of_one_factor_only():
+    """Both dims know the first of two factors, none the second."""
+    f = binary_grid(2, 100)
+    codes = f[:, [0, 0]] + 0.0
+    scores = dis.dci(codes, f)
+    assert scores["informativeness_test"] == pytest.approx(0.75, abs=0.08)
+    assert dis.mig(codes, f) == pytest.approx(0.0)
+    assert dis.modularity(codes, f) == pytest.approx(1.0)
+    # Fixing the first stills both dims, fixing the second neither: votes go to the
+    # first dim by ties, whichever factor it was, and half of them are right.
+    assert dis.factor_vae_score(codes, f, 1000, 2000) == pytest.approx(0.5, abs=0.04)
+
+
+def test_only_dims_that_move_have_a_vote():
+    """A dim of deviation below 0.05 is pruned, however it follows a factor."""
+    f = binary_grid(2, 100)
+    # Deviations of a fair bit of height h: h / 2.
+    codes = np.stack([f[:, 0], 0.09 * f[:, 1]], 1)
+    score = dis.factor_vae_score(codes, f, 1000, 2000)
+    assert score == pytest.approx(0.5, abs=0.04)  # the only voter names one factor
+    codes[:, 1] = 0.11 * f[:, 1]
+    assert dis.factor_vae_score(codes, f, 1000, 2000) == 1.0
+
+
+def test_sap_of_linear_and_of_hidden_dims():
+    f = binary_grid(2, 100)
+    codes = f + 0.01 * np.random.default_rng(0).normal(size=f.shape)
+    # Accuracy 1 from the right dim and one half from the other.
+    assert dis.sap(codes, f) == pytest.approx(0.5, abs=0.08)
+    # Squared correlations 1 and 0 of exact bits.
+    assert dis.sap(f.astype(float), f, continuous=True) == pytest.approx(1.0)
+    a, b = f[:, 0], f[:, 1]
+    codes = np.stack([a + b, a], 1).astype(float)
+    # For the first bit 1 - 1/2, for the second 1/2 - 0.
+    assert dis.sap(codes, f, continuous=True) == pytest.approx(0.5)
+
+
+def test_factors_that_say_the_same_are_scored_once():
+    rng = np.random.default_rng(0)
+    number = rng.integers(0, 4, 500)
+    found = dis.distinct(
+        {
+            "number": number,
+            "value": np.array([0.5, -1.0, 7.0, 2.0])[number],
+            "coarse": number // 2,
+            "light": rng.random(500),
+            "brightness": np.ones(500),
+        }
+    )
+    assert list(found) == ["number", "coarse", "light", "brightness"]
+    np.testing.assert_array_equal(found["number"], number)
+    # 500 values: twenty classes of 25 each, in order.
+    np.testing.assert_array_equal(np.bincount(found["light"]), 25)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_bad_arrays_are_named(name):
     good = np.arange(6).reshape(6, 1)

@@ -83,6 +83,110 @@ def test_coverage_of_equal_distant_and_partial_sets():
     assert chunked == gen.coverage(two, real, chunk=5000)
 
 
+def test_frechet_distance_of_samples_of_known_gaussians():
+    """Sample moments approach the closed form of their Gaussians."""
+    rng = np.random.default_rng(5)
+    a, b = covariance(3, 3), covariance(3, 4)
+    shift = np.array([1.0, 0.0, -2.0])
+    exact = (shift**2).sum() + np.trace(a + b - 2 * linalg.sqrtm(a @ b).real)
+    x = rng.multivariate_normal(np.zeros(3), a, 40_000)
+    y = rng.multivariate_normal(shift, b, 40_000)
+    found = gen.frechet_distance(*gen.moments(x), *gen.moments(y))
+    assert found == pytest.approx(exact, rel=0.03)
+
+
+def test_frechet_distance_of_few_samples_is_that_of_their_span():
+    """Two points a set: covariances of rank 1, whose distance is known.
+
+    Of variances s and t along unit vectors u and v: s + t - 2 sqrt(s t) |u.v|.
+    """
+    u, v = np.eye(40)[0], np.array([0.6, 0.8] + [0.0] * 38)
+    x, y = np.stack([u, -u]), np.stack([2 * v, -2 * v])
+    exact = 2 + 8 - 2 * np.sqrt(2 * 8) * 0.6
+    found = gen.frechet_distance(*gen.moments(x), *gen.moments(y))
+    assert found == pytest.approx(exact)
+    # Fewer samples give a larger distance of equal laws.
+    rng = np.random.default_rng(6)
+    few, many = (
+        gen.frechet_distance(
+            *gen.moments(rng.normal(size=(n, 20))),
+            *gen.moments(rng.normal(size=(n, 20))),
+        )
+        for n in (15, 1500)
+    )
+    assert few > 10 * many > 0
+
+
+def test_kernel_distance_by_hand_and_by_brute_force():
+    # Features (1), (1) and (0), (0): k(1, 1) = 8, k(0, 0) = k(0, 1) = 1.
+    real, made = np.ones((2, 1)), np.zeros((2, 1))
+    assert gen.kernel_distance(real, made, 3) == (8 + 1 - 2 * 1, 0.0)
+    rng = np.random.default_rng(7)
+    real, made = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)) + 0.5
+
+    def k(a, b):
+        return (sum(i * j for i, j in zip(a, b, strict=True)) / 3 + 1) ** 3
+
+    within = [
+        np.mean([k(x[i], x[j]) for i in range(7) for j in range(7) if i != j])
+        for x in (real, made)
+    ]
+    across = np.mean([k(a, b) for a in real for b in made])
+    value, error = gen.kernel_distance(real, made, 4)
+    assert value == pytest.approx(sum(within) - 2 * across)
+    assert error == pytest.approx(0.0, abs=1e-12)  # every subset is the whole
+    # Unlike sizes: subsets of the smaller.
+    assert np.isfinite(gen.kernel_distance(real, made[:3], 4)[0])
+
+
+def test_coverage_by_brute_force():
+    rng = np.random.default_rng(8)
+    real, made, k = rng.normal(size=(30, 2)), 0.7 * rng.normal(size=(40, 2)), 3
+
+    def radius(x, i):
+        return np.sort([np.linalg.norm(x[i] - other) for other in x])[k]
+
+    def inside(point, x):
+        return [np.linalg.norm(point - x[i]) <= radius(x, i) for i in range(len(x))]
+
+    balls = np.array([inside(point, real) for point in made])
+    back = np.array([inside(point, made) for point in real])
+    expected = {
+        "precision": balls.any(1).mean(),
+        "recall": back.any(1).mean(),
+        "density": balls.sum() / k / len(made),
+        "coverage": balls.any(0).mean(),
+    }
+    assert gen.coverage(real, made, k, chunk=7) == pytest.approx(expected)
+    same = gen.coverage(real, real, k)
+    # Each is in its own ball and in those of k others on average.
+    assert same == pytest.approx(
+        {"precision": 1, "recall": 1, "density": (k + 1) / k, "coverage": 1}
+    )
+
+
+def test_distances_of_images_go_through_the_features():
+    images = RNG.random((50, 4, 4, 3))
+    features = gen.Features("means", lambda x: x.mean((1, 2)), "mean colours")
+    same = gen.distances(features, images, images.copy())
+    assert same.frechet == pytest.approx(0.0, abs=1e-9)
+    # A shift of all colours is a shift of the means and of nothing else.
+    brighter = gen.distances(features, images, images + 0.5)
+    assert brighter.frechet == pytest.approx(3 * 0.25)
+    found = images.mean((1, 2))
+    kernel = gen.kernel_distance(found, found + 0.5, seed=0)
+    assert (brighter.kernel, brighter.kernel_error) == pytest.approx(kernel)
+    with pytest.raises(DataError, match=r"shape \(1, 3\)"):
+        gen.distances(features, images, images[:1])
+
+
+def test_colours_are_averaged_for_sharpness():
+    grey = RNG.random((3, 9, 9, 1))
+    assert gen.sharpness(np.repeat(grey, 3, -1)) == pytest.approx(gen.sharpness(grey))
+    red = np.concatenate([grey, np.zeros((3, 9, 9, 2))], -1)
+    assert gen.sharpness(red) == pytest.approx(gen.sharpness(grey) / 9)
+
+
 def test_sharpness_by_hand_and_under_blur():
     flat = np.ones((2, 5, 5, 3))
     assert gen.sharpness(flat) == 0.0

@@ -6,7 +6,7 @@ import pytest
 from infovae_jax import evaluation, loop
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import classifier, groups
+from infovae_jax.evaluation import classifier, generation, groups
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     # An untrained decoder's samples teach nothing.
     assert rows["artificial/accuracy_1"].value < 0.5
     assert not any(n.startswith("disentanglement") for n in rows)  # no factors
+    assert not {"generation/fid", "generation/kid"} & set(rows)  # no Inception file
 
 
 def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_path):
@@ -82,8 +83,85 @@ def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_pa
     rows = prepared_groups(run, run.objective.init(jax.random.key(0)))
     assert rows["disentanglement/dci_informativeness_test"].value > 0.95
     assert "light" in rows["disentanglement/mig"].recipe
-    assert not any(n.startswith(("probe", "generation")) for n in rows)  # no labels
+    # Without labels there is no judge of what is made, but still its sharpness.
+    made = {n for n in rows if n.startswith("generation")}
+    assert made == {"generation/sharpness_samples", "generation/sharpness_test"}
+    assert not any(n.startswith("probe") for n in rows)
     assert "the first 3 test examples" in rows["ais/nll"].recipe
+
+
+@pytest.fixture
+def pixels(monkeypatch):
+    """Stands for Inception's features: the first three pixels."""
+
+    def load(path, sha256):
+        assert (path, sha256) == ("weights.npz", "ab")
+        function = lambda x: x.reshape(len(x), -1)[:, :3]  # noqa: E731
+        return generation.Features("pixels", function, "three pixels")
+
+    monkeypatch.setattr(groups.inception, "load", load)
+
+
+def with_inception(make_config, tmp_path, x):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=x)
+    run = opened(make_config, "vae", source=str(path))
+    run.config.evaluation.inception = "weights.npz"
+    run.config.evaluation.inception_sha256 = "ab"
+    run.config.evaluation.inception_samples = 40
+    return run
+
+
+def generated_rows(run):
+    import jax
+
+    params = run.objective.init(jax.random.key(0))
+    splits = groups.make_splits(
+        run, params, evaluation.encode_split, evaluation.prepared
+    )
+    rows = groups.generating(run, params, splits)
+    return {row.name: row for row in rows}, run, params, splits
+
+
+def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
+    x = np.random.default_rng(0).random((300, 4, 4, 1)).astype(np.float32)
+    rows, run, params, splits = generated_rows(with_inception(make_config, tmp_path, x))
+    made = groups._samples(run, params, 60, None, 0)[:40].reshape(40, -1)[:, :3]
+    real = splits.test.x[:40].reshape(40, -1)[:, :3]
+    moments = [generation.moments(a) for a in (real, made)]
+    exact = generation.frechet_distance(*moments[0], *moments[1])
+    assert rows["generation/fid"].value == pytest.approx(exact, rel=1e-6)
+    exact = generation.kernel_distance(real, made, seed=0)[0]
+    assert rows["generation/kid"].value == pytest.approx(exact, rel=1e-6)
+    for name in ("fid", "kid"):
+        recipe = rows[f"generation/{name}"].recipe
+        assert "three pixels; 40 samples against 40 test images" in recipe
+    assert "few images" in rows["generation/fid"].recipe
+
+
+def test_inception_distances_that_make_no_sense_are_not_reported(
+    make_config, tmp_path, pixels
+):
+    rng = np.random.default_rng(0)
+    for x, words in (
+        (rng.normal(size=(200, 4, 4, 1)), "outside"),
+        (rng.random((200, 4, 4, 2)), "2 channels"),
+    ):
+        run = with_inception(make_config, tmp_path, x.astype(np.float32))
+        rows = generated_rows(run)[0]
+        for name in ("fid", "kid"):
+            assert rows[f"generation/{name}"].value is None
+            assert words in rows[f"generation/{name}"].recipe
+
+
+def test_a_wrong_inception_file_is_refused_before_anything_is_computed(
+    make_config, tmp_path, monkeypatch
+):
+    x = np.random.default_rng(0).random((200, 4, 4, 1)).astype(np.float32)
+    run = with_inception(make_config, tmp_path, x)
+    monkeypatch.setattr(evaluation, "make_bound_evaluator", None)  # never reached
+    with pytest.raises(ConfigError, match=r"no file 'weights.npz'"):
+        evaluation.evaluate(run, {}, 1, "generation")
 
 
 def test_asking_for_groups_adds_them_to_the_core(make_config, small):

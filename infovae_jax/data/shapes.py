@@ -1,0 +1,99 @@
+"""Shapes: small grey images of one figure whose factors are known exactly.
+
+All 12,000 combinations of five factors, each once, so that the factors are exactly
+independent over the whole set: shape (square, ellipse, triangle), scale, orientation,
+and the position along x and y. After dSprites (Matthey et al. 2017), with two
+differences: edges are smooth, and the orientation runs over a quarter turn only, within
+which no figure comes back to itself, so that an image has one set of factors.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from infovae_jax.data import layout
+
+SIZE = 32
+SHAPES = ("square", "ellipse", "triangle")
+SCALES = (3.5, 4.5, 5.5, 6.5)  # pixels from the centre to the farthest point
+ORIENTATIONS = tuple(9.0 * i for i in range(10))  # degrees, x towards y
+POSITIONS = tuple(7.0 + 2.0 * i for i in range(10))  # pixels of the centre
+FACTORS = ("shape", "scale", "orientation", "position_x", "position_y")
+WINDOW = 14  # holds a figure whose centre is in its middle
+SUBPIXELS = 16  # a side: a value is the covered share of 256 points
+ELLIPSE_RATIO = 0.5
+
+
+def covered(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether points lie inside a figure that reaches to distance 1 of the origin."""
+    if shape == "square":
+        return np.maximum(np.abs(x), np.abs(y)) <= np.sqrt(0.5)
+    if shape == "ellipse":
+        return x**2 + (y / ELLIPSE_RATIO) ** 2 <= 1.0
+    # An equilateral triangle: three half-planes at half the distance of its corners.
+    slope = np.sqrt(0.75)
+    sides = (-x, 0.5 * x + slope * y, 0.5 * x - slope * y)
+    return np.max(sides, axis=0) <= 0.5
+
+
+def sprite(shape: str, scale: float, orientation: float) -> np.ndarray:
+    """One figure, `[WINDOW, WINDOW]` uint8, rows along y."""
+    steps = (np.arange(WINDOW * SUBPIXELS) + 0.5) / SUBPIXELS - WINDOW / 2
+    x, y = np.meshgrid(steps / scale, steps / scale)
+    angle = np.deg2rad(orientation)
+    along, across = np.cos(angle), np.sin(angle)
+    inside = covered(shape, along * x + across * y, along * y - across * x)
+    blocks = inside.reshape(WINDOW, SUBPIXELS, WINDOW, SUBPIXELS)
+    return np.round(255.0 * blocks.mean((1, 3))).astype(np.uint8)
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """All images `[12000, 32, 32]` uint8 and the numbers of their factors `[12000, 5]`.
+
+    Row by row in the order of FACTORS, the last one running fastest.
+    """
+    counts = (len(SHAPES), len(SCALES), len(ORIENTATIONS), *2 * (len(POSITIONS),))
+    x = np.zeros((*counts, SIZE, SIZE), np.uint8)
+    starts = [int(centre - WINDOW / 2) for centre in POSITIONS]
+    for figure in np.ndindex(counts[:3]):
+        s, r, o = figure
+        drawn = sprite(SHAPES[s], SCALES[r], ORIENTATIONS[o])
+        for i, left in enumerate(starts):
+            for j, top in enumerate(starts):
+                x[figure][i, j, top : top + WINDOW, left : left + WINDOW] = drawn
+    numbers = np.stack(np.unravel_index(np.arange(x.size // SIZE**2), counts), 1)
+    return x.reshape(-1, SIZE, SIZE), numbers
+
+
+def read_shapes(name: str, config: Any) -> layout.Raw:
+    """Draws the set and sets a random part of it aside for testing.
+
+    Labels are the shapes. Factors are numbers of shapes, pixels and degrees.
+
+    Args:
+      name: 'shapes'.
+      config: reads `test_fraction` and `split_seed`.
+    """
+    where = f"source {name}"
+    x, numbers = images()
+    labels = numbers[:, 0].astype(np.int32)
+    train, test = layout.split_indices(
+        len(x), config.test_fraction, config.split_seed, where
+    )
+    values = (range(len(SHAPES)), SCALES, ORIENTATIONS, POSITIONS, POSITIONS)
+    factors = {}
+    for factor, column, of in zip(FACTORS, numbers.T, values, strict=True):
+        every = np.array(of, np.float64)[column]
+        factors[factor] = (every[train], every[test])
+    x = layout.as_images(x, where)
+    return layout.Raw(
+        x[train],
+        labels[train],
+        x[test],
+        labels[test],
+        len(SHAPES),
+        SHAPES,
+        f"shapes, all {len(x)} combinations of {', '.join(FACTORS)}",
+        where,
+        factors,
+    )
