@@ -221,7 +221,9 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
                 row["time/examples_per_second"] = rate
                 if _passed(first, last, total, config.train.eval_every, run):
                     # On every process alike, so that none waits for another.
-                    row |= evaluate_bound(sharding.to_local(train_step.variables(state)))
+                    row |= evaluate_bound(
+                        sharding.to_local(train_step.variables(state))
+                    )
                 if first_process:
                     writer.write(row)
                     progress.show(row)
