@@ -5,12 +5,14 @@ usage() {
   cat <<'TEXT'
 usage: launch/gke.sh --name=RUN --image=IMAGE [options] -- FLAGS OF main
   --name=RUN          of the workload: small letters, digits and hyphens
-  --image=IMAGE       a container image with infovae_jax[tpu] installed
+  --image=IMAGE       a container image with infovae_jax[tpu] installed and configs/
+                      in its working directory
   --accelerator=TYPE  node label (default tpu-v5-lite-podslice)
   --topology=TxU      of the slice (default 4x4)
   --hosts=N           nodes of the slice (default 4)
   --chips=N           chips of a node (default 4)
-  --volume=CLAIM      persistent volume claim mounted at /runs (default runs)
+  --volume=CLAIM      persistent volume claim mounted at /runs (default runs); give a
+                      --workdir below /runs
   --xpk=CLUSTER       hand the workload to xpk on this cluster instead of kubectl
   --tpu_type=TYPE     xpk only (default v5litepod-16)
   --zone=ZONE         xpk only
