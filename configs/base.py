@@ -39,6 +39,7 @@ def get_config(preset="digits"):
     data.levels = 256  # grey levels of discretized_logistic
     data.labels_per_class = placeholder(int)  # seen in training; None: all, 0: none
     data.binarize = "none"  # none | threshold | stochastic (per step)
+    data.stream = False  # send each batch to the device instead of all data at once
     data.image_size = scalar(None)  # (H, W): resize the images of a folder
 
     config.network = network = ConfigDict()
@@ -71,6 +72,8 @@ def get_config(preset="digits"):
     train.checkpoint_every = 1  # epochs
     train.keep_checkpoints = 2
     train.num_devices = 0  # devices that share a batch; 0: all
+    train.shard_params = False  # split large kernels over the devices, too
+    train.hang_seconds = 1800  # exit code 7 if a dispatch takes longer; 0: no limit
 
     config.evaluation = evaluation = ConfigDict()
     evaluation.batch_size = 256

@@ -13,8 +13,9 @@ import shutil
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
+import numpy as np
 
+from infovae_jax import distributed
 from infovae_jax.errors import CheckpointError
 
 MANIFEST = "manifest.json"
@@ -46,12 +47,15 @@ class Checkpoints:
         return max(self.steps(), default=None)
 
     def save(self, step: int, state: Any) -> None:
-        """Saves a pytree; returns when it is on disk, hashed and complete."""
+        """Saves a pytree; returns when it is on disk, hashed and complete.
+
+        Of several processes only the first calls it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(step)
         if path.exists():
             shutil.rmtree(path)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(path, jax.device_get(_to_plain(state)))
         hashes = {
             str(file.relative_to(path)): _sha256(file)
@@ -74,6 +78,11 @@ class Checkpoints:
           CheckpointError: none there, made by a newer version, damaged, or of
             another model (the first differing paths are named).
         """
+        abstract = jax.eval_shape(_to_plain, target)
+        plain = distributed.from_first(lambda: self._read(abstract, step), abstract)
+        return _from_plain(plain, target)
+
+    def _read(self, abstract: Any, step: int | None) -> Any:
         if step is None:
             step = self.latest()
         if step is None or step not in self.steps():
@@ -82,18 +91,22 @@ class Checkpoints:
             )
         path = self.folder / str(step)
         self._verify(path)
-        abstract = jax.eval_shape(_to_plain, target)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             _check_structure(checkpointer, path, abstract)
             try:
-                plain = checkpointer.restore(path, abstract)
+                # Into host arrays: where they go on the devices is the caller's.
+                return checkpointer.restore(
+                    path,
+                    jax.tree.map(
+                        lambda leaf: np.empty(leaf.shape, leaf.dtype), abstract
+                    ),
+                )
             except (ValueError, KeyError, TypeError, OSError) as error:
                 raise CheckpointError(
                     f"cannot be read ({type(error).__name__})",
                     str(path),
                     "use the code and config that wrote it, or delete it",
                 ) from error
-        return _from_plain(plain, target)
 
     def _verify(self, path: pathlib.Path) -> None:
         others = [step for step in self.steps() if str(step) != path.name]
@@ -120,6 +133,19 @@ class Checkpoints:
             if _sha256(file) != expected:
                 what = f"damaged checkpoint: {name} differs from its SHA-256"
                 raise CheckpointError(what, str(path), fix)
+
+
+def _checkpointer():
+    """Orbax's checkpointer for one process, whether it has company or not."""
+    import orbax.checkpoint as ocp  # a second of imports that the first step can spare
+
+    if not distributed.several():
+        return ocp.StandardCheckpointer()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
+        )
+    )
 
 
 def _to_plain(state: Any) -> Any:

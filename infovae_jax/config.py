@@ -23,7 +23,7 @@ KEYS = {
     "": "objective preset seed",
     "data": (
         "binarize cache_dir data_dir image_size labels_per_class levels likelihood "
-        "num_train source split_seed test_fraction"
+        "num_train source split_seed stream test_fraction"
     ),
     "evaluation": (
         "batch_size inception inception_samples inception_sha256 nll_examples "
@@ -35,8 +35,8 @@ KEYS = {
     ),
     "optimizer": "b1 b2 clip_norm learning_rate name weight_decay",
     "train": (
-        "batch_size checkpoint_every eval_every keep_checkpoints labelled_batch_size "
-        "log_every num_devices num_epochs"
+        "batch_size checkpoint_every eval_every hang_seconds keep_checkpoints "
+        "labelled_batch_size log_every num_devices num_epochs shard_params"
     ),
 }
 
@@ -192,6 +192,7 @@ def check(config: ConfigDict) -> None:
         "train.checkpoint_every": 1,
         "train.keep_checkpoints": 1,
         "train.num_devices": 0,
+        "train.hang_seconds": 0,
         "evaluation.batch_size": 1,
         "evaluation.inception_samples": 2,
         "evaluation.nll_samples": 1,

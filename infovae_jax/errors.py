@@ -61,6 +61,12 @@ class StorageError(UserError):
     exit_code = 6
 
 
+class HangError(UserError):
+    """A step that does not end, or another process that is gone."""
+
+    exit_code = 7
+
+
 class Interrupted(UserError):
     """A signal ended the run after its state was saved."""
 

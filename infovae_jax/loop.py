@@ -18,10 +18,12 @@ from tqdm import tqdm
 
 from infovae_jax import (
     checkpoint,
+    distributed,
     metrics,
     objectives,
     optimizer,
     sharding,
+    streaming,
     train_step,
 )
 from infovae_jax import config as config_lib
@@ -33,6 +35,7 @@ from infovae_jax.types import Batch, Dataset, Objective, TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS_PER_DISPATCH = 100
+_IMPORTED = time.perf_counter()
 
 
 class Run(NamedTuple):
@@ -181,11 +184,15 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints", config.train.keep_checkpoints
     )
-    state = _restore_or_init(run, saved, mesh)
+    shardings = sharding.state_shardings(
+        abstract_state(run), mesh, config.train.shard_params
+    )
+    state = _restore_or_init(run, saved, shardings)
     start, total = int(state.step), config.train.num_epochs * run.steps_per_epoch
-    writer = metrics.MetricsWriter(workdir, start)
+    first_process = distributed.is_first()
+    writer = metrics.MetricsWriter(workdir, start) if first_process else None
     if start:
-        print(f"resumed at step {start} of {total}")
+        distributed.say(f"resumed at step {start} of {total}")
     step = train_step.make_train_step(
         run.objective,
         run.transform,
@@ -193,22 +200,19 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
         config.data.binarize,
         train_step.make_targets(config.weights),
     )
-    multi_step = jax.jit(
-        train_step.make_multi_step(step),
-        donate_argnums=0,
-        out_shardings=sharding.replicated(mesh),
-    )
+    advance = make_advance(run, step, mesh, shardings)
     evaluate_bound = make_bound_evaluator(run)
-    data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     progress = Progress(start, total, run.steps_per_epoch)
+    blocks = dispatches(start, total, log_every(run))
     try:
-        with SignalGuard() as guard:
-            for first, last in dispatches(start, total, log_every(run)):
+        with (
+            SignalGuard() as guard,
+            distributed.Watchdog(config.train.hang_seconds) as watchdog,
+        ):
+            for (first, last), step_block in advance(blocks):
                 began = time.perf_counter()
-                indices = jax.device_put(
-                    run.batch_indices(first, last), sharding.batch_sharded(mesh, 1)
-                )
-                state, means = multi_step(state, data, indices)
+                watchdog.feed(f"the work from step {first} to {last}")
+                state, means = step_block(state)
                 row = {"step": last, "epoch": last / run.steps_per_epoch}
                 row |= {name: float(value) for name, value in means.items()}
                 metrics.check_finite(row, str(workdir))
@@ -216,20 +220,58 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
                 rate = (last - first) * config.train.batch_size / seconds
                 row["time/examples_per_second"] = rate
                 if _passed(first, last, total, config.train.eval_every, run):
-                    row |= evaluate_bound(train_step.variables(state))
-                writer.write(row)
-                progress.show(row)
+                    # On every process alike, so that none waits for another.
+                    row |= evaluate_bound(
+                        sharding.to_local(train_step.variables(state))
+                    )
+                if first_process:
+                    writer.write(row)
+                    progress.show(row)
+                stop = guard.agreed()
                 if (
                     _passed(first, last, total, config.train.checkpoint_every, run)
-                    or guard.signal
+                    or stop
                 ):
-                    saved.save(last, state)
-                if guard.signal and last < total:
+                    host = sharding.to_host(state)
+                    distributed.on_first(
+                        lambda last=last, host=host: saved.save(last, host)
+                    )
+                if stop and last < total:
                     raise guard.interrupted(workdir, last)
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()
         progress.close()
     return state
+
+
+def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):
+    """`advance(blocks)` yields each block with `step_block(state) -> (state, means)`.
+
+    The data are on the devices as a whole, or with `data.stream` come block by block;
+    the state is donated.
+    """
+    everywhere = sharding.replicated(mesh)
+    options = {"donate_argnums": 0, "out_shardings": (shardings, everywhere)}
+    if run.config.data.stream:
+        program = jax.jit(train_step.make_stream_step(step), **options)
+
+        def advance(blocks):
+            indices = ((block, run.batch_indices(*block)) for block in blocks)
+            for block, batches in streaming.stream(run.training_data(), indices, mesh):
+                yield block, lambda state, b=batches: program(state, b)
+
+        return advance
+    program = jax.jit(train_step.make_multi_step(step), **options)
+    data = sharding.put_tree(run.training_data(), everywhere)
+    split = sharding.batch_sharded(mesh, 1)
+
+    def advance(blocks):
+        for block in blocks:
+            indices = sharding.put_tree(run.batch_indices(*block), split)
+            yield block, lambda state, i=indices: program(state, data, i)
+
+    return advance
 
 
 def abstract_state(run: Run) -> TrainState:
@@ -244,19 +286,20 @@ def abstract_state(run: Run) -> TrainState:
 def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     """Parameters of the newest checkpoint, statistics included, and its step."""
     saved = checkpoint.Checkpoints(workdir / "checkpoints")
-    state = saved.restore(abstract_state(run))
+    state = jax.device_put(saved.restore(abstract_state(run)))
     return train_step.variables(state), int(state.step)
 
 
-def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh: Mesh) -> TrainState:
-    everywhere = sharding.replicated(mesh)
-    if saved.latest() is not None:
-        return jax.device_put(saved.restore(abstract_state(run)), everywhere)
+def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, shardings: Any):
+    abstract = abstract_state(run)
+    # Process 0 decides and reads: the others need not see its disk.
+    if distributed.agreed(saved.latest() or 0 if distributed.is_first() else 0):
+        return sharding.put_tree(saved.restore(abstract), shardings)
     init = jax.jit(
         lambda: train_step.init_train_state(
             run.objective, run.transform, run.config.seed
         ),
-        out_shardings=everywhere,
+        out_shardings=shardings,
     )
     return init()
 
@@ -322,7 +365,14 @@ class SignalGuard:
 
     def __exit__(self, *exc_info):
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # None: the handler was set from C, by JAX's service for processes.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def agreed(self) -> bool:
+        """Whether to stop: this process was told so, or another one was."""
+        number = distributed.agreed(int(self.signal or 0))
+        self.signal = signal.Signals(number) if number else None
+        return bool(number)
 
     def _note(self, number, frame):
         del frame
@@ -347,13 +397,18 @@ class Progress:
         self._total, self._steps_per_epoch = total, steps_per_epoch
         self._bar = None
         self._last_line = time.monotonic() - 60.0
-        if sys.stderr.isatty():
+        self._said_start = False
+        if distributed.is_first() and sys.stderr.isatty():
             self._bar = tqdm(
                 total=total, initial=start, unit="step", dynamic_ncols=True
             )
 
     def show(self, row: dict[str, float]) -> None:
-        """Shows one row of metrics."""
+        """Shows one row of metrics, and once how long the start took."""
+        if not self._said_start:
+            self._said_start = True
+            text = f"time to first step: {seconds_since_start():.1f} s"
+            tqdm.write(text, file=sys.stderr)
         terms = {
             name.removeprefix("term/"): value
             for name, value in row.items()
@@ -381,6 +436,16 @@ class Progress:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def seconds_since_start() -> float:
+    """Age of this process, the start of the interpreter included."""
+    try:  # field 22 of stat: clock ticks between boot and the process's start
+        fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, AttributeError):
+        return time.perf_counter() - _IMPORTED
 
 
 def enable_compilation_cache() -> None:

@@ -4,14 +4,18 @@ python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
     [--metrics=core|all|representation,disentanglement,generation]
+
+One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
+--coordinator=HOST:PORT --num_processes=N --process_id=I.
 """
 
 import sys
+import traceback
 
 from absl import flags
 
 from infovae_jax import config as config_lib
-from infovae_jax import modes
+from infovae_jax import distributed, modes
 from infovae_jax.errors import UserError, from_os_error
 
 CONFIG = config_lib.define_config_flag()
@@ -26,6 +30,7 @@ METRICS = flags.DEFINE_string(
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
+distributed.define_flags()
 
 
 def run_mode(argv: list[str]) -> None:
@@ -35,6 +40,7 @@ def run_mode(argv: list[str]) -> None:
             f"unexpected argument '{argv[1]}'", "command line", "flags start with --"
         )
     if MODE.value == "train":
+        distributed.start_from_flags()
         modes.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
         modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value)
@@ -48,15 +54,26 @@ def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
         run_mode(config_lib.parse_flags(sys.argv))
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        storage_error = from_os_error(error)
-        if storage_error is None:
+    except Exception as error:
+        user_error = as_user_error(error)
+        if user_error is None and not distributed.several():
             raise
-        print(storage_error.line(), file=sys.stderr)
-        sys.exit(storage_error.exit_code)
+        if user_error is None:
+            traceback.print_exception(error)
+        else:
+            print(user_error.line(), file=sys.stderr)
+        exit_code = user_error.exit_code if user_error else 1
+        if distributed.several():
+            distributed.leave(exit_code)
+        sys.exit(exit_code)
+
+
+def as_user_error(error: Exception) -> UserError | None:
+    """What a user can mend, of any exception; None for a bug of ours."""
+    if isinstance(error, UserError):
+        return error
+    found = from_os_error(error) if isinstance(error, OSError) else None
+    return found or distributed.lost_process(error)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The modes of the command line, as functions of a config or a workdir."""
+"""The modes of the command line, as functions of a config or a workdir.
+
+Evaluation and report are imported where they are used: training starts without them.
+"""
 
 import hashlib
 import pathlib
@@ -8,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import evaluation, loop, report, train_step
+from infovae_jax import distributed, loop, sharding, train_step
 from infovae_jax.errors import ConfigError
 
 
@@ -22,14 +25,19 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
-    run = loop.open_run(config)
+    run = loop.open_run(config, say=distributed.say)
     mesh = run.make_mesh()
-    loop.claim_workdir(config, folder)
-    print(f"workdir: {folder}", flush=True)
+    distributed.on_first(lambda: loop.claim_workdir(config, folder))
+    distributed.say(f"workdir: {folder}")
     state = loop.train(run, folder, mesh)
-    params = train_step.variables(state)
-    _evaluate(run, params, int(state.step), folder)
-    _report(run, params, folder)
+    params = sharding.to_local(train_step.variables(state))
+    step = int(state.step)
+
+    def finish():
+        _evaluate(run, params, step, folder)
+        _report(run, params, folder)
+
+    distributed.on_first(finish)
 
 
 def evaluate(workdir: str | None, metrics: str = "core") -> None:
@@ -37,6 +45,8 @@ def evaluate(workdir: str | None, metrics: str = "core") -> None:
 
     `metrics`: see `evaluation.evaluate`.
     """
+    from infovae_jax import evaluation
+
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir)
     _evaluate(run, params, step, folder, metrics)
@@ -58,6 +68,8 @@ def sample(workdir: str | None, num: int, cluster: int | None) -> None:
             "--cluster",
             f"this run has clusters 0 to {num_clusters - 1}",
         )
+    from infovae_jax import report
+
     key = jax.random.key(run.config.evaluation.seed)
     x = np.asarray(run.objective.sample(key, params, num, cluster))
     np.savez(folder / "samples.npz", x=x)
@@ -71,6 +83,8 @@ def encode(workdir: str | None) -> None:
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
     data carry labels, `<split>_label` holds them.
     """
+    from infovae_jax import evaluation
+
     run, params, _, folder = _open(workdir)
     arrays = {}
     splits = {
@@ -126,11 +140,15 @@ def _open(workdir: str | None):
 
 
 def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> None:
+    from infovae_jax import evaluation
+
     result = evaluation.evaluate(run, params, step, metrics)
     loop.save_json(folder / "evaluation.json", result)
     print(evaluation.table_text(result), flush=True)
 
 
 def _report(run: loop.Run, params, folder: pathlib.Path) -> None:
+    from infovae_jax import report
+
     path = report.write(run, params, folder)
     print(f"open {path} in a browser to see the result", flush=True)

@@ -1,9 +1,21 @@
-"""The device mesh: batches are split over `data`, everything else is copied."""
+"""The device mesh: batches are split over `data`, everything else is copied.
+
+Large kernels may be split too (fully sharded data parallelism): XLA gathers each where
+it is used. The mesh spans all processes; each puts on its devices only what they hold.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from infovae_jax.errors import ConfigError
+
+# Kernels of fewer numbers cost more to gather than they take to hold.
+SPLIT_FROM = 2**14
 
 
 def make_mesh(num_devices: int, batch_size: int) -> Mesh:
@@ -44,3 +56,90 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Sharding of an array whose batch axis is `axis`."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+
+def state_shardings(
+    abstract: Any, mesh: Mesh, shard_params: bool, split_from: int = SPLIT_FROM
+) -> Any:
+    """A sharding for every leaf of a training state.
+
+    Args:
+      abstract: the state's shapes, from `jax.eval_shape`.
+      mesh: from `make_mesh`.
+      shard_params: split kernels, and their moments in the optimiser, over `data`:
+        leaves of two or more axes and `split_from` or more numbers, along the longest
+        axis that the devices share evenly. False: every device holds all.
+      split_from: see above.
+    """
+    count = mesh.shape["data"]
+
+    def choose(leaf) -> NamedSharding:
+        axes = [axis for axis, size in enumerate(leaf.shape) if size % count == 0]
+        if not shard_params or leaf.ndim < 2 or leaf.size < split_from or not axes:
+            return replicated(mesh)
+        return batch_sharded(mesh, max(axes, key=lambda axis: leaf.shape[axis]))
+
+    return jax.tree.map(choose, abstract)
+
+
+def put(
+    read: Callable[[tuple[slice, ...]], np.ndarray],
+    shape: tuple[int, ...],
+    sharding: NamedSharding,
+) -> jax.Array:
+    """An array over the mesh, of which each process reads only its own parts.
+
+    Args:
+      read: `read(index)` gives the part of the array at a tuple of slices.
+      shape: of the whole array.
+      sharding: where its parts go.
+    """
+    return jax.make_array_from_callback(shape, sharding, read)
+
+
+def put_tree(tree: Any, shardings: Any) -> Any:
+    """A pytree of host arrays, the same on every process, placed on the mesh.
+
+    Args:
+      tree: arrays or typed keys.
+      shardings: one sharding for all, or a pytree of them like `tree`.
+    """
+    if isinstance(shardings, NamedSharding):
+        shardings = jax.tree.map(lambda _: shardings, tree)
+
+    def place(leaf, sharding):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = place(jax.random.key_data(leaf), sharding)
+            return jax.random.wrap_key_data(data)
+        host = np.asarray(leaf)
+        return put(host.__getitem__, host.shape, sharding)
+
+    return jax.tree.map(place, tree, shardings)
+
+
+def to_host(tree: Any) -> Any:
+    """A pytree on the mesh as whole arrays of this process.
+
+    Split arrays are gathered, so every process must call it; keys stay keys.
+    """
+
+    def gather(leaf):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(gather(jax.random.key_data(leaf)))
+        if leaf.is_fully_replicated:
+            return np.asarray(leaf.addressable_data(0))
+        if leaf.is_fully_addressable:
+            return np.asarray(leaf)
+        return multihost_utils.process_allgather(leaf, tiled=True)
+
+    return jax.tree.map(gather, tree)
+
+
+def to_local(tree: Any) -> Any:
+    """A pytree on the mesh as whole arrays on this process's first device.
+
+    Split arrays are gathered, so every process must call it.
+    """
+    if all(leaf.sharding.num_devices == 1 for leaf in jax.tree.leaves(tree)):
+        return tree
+    return jax.device_put(to_host(tree), jax.local_devices()[0])

@@ -153,6 +153,21 @@ def make_multi_step(train_step: TrainStep) -> Callable:
     return run
 
 
+def make_stream_step(train_step: TrainStep) -> Callable:
+    """`run(state, batches) -> (state, mean metrics)`, as `make_multi_step`.
+
+    `batches` `[S, B, H, W, C]`, or a `Batch` of such, is what `indices` would have
+    taken from the data. The numbers are the same to the bit.
+    """
+
+    def run(state: TrainState, batches):
+        state, metrics = jax.lax.scan(train_step, state, batches)
+        means = {name: value.mean(0) for name, value in metrics.items()}
+        return state, means | {"loss_last": metrics["loss"][-1]}
+
+    return run
+
+
 def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:
     """`eval_step(params, batch, valid, key) -> sums` over the valid examples.
 

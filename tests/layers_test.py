@@ -16,7 +16,7 @@ LAYERS = [
     ["information", "gaussian_model", "invariance", "fitted_gaussian"],
     ["objectives"],
     ["optimizer", "train_step"],
-    ["sharding", "checkpoint", "metrics"],
+    ["sharding", "checkpoint", "metrics", "distributed", "streaming"],
     ["loop"],
     ["evaluation"],
     ["report"],

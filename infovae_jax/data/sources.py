@@ -1,6 +1,7 @@
 """Where images come from: one function a kind of source, chosen by `data.source`."""
 
 import importlib
+import importlib.util
 import pathlib
 from typing import Any
 
@@ -106,24 +107,40 @@ def _choose(source: str):
     )
 
 
-def _read_digits(source: str, config: Any) -> layout.Raw:
-    """The 1,797 digits of 8x8 pixels that come with scikit-learn."""
-    try:
-        datasets = importlib.import_module("sklearn.datasets")
-    except ImportError as error:
+def _digits_table() -> tuple[np.ndarray, np.ndarray]:
+    """Images `[1797, 8, 8]` of 0..16 and labels `[1797]`.
+
+    Raises:
+      DataError: scikit-learn, which brings them, is not installed.
+    """
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
         raise DataError(
             "the digits need scikit-learn, which is not installed",
             "config key data.source",
             "pip install scikit-learn",
-        ) from error
-    digits = datasets.load_digits()
+        )
+    # Its table is read directly where it lies as usual: importing scikit-learn takes
+    # longer than the first step of training.
+    path = pathlib.Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if path.is_file():
+        table = np.loadtxt(path, delimiter=",", dtype=np.int32)
+        if table.shape == (1797, 65):
+            return table[:, :64].reshape(-1, 8, 8), table[:, 64]
+    digits = importlib.import_module("sklearn.datasets").load_digits()
+    return digits.images, digits.target
+
+
+def _read_digits(source: str, config: Any) -> layout.Raw:
+    """The 1,797 digits of 8x8 pixels that come with scikit-learn."""
+    images, labels = _digits_table()
     # 0..16 over a power of two is exact in float32.
-    x = layout.as_images(digits.images.astype(np.float32) / 16, source)
-    y = layout.as_labels(digits.target, len(x), source, 10)
+    x = layout.as_images(images.astype(np.float32) / 16, source)
+    y = layout.as_labels(labels, len(x), source, 10)
     train, test = layout.split_indices(
         len(x), config.test_fraction, config.split_seed, "config key data.source"
     )
-    names = tuple(str(name) for name in digits.target_names)
+    names = tuple(str(name) for name in range(10))
     return layout.Raw(
         x[train],
         y[train],

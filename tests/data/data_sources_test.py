@@ -70,7 +70,7 @@ def test_unknown_file_type(data_config, raises_line, tmp_path):
 
 
 def test_sklearn_missing(data_config, raises_line, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with raises_line(DataError, 3, "scikit-learn", "pip install"):
         data.load(data_config("digits"))
 
