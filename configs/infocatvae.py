@@ -24,6 +24,7 @@ def get_config(preset="digits"):
     model.head = "linear"  # q(z | x, c): linear (the paper) | mlp
     model.scale = 1.0  # of a Gaussian likelihood
     model.draws_per_cluster = 10  # conditional samples a step, as the authors
+    model.clusters_per_step = 100  # of them, where there are more, chosen each step
     model.double_softmax = False  # True: the authors' code
     model.stop_gradient = "none"  # none | encoder | decoder
     model.invariance = True  # False: the paper's loss alone

@@ -302,6 +302,12 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     }[options.reconstruction]
     enumerated = num_clusters <= ENUMERATED_CLUSTERS
     measured = exact if enumerated else topk(EVALUATION_CLUSTERS, EVALUATION_CLUSTERS)
+    bound_recipe = f"1 sample an example of each of {num_clusters} clusters"
+    if not enumerated:
+        bound_recipe = (
+            f"1 sample an example of its {EVALUATION_CLUSTERS} most probable clusters "
+            f"and of {EVALUATION_CLUSTERS} drawn from the others, unbiased"
+        )
 
     def batch_terms(params, batch, key, hparams):
         keys = example_keys(key, batch)
@@ -374,6 +380,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         draw=draw,
         sample_code=sample_code,
         log_densities=lambda params, x, z: (log_prior(z), -distortion(params, x, z)),
+        bound_recipe=bound_recipe,
     )
     return objective, batch_terms
 
