@@ -27,7 +27,7 @@ LAYERS = [
     ["loop"],
     ["evaluation"],
     ["report"],
-    ["modes", "summary", "benchmark", "benchmark_torch"],
+    ["modes", "summary", "benchmark", "benchmark_clusters", "benchmark_torch"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

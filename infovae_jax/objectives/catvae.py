@@ -160,7 +160,7 @@ def kl_per_cluster(
       prior: the K prior components, `[K, d]` each.
     """
     traced = isinstance(prior.log_var, jax.core.Tracer)
-    if _expands(q) and not traced and not np.any(prior.log_var):
+    if _expands(q) and not traced and not np.asarray(prior.log_var).any():
         return shifted_gaussians.kl_to_unit_variance(q, prior.mean)
     q = _all_components(q)
     return jax.vmap(distributions.gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
