@@ -132,16 +132,18 @@ def test_no_array_of_batch_by_clusters_by_dims(make_config, spec, name, reading)
 
 def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
     """By products and cluster by cluster; and the bound is that of all clusters."""
-    found = []
-    for expanded, enumerated in ((32, 32), (1000, 1000)):
-        monkeypatch.setattr(catvae, "EXPANDED_CLUSTERS", expanded)
-        monkeypatch.setattr(catvae, "ENUMERATED_CLUSTERS", enumerated)
+    keys, x = jax.random.split(KEY, 1000), _images(1)[0]
+
+    def measure(limit):
+        monkeypatch.setattr(catvae, "EXPANDED_CLUSTERS", limit)
+        monkeypatch.setattr(catvae, "ENUMERATED_CLUSTERS", limit)
         objective = _make(make_config, spec, num_clusters=40, latent_dim=40)
         params = objective.init(KEY)
-        keys, x = jax.random.split(KEY, 1000), _images(1)[0]
         weights = jax.vmap(lambda k: objective.log_weight(params, x, k))(keys[:50])
         elbos = jax.vmap(lambda k: sum(objective.elbo(params, x, k).values()))(keys)
-        found.append((weights, elbos, objective.bound_recipe))
+        return weights, elbos, objective.bound_recipe
+
+    found = [measure(limit) for limit in (32, 1000)]
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
     few, all_clusters = found[0][1], found[1][1]
     error = np.hypot(few.std(), all_clusters.std()) / np.sqrt(1000)
