@@ -223,6 +223,8 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     sub_dim = latent_dim // num_clusters
     prior = priors.clusters(num_clusters, sub_dim, options.separation)
     numbers = jnp.arange(num_clusters)
+    # Not traced: XLA would fold a constant of K x d numbers in every program.
+    half_squares = 0.5 * (prior.mean**2).sum(-1)
 
     def apply(name, params, *inputs):
         return networks_by_name[name].apply(params[name], *inputs)
@@ -323,9 +325,12 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return bound_terms(params, x, key, 1.0, measured)[0]
 
     def log_prior(z):
-        origin = Gaussian(jnp.zeros_like(z), jnp.zeros_like(z))
-        log_probs = log_prob_per_cluster(ShiftedGaussians(origin, prior), z)
-        return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+        if num_clusters < EXPANDED_CLUSTERS:
+            log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)
+            return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+        # log N(z; mu_c, I) as one product; the part without c stands outside.
+        shared = 0.5 * (z**2 + distributions.LOG_2PI).sum(-1) + math.log(num_clusters)
+        return jax.nn.logsumexp(prior.mean @ z - half_squares) - shared
 
     def log_weight(params, x, key):
         _, logits, q = posteriors(params, x)
