@@ -1,6 +1,10 @@
 """CatVAE (Pineau & Lelarge 2018, arXiv 1806.08240), exact enumeration.
 
 python -m infovae_jax.main --config=configs/catvae.py
+
+Many clusters (see `python -m infovae_jax.benchmark_clusters` for the cost of a step):
+--config.model.num_clusters=1000 --config.model.latent_dim=2000
+--config.model.reconstruction=topk
 """
 
 import base
