@@ -1,6 +1,10 @@
 """CatVAE (Pineau & Lelarge 2018, arXiv 1806.08240), exact enumeration.
 
 python -m infovae_jax.main --config=configs/catvae.py
+
+Many clusters (see `python -m infovae_jax.benchmark_clusters` for the cost of a step):
+--config.model.num_clusters=1000 --config.model.latent_dim=2000
+--config.model.reconstruction=topk
 """
 
 import base
@@ -15,7 +19,9 @@ def get_config(preset="digits"):
     model.num_clusters = 10
     model.latent_dim = 20  # two dims a cluster
     model.separation = 4.0  # the paper: 2, where the modes overlap
-    model.reconstruction = "exact"  # exact | soft (the authors) | gumbel
+    model.reconstruction = "exact"  # exact | topk (large K) | soft (authors) | gumbel
+    model.top_clusters = 2  # topk only: most probable clusters, summed exactly
+    model.rest_samples = 1  # topk only: draws of the others
     model.straight_through = False  # gumbel only
     model.head = "linear"  # q(z | x, c): linear (the paper) | mlp
     model.scale = 1.0  # of a Gaussian likelihood

@@ -157,6 +157,7 @@ class Objective(NamedTuple):
       blocks: the parts of the code in order, of `latent_dim` dims in all; empty
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
+      bound_recipe: how `elbo` samples, for the record.
     """
 
     init: Callable[..., Params]
@@ -175,6 +176,7 @@ class Objective(NamedTuple):
     log_densities: Callable[..., tuple[Array, Array]]
     blocks: tuple[Block, ...] = ()
     uses_labels: bool = False
+    bound_recipe: str = "1 sample an example"
 
 
 class TrainState(NamedTuple):

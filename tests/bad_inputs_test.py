@@ -56,6 +56,23 @@ CONFIG_CASES = {
         ("--config=configs/infocatvae.py", "--config.model.latent_dim=25"),
         ("not a multiple of the 10 clusters", "20 or 30"),
     ),
+    "more top clusters than clusters": (
+        (
+            "--config=configs/catvae.py",
+            "--config.model.reconstruction=topk",
+            "--config.model.top_clusters=11",
+        ),
+        ("11 most probable of 10", "config.model.top_clusters", "give 0 to 10"),
+    ),
+    "no draw of the other clusters": (
+        (
+            "--config=configs/infocatvae.py",
+            "--config.model.reconstruction=topk",
+            "--config.model.top_clusters=0",
+            "--config.model.rest_samples=0",
+        ),
+        ("0 draws", "config.model.rest_samples", "at least 1"),
+    ),
     "negative learning rate": (
         ("--config=configs/vae.py", "--config.optimizer.learning_rate=-0.1"),
         ("-0.1", "config.optimizer.learning_rate"),

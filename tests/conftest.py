@@ -13,7 +13,13 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 jaxtyping.install_import_hook(
-    ["infovae_jax.distributions", "infovae_jax.priors", "infovae_jax.objectives"],
+    [
+        "infovae_jax.cluster_sums",
+        "infovae_jax.distributions",
+        "infovae_jax.objectives",
+        "infovae_jax.priors",
+        "infovae_jax.shifted_gaussians",
+    ],
     "beartype.beartype",
 )
 

@@ -83,7 +83,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
         inception.read(settings.inception, settings.inception_sha256)
     began = time.perf_counter()
     bound = make_bound_evaluator(run)(params)
-    rows = [Row("elbo", bound.pop("test/elbo"), "nats; 1 sample an example")]
+    rows = [Row("elbo", bound.pop("test/elbo"), f"nats; {run.objective.bound_recipe}")]
     for name, value in bound.items():
         rows.append(Row(name.replace("test/", "elbo/"), value, "nats; a term of -elbo"))
     rows += density.density_rows(run, params)
@@ -363,6 +363,7 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
         run.dataset.train_x, run.dataset.test_x, num_clusters, KMEANS_EXAMPLES
     )
     fitted = min(KMEANS_EXAMPLES, len(run.dataset.train_x))
+    starts = clustering.kmeans_starts(num_clusters)
     pairs = itertools.product((("cluster", clusters), ("kmeans", kmeans)), scores)
     return [
         Row(
@@ -370,7 +371,7 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
             score(found, labels),
             recipe
             if source == "cluster"
-            else f"k-means on {fitted} raw images; {recipe}",
+            else f"k-means on {fitted} raw images, best of {starts}; {recipe}",
         )
         for (source, found), (name, score, recipe) in pairs
         if source == "cluster" or name in ("accuracy", "nmi", "ari")

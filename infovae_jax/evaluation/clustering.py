@@ -99,6 +99,11 @@ def occupancy(clusters, num_clusters: int) -> np.ndarray:
     return np.bincount(clusters, minlength=num_clusters) / clusters.size
 
 
+def kmeans_starts(num_clusters: int) -> int:
+    """Initialisations of k-means: 10, or 1 where a hundred clusters make each long."""
+    return 10 if num_clusters < 100 else 1
+
+
 def kmeans_clusters(
     train_x: np.ndarray, test_x: np.ndarray, num_clusters: int, max_examples: int
 ) -> np.ndarray:
@@ -116,7 +121,7 @@ def kmeans_clusters(
     from sklearn.cluster import KMeans
 
     fit_x = np.asarray(train_x[:max_examples], np.float32)
-    model = KMeans(num_clusters, n_init=10, random_state=0)
+    model = KMeans(num_clusters, n_init=kmeans_starts(num_clusters), random_state=0)
     model.fit(fit_x.reshape(len(fit_x), -1))
     flat = np.asarray(test_x, np.float32).reshape(len(test_x), -1)
     return model.predict(flat)

@@ -9,6 +9,9 @@ from infovae_jax.distributions import Categorical, categorical_entropy
 from infovae_jax.objectives.catvae import balance
 from infovae_jax.types import Objective
 
+# Samples made and classified at once.
+MAX_SAMPLES = 5000
+
 
 def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
     """Number of dims j with Var_x(E_q(z | x)[z_j]) > threshold (arXiv 1509.00519).
@@ -49,17 +52,23 @@ def reclassification(
       `mi_bound`: log K + E log q(c | x'), nats, a lower bound on I(c; x').
     """
     num_clusters = objective.prior.mean.shape[0]
-    labels = jnp.repeat(jnp.arange(num_clusters), samples_per_cluster)
+    labels = np.repeat(np.arange(num_clusters), samples_per_cluster)
 
     @jax.jit
-    def run(params, key):
+    def run(params, key, labels):
         x = objective.sample(key, params, labels.shape[0], labels)
         log_probs = jax.nn.log_softmax(objective.classify(params, x))
         right = log_probs.argmax(-1) == labels
-        return right.mean(), jnp.take_along_axis(log_probs, labels[:, None], -1).mean()
+        return right.sum(), jnp.take_along_axis(log_probs, labels[:, None], -1).sum()
 
-    accuracy, log_prob = run(params, key)
+    totals = np.zeros(2)
+    for number, start in enumerate(range(0, len(labels), MAX_SAMPLES)):
+        # The first part by the key itself, so that one part is the whole of few.
+        part_key = jax.random.fold_in(key, number) if number else key
+        part = jnp.asarray(labels[start : start + MAX_SAMPLES])
+        totals += np.array(run(params, part_key, part), np.float64)
+    accuracy, log_prob = totals / len(labels)
     return {
         "sample_accuracy": float(accuracy),
-        "mi_bound": float(jnp.log(num_clusters) + log_prob),
+        "mi_bound": float(np.log(num_clusters) + log_prob),
     }

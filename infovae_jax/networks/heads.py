@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from infovae_jax.networks.layers import dense, to_network
-from infovae_jax.types import Array, Network
+from infovae_jax.types import Array, Network, Params
 
 
 def make_gaussian_head(
@@ -14,12 +14,12 @@ def make_gaussian_head(
     hidden: tuple[int, ...] = (),
     initializer: str = "lecun",
 ) -> Network:
-    """`apply(params, h, one_hot=None) -> (mean, log_var)`, each `[..., d]`.
+    """`apply(params, h, c=None) -> (mean, log_var)`, each `[..., d]`.
 
-    With clusters, the first layer is linear in [h; one_hot]. It is computed as
-    Dense(h) + Dense(one_hot): a vmap over the one-hots alone then leaves the large
-    product unbatched, and adds a table of biases. `one_hot` may be any point of the
-    simplex.
+    With clusters, the first layer is linear in [h; one-hot of c]. It is computed as
+    Dense(h) plus rows of a table: a vmap over c alone then leaves the large product
+    unbatched. `c` is cluster numbers, or points of the simplex `[..., K]`, or None for
+    what h alone gives; with no hidden layer the rest are the `cluster_shifts`.
 
     Args:
       num_features: size of h.
@@ -33,6 +33,15 @@ def make_gaussian_head(
     if num_clusters:
         inputs.append(jnp.zeros(num_clusters))
     return to_network(module, *inputs)
+
+
+def cluster_shifts(params: Params) -> tuple[Array, Array]:
+    """What each cluster adds to mean and log-variance, `[K, d]` each.
+
+    Of a Gaussian head without hidden layers.
+    """
+    mean, log_var = jnp.split(params["cluster"]["kernel"], 2, axis=-1)
+    return mean, log_var
 
 
 def make_code_head(num_features: int, latent_dim: int) -> Network:
@@ -54,17 +63,31 @@ class _GaussianHead(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, h: Array, one_hot: Array | None = None):
+    def __call__(self, h: Array, c: Array | None = None):
         sizes = (*self.hidden, 2 * self.latent_dim)
         outputs = dense(sizes[0], self.initializer, "features")(h)
-        if self.num_clusters:
-            table = nn.Dense(sizes[0], use_bias=False, name="cluster")
-            outputs = outputs + jnp.broadcast_to(table(one_hot), outputs.shape)
+        if c is not None:
+            rows = _Table(self.num_clusters, sizes[0], name="cluster")(c)
+            outputs = outputs + jnp.broadcast_to(rows, outputs.shape)
         for number, size in enumerate(sizes[1:]):
             layer = dense(size, self.initializer, f"dense_{number}")
             outputs = layer(nn.relu(outputs))
         mean, log_var = jnp.split(outputs, 2, axis=-1)
         return mean, log_var
+
+
+class _Table(nn.Module):
+    """A row for each cluster; at a point of the simplex their weighted mean."""
+
+    num_clusters: int
+    size: int
+
+    @nn.compact
+    def __call__(self, c: Array) -> Array:
+        shape = (self.num_clusters, self.size)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        # A product with one-hots would cost K times as much as the rows it picks.
+        return kernel[c] if jnp.issubdtype(c.dtype, jnp.integer) else c @ kernel
 
 
 class _Classifier(nn.Module):

@@ -11,14 +11,17 @@
 Readings of the reconstruction:
   exact   sum_c q(c | x) E_q(z | x, c) [-log p(x | z)], K decoder passes. With unit
           weights and no balance term the loss is the negative ELBO.
+  topk    the same sum without bias from m + S passes: the m most probable clusters,
+          and S draws of the others (see `cluster_sums`). For many clusters.
   soft    the authors' code: the heads are fed q(c | x) itself, one pass. One
           Gaussian of averaged parameters, not the mixture; not a bound.
   gumbel  one pass on a relaxed one-hot sample, optionally straight-through.
 
 Pineau & Lelarge, InfoCatVAE, 2018 (arXiv 1806.08240); the balance term is ours.
 Differences from the authors' code: exact log-softmax instead of log(a + 0.001),
-log K included, no dropout, means over the batch. Not the choice for K in the
-hundreds with the exact reading: its cost is K decoder passes.
+log K included, no dropout, means over the batch. With K in the hundreds take topk or
+soft, and the linear head: the exact reading is K decoder passes, an mlp head K passes
+of its own.
 """
 
 import dataclasses
@@ -26,14 +29,22 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, networks, priors
+from infovae_jax import (
+    cluster_sums,
+    distributions,
+    networks,
+    priors,
+    shifted_gaussians,
+)
 from infovae_jax.distributions import Categorical, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.gaussian_model import refuse_batch_normalization
 from infovae_jax.likelihoods import make_likelihood
+from infovae_jax.shifted_gaussians import ShiftedGaussians
 from infovae_jax.terms import (
     default_hparams,
     example_keys,
@@ -53,8 +64,15 @@ HPARAMS = {
 # with the balance term it then maximises I(x; c).
 SIGNED_HPARAMS = ("kl_c",)
 NOT_TERMS = ("temperature",)
-READINGS = ("exact", "soft", "gumbel")
+READINGS = ("exact", "topk", "soft", "gumbel")
 HEADS = ("linear", "mlp")
+# Clusters from which on sums over latent dims are matrix products: below, `[K, d]` an
+# example is as quick, and free of the rounding of products.
+EXPANDED_CLUSTERS = 32
+# Most clusters whose decodings the bound of an evaluation sums one by one; with more
+# it takes the sum of `cluster_sums`, from so many of both kinds.
+ENUMERATED_CLUSTERS = 100
+EVALUATION_CLUSTERS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +83,8 @@ class Config:
     latent_dim: int = 20
     separation: float = 4.0  # lambda, the norm of mu_c is separation * sqrt(delta)
     reconstruction: str = "exact"
+    top_clusters: int = 2  # topk only: m, the most probable, summed exactly
+    rest_samples: int = 1  # topk only: S, draws of the other clusters
     straight_through: bool = False  # gumbel only: one-hot forward, relaxed backward
     head: str = "linear"  # q(z | x, c) on [h; c]: linear (the paper) or mlp
     scale: float = 1.0  # standard deviation of a Gaussian likelihood
@@ -97,16 +117,63 @@ class Config:
             value = getattr(self, key)
             fix = f"use one of {', '.join(options)}"
             require(value in options, f"unknown value '{value}'", key, fix)
+        if self.reconstruction == "topk":
+            self._check_topk(require)
+
+    def _check_topk(self, require) -> None:
+        k, m, samples = self.num_clusters, self.top_clusters, self.rest_samples
+        require(
+            0 <= m <= k,
+            f"{m} most probable of {k} clusters",
+            "top_clusters",
+            f"give 0 to {k}",
+        )
+        require(
+            samples >= (m < k),
+            f"{samples} draws for the {k - m} clusters not summed exactly",
+            "rest_samples",
+            "give at least 1",
+        )
 
 
-def kl_per_cluster(q: Gaussian, prior: Gaussian) -> Float[Array, "*batch K"]:
+def _all_components(q: Gaussian | ShiftedGaussians) -> Gaussian:
+    return q if isinstance(q, Gaussian) else shifted_gaussians.components(q)
+
+
+def _expands(q: Gaussian | ShiftedGaussians) -> bool:
+    """Whether sums over dims are to be matrix products."""
+    if isinstance(q, Gaussian):
+        return False
+    return q.shifts.mean.shape[0] >= EXPANDED_CLUSTERS
+
+
+def kl_per_cluster(
+    q: Gaussian | ShiftedGaussians, prior: Gaussian
+) -> Float[Array, "*batch K"]:
     """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[..., K]` nats.
+
+    One vmap; or matrix products, in which no `[..., K, d]` occurs, for many clusters
+    that differ by constant shifts, against a prior known to have unit variances.
 
     Args:
       q: the K posteriors of one example, `[K, d]` each, or of any leading axes.
       prior: the K prior components, `[K, d]` each.
     """
+    traced = isinstance(prior.log_var, jax.core.Tracer)
+    if _expands(q) and not traced and not np.asarray(prior.log_var).any():
+        return shifted_gaussians.kl_to_unit_variance(q, prior.mean)
+    q = _all_components(q)
     return jax.vmap(distributions.gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
+
+
+def log_prob_per_cluster(
+    q: Gaussian | ShiftedGaussians, z: Float[Array, "*batch d"]
+) -> Float[Array, "*batch K"]:
+    """log q(z | x, c) of all K clusters at one z an example, `[..., K]` nats."""
+    if _expands(q):
+        return shifted_gaussians.log_probs(q, z)
+    log_prob = jax.vmap(distributions.gaussian_log_prob, (-2, None), -1)
+    return log_prob(_all_components(q), z)
 
 
 def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
@@ -155,7 +222,9 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     }
     sub_dim = latent_dim // num_clusters
     prior = priors.clusters(num_clusters, sub_dim, options.separation)
-    one_hots = jnp.eye(num_clusters)
+    numbers = jnp.arange(num_clusters)
+    # Not traced: XLA would fold a constant of K x d numbers in every program.
+    half_squares = 0.5 * (prior.mean**2).sum(-1)
 
     def apply(name, params, *inputs):
         return networks_by_name[name].apply(params[name], *inputs)
@@ -166,22 +235,46 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         params = {name: network.init(k) for k, (name, network) in named}
         return {**params, **likelihood.init()}
 
-    def posterior(params, h, c):
+    def posterior(params, h, c=None):
         return Gaussian(*apply("posterior", params, h, c))
 
     def posteriors(params, x):
-        """h, logits of q(c | x) and all K of q(z | x, c), `[..., K, d]`."""
+        """h, logits of q(c | x) and all K of q(z | x, c)."""
         h = apply("encoder", params, x)
-        q = jax.vmap(posterior, (None, None, 0), -2)(params, h, one_hots)
+        if options.head == "linear":
+            shifts = Gaussian(*networks.cluster_shifts(params["posterior"]))
+            q = ShiftedGaussians(posterior(params, h), shifts)
+        else:
+            q = jax.vmap(posterior, (None, None, 0), -2)(params, h, numbers)
         return h, apply("classifier", params, h), q
+
+    def posteriors_of(q, c):
+        """q(z | x, c) of clusters `c` `[..., n]` of each example, `[..., n, d]`."""
+        if isinstance(q, ShiftedGaussians):
+            return shifted_gaussians.component(q, c)
+        return jax.tree.map(lambda a: jnp.take_along_axis(a, c[..., None], -2), q)
 
     def distortion(params, x, z):
         return -likelihood.log_prob(params, apply("decoder", params, z), x)
 
     def exact(params, x, key, h, logits, q, temperature):
-        z = distributions.gaussian_sample(key, q)
+        z = distributions.gaussian_sample(key, _all_components(q))
         per_cluster = distortion(params, x[..., None, :, :, :], z)
         return (jax.nn.softmax(logits) * per_cluster).sum(-1)
+
+    def topk(num_top, num_draws):
+        if num_top >= num_clusters:
+            return exact
+
+        def reading(params, x, key, h, logits, q, temperature):
+            key_c, key_z = split_keys(key)
+            chosen = cluster_sums.choose(key_c, logits, num_top, num_draws)
+            q = posteriors_of(q, chosen.clusters)
+            z = distributions.gaussian_sample(key_z, q)
+            per_cluster = distortion(params, x[..., None, :, :, :], z)
+            return cluster_sums.estimate(chosen, per_cluster)
+
+        return reading
 
     def soft(params, x, key, h, logits, q, temperature):
         mixed = posterior(params, h, jax.nn.softmax(logits))
@@ -203,7 +296,20 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         }
         return terms, logits
 
-    chosen = {"exact": exact, "soft": soft, "gumbel": gumbel}[options.reconstruction]
+    chosen = {
+        "exact": exact,
+        "topk": topk(options.top_clusters, options.rest_samples),
+        "soft": soft,
+        "gumbel": gumbel,
+    }[options.reconstruction]
+    enumerated = num_clusters <= ENUMERATED_CLUSTERS
+    measured = exact if enumerated else topk(EVALUATION_CLUSTERS, EVALUATION_CLUSTERS)
+    bound_recipe = f"1 sample an example of each of {num_clusters} clusters"
+    if not enumerated:
+        bound_recipe = (
+            f"1 sample an example of its {EVALUATION_CLUSTERS} most probable clusters "
+            f"and of {EVALUATION_CLUSTERS} drawn from the others, unbiased"
+        )
 
     def batch_terms(params, batch, key, hparams):
         keys = example_keys(key, batch)
@@ -216,18 +322,26 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return total, metrics | cluster_metrics(logits)
 
     def elbo(params, x, key):
-        return bound_terms(params, x, key, 1.0, exact)[0]
+        return bound_terms(params, x, key, 1.0, measured)[0]
 
     def log_prior(z):
-        log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)
-        return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+        if num_clusters < EXPANDED_CLUSTERS:
+            log_probs = jax.vmap(distributions.gaussian_log_prob, (0, None))(prior, z)
+            return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+        # log N(z; mu_c, I) as one product; the part without c stands outside.
+        shared = 0.5 * (z**2 + distributions.LOG_2PI).sum(-1) + math.log(num_clusters)
+        return jax.nn.logsumexp(prior.mean @ z - half_squares) - shared
 
     def log_weight(params, x, key, target=None):
         _, logits, q = posteriors(params, x)
         key_c, key_z = jax.random.split(key)
         c = jax.random.categorical(key_c, logits)
-        z = distributions.gaussian_sample(key_z, jax.tree.map(lambda a: a[c], q))
-        per_cluster = jax.vmap(distributions.gaussian_log_prob, (0, None))(q, z)
+        own = jax.tree.map(lambda a: a[0], posteriors_of(q, c[None]))
+        z = distributions.gaussian_sample(key_z, own)
+        # The cluster that made z matters most: its density without the rounding of
+        # matrix products.
+        own_log_prob = distributions.gaussian_log_prob(own, z)
+        per_cluster = jnp.where(numbers == c, own_log_prob, log_prob_per_cluster(q, z))
         log_q = jax.nn.logsumexp(jax.nn.log_softmax(logits) + per_cluster)
         seen = x if target is None else target
         return log_prior(z) - distortion(params, seen, z) - log_q
@@ -238,7 +352,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     def encode(params, x):
         h = apply("encoder", params, x)
         c = jnp.argmax(apply("classifier", params, h), -1)
-        return posterior(params, h, jax.nn.one_hot(c, num_clusters))
+        return posterior(params, h, c)
 
     def decode(params, z):
         return likelihood.mean(apply("decoder", params, z))
@@ -272,6 +386,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         draw=draw,
         sample_code=sample_code,
         log_densities=lambda params, x, z: (log_prior(z), -distortion(params, x, z)),
+        bound_recipe=bound_recipe,
     )
     return objective, batch_terms
 

@@ -8,7 +8,7 @@
 q(c | x') is the encoder of the CatVAE itself: no extra network, and no gradient
 through a categorical sample, since c comes from the fixed p(c). log K - CE is a
 lower bound on I(c; x') (Barber & Agakov 2003). c is stratified: the same number of
-draws of every cluster in each step.
+draws of every cluster in each step, or of so many of them chosen anew each step.
 
 Pineau & Lelarge, InfoCatVAE, 2018 (arXiv 1806.08240). The authors apply softmax
 twice in CE (option `double_softmax`: its smallest value is log(e + K - 1) - 1, 1.461
@@ -45,7 +45,7 @@ NOT_TERMS = catvae.NOT_TERMS
 STOPS = ("none", "encoder", "decoder")
 # Apart from the keys of the batch's examples, so that with w_mi = 0 every draw
 # equals the CatVAE's.
-_PRIOR_STREAM, _CHANGE_STREAM = 2**31 - 1, 2**31 - 2
+_PRIOR_STREAM, _CHANGE_STREAM, _CLUSTER_STREAM = 2**31 - 1, 2**31 - 2, 2**31 - 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Config(catvae.Config):
     """Static switches; see configs/infocatvae.py."""
 
     draws_per_cluster: int = 10  # conditional samples of each cluster in a step
+    clusters_per_step: int = 100  # that are drawn from; all where there are no more
     double_softmax: bool = False  # as in the authors' code
     stop_gradient: str = "none"  # network that CE leaves alone: encoder or decoder
     invariance: bool = True  # whether the invariance term is computed at all
@@ -64,12 +65,16 @@ class Config(catvae.Config):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        if self.draws_per_cluster < 1:
-            raise ConfigError(
-                f"{self.draws_per_cluster} draws",
-                "config.model.draws_per_cluster",
-                "give at least 1",
-            )
+        for key, unit in (
+            ("draws_per_cluster", "draws"),
+            ("clusters_per_step", "clusters"),
+        ):
+            if getattr(self, key) < 1:
+                raise ConfigError(
+                    f"{getattr(self, key)} {unit}",
+                    f"config.model.{key}",
+                    "give at least 1",
+                )
         if self.stop_gradient not in STOPS:
             raise ConfigError(
                 f"unknown value '{self.stop_gradient}'"
@@ -106,9 +111,16 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the InfoCatVAE of `config` for data of `spec`."""
     options = Config(**config.model)
     objective, catvae_terms = catvae.build(options, config, spec, HPARAMS)
-    labels = jnp.repeat(jnp.arange(options.num_clusters), options.draws_per_cluster)
+
+    def draw_labels(key):
+        clusters = jnp.arange(options.num_clusters)
+        if options.clusters_per_step < options.num_clusters:
+            shuffled = jax.random.permutation(key, options.num_clusters)
+            clusters = shuffled[: options.clusters_per_step]
+        return jnp.repeat(clusters, options.draws_per_cluster)
 
     def reclassification(params, key):
+        labels = draw_labels(jax.random.fold_in(key, _CLUSTER_STREAM))
         generating = params
         if options.stop_gradient == "decoder":
             generating = jax.lax.stop_gradient(params)
@@ -117,12 +129,13 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         if options.stop_gradient == "encoder":
             judging = jax.lax.stop_gradient(params)
         logits = objective.classify(judging, x)
-        return reclassification_loss(logits, labels, options.double_softmax), logits
+        cross_entropy = reclassification_loss(logits, labels, options.double_softmax)
+        return cross_entropy, (logits.argmax(-1) == labels).astype(jnp.float32).mean()
 
     def loss(params, batch, key, hparams):
         terms, logits = catvae_terms(params, batch, key, hparams)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
-        cross_entropy, sample_logits = reclassification(params, key_prior)
+        cross_entropy, accuracy = reclassification(params, key_prior)
         terms["reclassification"] = cross_entropy
         if options.invariance:
             key_change = jax.random.fold_in(key, _CHANGE_STREAM)
@@ -138,8 +151,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         total, metrics = weighted_loss(terms, hparams)
         metrics |= catvae.cluster_metrics(logits)
         metrics["info/mi_bound"] = math.log(options.num_clusters) - cross_entropy
-        agree = sample_logits.argmax(-1) == labels
-        metrics["info/sample_accuracy"] = agree.astype(jnp.float32).mean()
+        metrics["info/sample_accuracy"] = accuracy
         return total, metrics
 
     return objective._replace(loss=loss)

@@ -40,7 +40,8 @@ PICTURES = (
         "cluster_samples",
         "Samples of each cluster",
         "Columns are clusters (with the label matched to each), rows are independent "
-        "draws z ~ N(mu_c, I). A clean column means that the cluster is one thing.",
+        "draws z ~ N(mu_c, I). A clean column means that the cluster is one thing. "
+        "Of more than 40 clusters, here and below, the 40 most used.",
         figures.cluster_samples,
     ),
     (

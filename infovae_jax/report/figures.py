@@ -19,8 +19,11 @@ from infovae_jax.loop import Run
 from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10
+MAX_WIDTH = 25.0  # inches
 MAX_TRAVERSED_DIMS = 20
 MAP_POINTS = 1500
+# Clusters that fit a picture; of more, those with the most test examples.
+MAX_CLUSTERS = 40
 
 
 class Scene(NamedTuple):
@@ -70,6 +73,15 @@ def cluster_name(scene: Scene, cluster: int) -> str:
     if scene.matched is None or scene.matched[cluster] < 0:
         return str(cluster)
     return f"{cluster}: '{label_name(scene, scene.matched[cluster])}'"
+
+
+def shown_clusters(scene: Scene) -> np.ndarray:
+    """Numbers of the clusters to draw: all, or the MAX_CLUSTERS most used."""
+    if scene.num_clusters <= MAX_CLUSTERS or scene.codes.logits is None:
+        return np.arange(scene.num_clusters)[:MAX_CLUSTERS]
+    assigned = scene.codes.logits.argmax(-1)
+    shares = clustering.occupancy(assigned, scene.codes.logits.shape[-1])
+    return np.sort(np.argsort(-shares, kind="stable")[:MAX_CLUSTERS])
 
 
 def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -268,16 +280,12 @@ def cluster_samples(scene: Scene) -> Figure | None:
     """Columns: clusters; rows: draws z ~ N(mu_c, I)."""
     if scene.num_clusters < 2:
         return None
-    draws = 10
-    noise = np.asarray(
-        jax.random.normal(
-            scene.key, (draws, scene.num_clusters, scene.codes.mean.shape[1])
-        )
-    )
+    draws, shown = 10, shown_clusters(scene)
     prior = scene.run.objective.prior
-    noise = noise * np.exp(0.5 * np.asarray(prior.log_var))[None]
-    images = scene.decode(np.asarray(prior.mean)[None] + noise)
-    names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
+    mean, log_var = (np.asarray(array)[shown] for array in prior)
+    noise = np.asarray(jax.random.normal(scene.key, (draws, *mean.shape)))
+    images = scene.decode(mean[None] + np.exp(0.5 * log_var)[None] * noise)
+    names = [cluster_name(scene, c) for c in shown]
     return image_grid(images, value_range(scene), column_names=names)
 
 
@@ -318,9 +326,9 @@ def interpolations(scene: Scene) -> Figure:
     """Straight lines between centroids (or, with one mode, between test codes)."""
     steps = np.linspace(0.0, 1.0, COLUMNS)
     if scene.num_clusters > 1:
-        ends = np.asarray(scene.run.objective.prior.mean)
+        number = shown_clusters(scene)
+        ends = np.asarray(scene.run.objective.prior.mean)[number]
         following = np.roll(ends, -1, axis=0)
-        number = np.arange(len(ends))
         names = [
             f"{a} to {b}" for a, b in zip(number, np.roll(number, -1), strict=True)
         ]
@@ -337,9 +345,10 @@ def moving_away(scene: Scene) -> Figure | None:
     if scene.num_clusters < 2:
         return None
     multiples = np.linspace(0.0, 2.0, COLUMNS + 1)
-    means = np.asarray(scene.run.objective.prior.mean)
+    shown = shown_clusters(scene)
+    means = np.asarray(scene.run.objective.prior.mean)[shown]
     z = multiples[None, :, None] * means[:, None]
-    names = [cluster_name(scene, c) for c in range(scene.num_clusters)]
+    names = [cluster_name(scene, c) for c in shown]
     columns = [f"{multiple:.1f}" for multiple in multiples]
     return image_grid(scene.decode(z), value_range(scene), names, columns)
 
@@ -436,7 +445,8 @@ def occupancy(scene: Scene) -> Figure | None:
     hard = clustering.occupancy(logits.argmax(-1), num_clusters)
     soft = np.asarray(jax.nn.softmax(logits)).mean(0)
     figure = Figure(
-        figsize=(max(5.0, 0.6 * num_clusters + 1), 2.8), layout="constrained"
+        figsize=(min(max(5.0, 0.6 * num_clusters + 1), MAX_WIDTH), 2.8),
+        layout="constrained",
     )
     axes = figure.add_subplot()
     positions = np.arange(num_clusters)

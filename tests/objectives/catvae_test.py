@@ -243,7 +243,7 @@ def test_config_checks():
     for model, part in (
         ({"num_clusters": 1}, "clusters"),
         ({"latent_dim": 21}, "20 or 30"),
-        ({"reconstruction": "hard"}, "exact, soft, gumbel"),
+        ({"reconstruction": "hard"}, "exact, topk, soft, gumbel"),
         ({"separation": float("inf")}, "separation"),
         ({"head": "x"}, "linear, mlp"),
         ({"scale": 0.0}, "scale"),

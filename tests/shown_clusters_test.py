@@ -1,0 +1,51 @@
+"""Pictures of runs with more clusters than a picture has room for."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from infovae_jax import priors
+from infovae_jax.evaluation import Encoded
+from infovae_jax.report import figures
+
+
+def _scene(num_clusters, assigned):
+    """A scene whose test example i lies in cluster `assigned[i]`."""
+    logits = 9.0 * np.eye(num_clusters, dtype=np.float32)[assigned]
+    prior = priors.clusters(num_clusters, 1, 4.0)
+    codes = Encoded(np.asarray(prior.mean)[assigned], np.zeros_like(logits), logits)
+    images = np.full((1, 4, 4, 1), 0.5, np.float32)
+    objective = SimpleNamespace(
+        prior=prior,
+        decode=lambda params, z: np.broadcast_to(images, (*z.shape[:-1], 4, 4, 1)),
+    )
+    spec = SimpleNamespace(likelihood="bernoulli")
+    run = SimpleNamespace(
+        objective=objective, dataset=SimpleNamespace(spec=spec, test_y=None)
+    )
+    return figures.Scene(run, None, codes, images, [], jax.random.key(0), None)
+
+
+def test_the_most_used_clusters_are_shown():
+    used = np.arange(7, 1000, 20)  # 50 clusters, the later ones more often
+    scene = _scene(1000, np.repeat(used, np.arange(1, 51)))
+    np.testing.assert_array_equal(figures.shown_clusters(scene), used[10:])
+    few = _scene(10, np.array([3, 3, 4]))
+    np.testing.assert_array_equal(figures.shown_clusters(few), np.arange(10))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        figures.cluster_samples,
+        figures.interpolations,
+        figures.moving_away,
+        figures.occupancy,
+    ],
+)
+def test_pictures_of_a_thousand_clusters_have_a_bounded_size(picture):
+    width, height = picture(_scene(1000, np.arange(0, 1000, 7))).get_size_inches()
+    assert 2 < width < 30
+    assert 2 < height < 40
