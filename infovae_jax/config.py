@@ -25,7 +25,9 @@ KEYS = {
         "binarize cache_dir data_dir image_size labels_per_class levels likelihood "
         "num_train source split_seed test_fraction"
     ),
-    "evaluation": "batch_size nll_examples nll_samples samples_per_cluster seed",
+    "evaluation": (
+        "batch_size nll_examples nll_samples plane samples_per_cluster seed"
+    ),
     "network": (
         "activation conv_channels conv_form conv_hidden conv_kernel decoder_hidden "
         "encoder_hidden initializer kind normalization"

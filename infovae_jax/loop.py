@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +33,8 @@ from infovae_jax.types import Batch, Dataset, Objective, TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS_PER_DISPATCH = 100
+
+Evaluator = Callable[[Any], dict[str, float]]
 
 
 class Run(NamedTuple):
@@ -157,7 +159,9 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         ) from None
 
 
-def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
+def train(
+    run: Run, workdir: pathlib.Path, mesh: Mesh, evaluators: Sequence[Evaluator] = ()
+) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
     Every random number and every batch is a function of (seed, step), and the
@@ -168,6 +172,8 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
       run: from `open_run`.
       workdir: a folder that `claim_workdir` accepted.
       mesh: the devices that share a batch, from `sharding.make_mesh`.
+      evaluators: functions of the parameters whose figures join those of the test
+        bound, every `train.eval_every` epochs.
 
     Returns:
       The final state.
@@ -216,7 +222,8 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
                 rate = (last - first) * config.train.batch_size / seconds
                 row["time/examples_per_second"] = rate
                 if _passed(first, last, total, config.train.eval_every, run):
-                    row |= evaluate_bound(train_step.variables(state))
+                    for evaluator in (evaluate_bound, *evaluators):
+                        row |= evaluator(train_step.variables(state))
                 writer.write(row)
                 progress.show(row)
                 if (

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax import evaluation, loop, report, train_step
 from infovae_jax.errors import ConfigError
+from infovae_jax.evaluation.plane import make_plane_evaluator
 
 
 def train(config: ConfigDict | None, workdir: str | None) -> None:
@@ -26,26 +27,28 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     mesh = run.make_mesh()
     loop.claim_workdir(config, folder)
     print(f"workdir: {folder}", flush=True)
-    state = loop.train(run, folder, mesh)
+    evaluators = [make_plane_evaluator(run)] if config.evaluation.plane else []
+    state = loop.train(run, folder, mesh, evaluators)
     params = train_step.variables(state)
     _evaluate(run, params, int(state.step), folder)
-    _report(run, params, folder)
+    _report(run, params, folder, int(state.step))
 
 
 def evaluate(workdir: str | None, metrics: str = "core") -> None:
-    """Evaluates a run's newest checkpoint; prints and writes `evaluation.json`.
+    """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     `metrics`: see `evaluation.evaluate`.
     """
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir)
     _evaluate(run, params, step, folder, metrics)
+    _report(run, params, folder, step)
 
 
 def make_report(workdir: str | None) -> None:
     """Writes `report.html` and `figures/` of a run again."""
-    run, params, _, folder = _open(workdir)
-    _report(run, params, folder)
+    run, params, step, folder = _open(workdir)
+    _report(run, params, folder, step)
 
 
 def sample(workdir: str | None, num: int, cluster: int | None) -> None:
@@ -131,6 +134,6 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
     print(evaluation.table_text(result), flush=True)
 
 
-def _report(run: loop.Run, params, folder: pathlib.Path) -> None:
-    path = report.write(run, params, folder)
+def _report(run: loop.Run, params, folder: pathlib.Path, step: int) -> None:
+    path = report.write(run, params, folder, step)
     print(f"open {path} in a browser to see the result", flush=True)
