@@ -114,8 +114,15 @@ def loss_curves(scene: Scene) -> Figure | None:
                 label = _series_label(name)
             marker = "o" if name.startswith("test/") else None
             colour = style.SERIES[len(axes.lines) % len(style.SERIES)]
+            # Weights often move together: dashes let the lines below be seen.
+            dashes = style.DASHES[len(axes.lines) % 4] if series == changing else "-"
             axes.plot(
-                epochs, values, label=label, marker=marker, ms=3, lw=1.3, color=colour
+                *(epochs, values, dashes),
+                label=label,
+                marker=marker,
+                ms=3,
+                lw=1.3,
+                color=colour,
             )
         unit = (
             "weight"
@@ -281,7 +288,7 @@ def latent_map(scene: Scene) -> Figure:
                 lw=0,
             )
             if title:
-                _name_at(axes, np.median(points, 0), names[value])
+                _name_at(axes, points, names[value])
         axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -296,15 +303,17 @@ def latent_map(scene: Scene) -> Figure:
     return figure
 
 
-def _name_at(axes, place: np.ndarray, name: str) -> None:
-    """A name in the middle of its points, so that colour is not needed to tell."""
-    axes.text(
-        *place,
+def _name_at(axes, points: np.ndarray, name: str) -> None:
+    """A name above its points, so that colour is not needed to tell."""
+    axes.annotate(
         name,
+        (np.median(points[:, 0]), np.quantile(points[:, 1], 0.95)),
+        xytext=(0, 4),
+        textcoords="offset points",
         fontsize=8,
         ha="center",
-        va="center",
-        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
+        va="bottom",
+        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
     )
 
 

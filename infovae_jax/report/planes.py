@@ -173,8 +173,8 @@ def _draw_paths(
         # After ten runs the colours come again, with another mark.
         mark = style.MARKERS[number // len(style.CATEGORIES) % len(style.MARKERS)]
         axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
-        label = name or "last"
+        label = name or (f"epoch {epochs[-1]:.4g}" if len(epochs) else "last")
         axes.plot(*points[-1], mark, color=colour, ms=8, label=label, mec="white")
         if len(epochs) == len(points) > 1:
-            label = f"epoch {epochs[0]:.3g}"
+            label = f"epoch {epochs[0]:.4g}"
             axes.plot(*points[0], "o", color="white", ms=7, mec=colour, label=label)

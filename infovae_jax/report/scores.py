@@ -46,7 +46,7 @@ def density(scene: Scene) -> Figure | None:
         rows.append(("ELBO", metrics["elbo"], None, None, recipes["elbo"]))
     if metrics.get("nll") is not None:
         error = 2 * (metrics.get("nll/standard_error") or 0.0)
-        text = recipes["nll"].replace("upper bound", "bound")
+        text = recipes["nll"].replace("; importance-weighted upper bound", "")
         rows.append(("IWAE bound", -metrics["nll"], error, error, text))
     if metrics.get("ais/nll") is not None:
         # The gap is measured on samples of the model: an upper bound there.
