@@ -71,7 +71,7 @@ def of_runs(rates: Paths, informations: Paths) -> Figure:
         fontsize=8,
         frameon=False,
         loc="center left",
-        bbox_to_anchor=((left - 0.1) / width, 0.5),
+        bbox_to_anchor=((left - 0.75) / width, 0.5),
     )
     return figure
 

@@ -37,15 +37,15 @@ def test_label_information_of_two_gaussians(gap):
 
 def test_label_information_stays_finite_for_a_class_the_probe_never_saw():
     rng = np.random.default_rng(0)
-    codes, labels = two_classes(rng, 200, 20.0)
+    codes, labels = two_classes(rng, 4000, 20.0)
     test_labels = labels.copy()
-    test_labels[0] = 2
+    test_labels[:100] = 2
     found = plane.label_information(codes, labels, codes, test_labels, num_labels=3)
-    shares = np.bincount(test_labels) / 200
+    shares = np.bincount(test_labels) / 4000
     entropy = -(shares * np.log(shares)).sum()
-    # One miss at a third of a thousandth; the others are all but certain.
-    assert found == pytest.approx(entropy - np.log(3000) / 200, abs=0.02)
-    one = np.zeros(200, int)
+    # Each miss at a third of a thousandth; the others are all but certain.
+    assert found == pytest.approx(entropy - 100 / 4000 * np.log(3000), abs=0.01)
+    one = np.zeros(4000, int)
     found = plane.label_information(codes, one, codes, one, num_labels=2)
     assert found == pytest.approx(0.0, abs=1e-3)
 
