@@ -123,11 +123,15 @@ def _provenance(
             f"<code>{html.escape(command)} --metrics=all</code>.</p>"
         )
     config = run.config
+    recipe = dict(evaluation.recipe)
+    recipe["seeds"] = (
+        f"{config.seed} of the run, {config.data.split_seed} of the split, "
+        f"{recipe.pop('seed', 'unknown')} of the evaluation"
+    )
     facts = [
         _steps(run, evaluation.step) if evaluation.step is not None else "step unknown",
         f"{evaluation.split} split of {config.data.source}",
-        f"seed of the run {config.seed}, of the split {config.data.split_seed}",
-        *(f"{key}: {value}" for key, value in evaluation.recipe.items()),
+        *(f"{key}: {value}" for key, value in recipe.items()),
     ]
     text = f'<p class="lead">{html.escape("; ".join(facts))}. Again with '
     command += f" --metrics={evaluation.groups()}"
