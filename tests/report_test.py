@@ -264,6 +264,11 @@ def test_charts_show_the_figures(tmp_path):
     np.testing.assert_allclose(lines[0], [-20.0])
     np.testing.assert_allclose(lines[1], [-19.4, -18.6])
     np.testing.assert_allclose(lines[3], [-18.5, -18.1])
+    texts = {"ais/nll": "nats; the first 20, standard error 0.25; FAILED"}
+    table = [[name, "1", texts.get(name, "")] for name in FIGURES]
+    write_evaluation(tmp_path, {**FIGURES, "ais/gap": -0.1}, table=table)
+    axes = scores.density(evaluated_scene(tmp_path)).axes[0]
+    np.testing.assert_allclose(axes.lines[3].get_xdata(), [-19.0, -18.0])
     top, bottom = scores.calibration(scene).axes
     heights = [bar.get_height() for bar in top.patches]
     assert np.isnan(heights[0])

@@ -56,10 +56,10 @@ PICTURES = (
     Picture(
         "density",
         "Density",
-        "Lower bounds on the mean log-likelihood, the loosest first. The "
-        "bar about the IWAE bound is two standard errors; that of AIS reaches up by "
-        "its gap between bounds on samples of the model. Each is of the examples that "
-        "it names: only equal sets compare.",
+        "Lower bounds on the mean log-likelihood, the loosest first. Bars are two "
+        "standard errors over the examples; that of AIS reaches up by its gap too, "
+        "between the two bounds on samples of the model. Each row is of the examples "
+        "that it names: only equal sets compare.",
         scores.density,
     ),
     Picture(
