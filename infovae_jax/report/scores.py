@@ -106,6 +106,7 @@ def probe_accuracy(scene: Scene) -> Figure | None:
     if len(ticks) == 1:
         axes.set_xlim(ticks[0] / 2, ticks[0] * 2)
     _chance(axes, scene)
+    axes.set_ylim(0, 1.02)
     style.finish(axes, "labels seen by the classifier", "accuracy on the test split")
     return figure
 
@@ -114,7 +115,10 @@ def robustness(scene: Scene) -> Figure | None:
     """Accuracy of a probe fitted on clean codes, on corrupted test images."""
     metrics = scene.evaluation.metrics
     kinds = {
-        "gaussian": ("Gaussian noise", "standard deviation of the noise, pixel range"),
+        "gaussian": (
+            "Gaussian noise",
+            "standard deviation of the noise, in pixel values",
+        ),
         "mask": ("masked pixels", "share of pixels set to 0"),
     }
     curves = {kind: curve(metrics, f"robust/{kind}") for kind in kinds}

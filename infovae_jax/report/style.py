@@ -70,4 +70,5 @@ def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
             textcoords="offset points",
             va="center",
             fontsize=8,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
         )
