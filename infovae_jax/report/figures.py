@@ -304,10 +304,11 @@ def latent_map(scene: Scene) -> Figure:
 
 
 def _name_at(axes, points: np.ndarray, name: str) -> None:
-    """A name above its points, so that colour is not needed to tell."""
+    """A name just above its middlemost point: colour is not needed to tell."""
+    distances = ((points - np.median(points, 0)) ** 2).sum(1)
     axes.annotate(
         name,
-        (np.median(points[:, 0]), np.quantile(points[:, 1], 0.95)),
+        points[np.argmin(distances)],
         xytext=(0, 4),
         textcoords="offset points",
         fontsize=8,
