@@ -79,6 +79,7 @@ def get_config(preset="digits"):
     evaluation.batch_size = 256
     evaluation.nll_samples = 500  # importance samples an image
     evaluation.nll_examples = 1000  # test images of the NLL (0: all)
+    evaluation.plane = True  # log the information plane at each eval_every
     evaluation.samples_per_cluster = 100  # conditional samples re-classified
     evaluation.seed = 0
     # File of Inception weights (launch/convert_inception.py) for FID and KID, or none.

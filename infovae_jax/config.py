@@ -27,7 +27,7 @@ KEYS = {
     ),
     "evaluation": (
         "batch_size inception inception_samples inception_sha256 nll_examples "
-        "nll_samples samples_per_cluster seed"
+        "nll_samples plane samples_per_cluster seed"
     ),
     "network": (
         "activation conv_channels conv_form conv_hidden conv_kernel decoder_hidden "

@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -36,6 +36,8 @@ from infovae_jax.types import Batch, Dataset, Objective, TrainState
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS_PER_DISPATCH = 100
 _IMPORTED = time.perf_counter()
+
+Evaluator = Callable[[Any], dict[str, float]]
 
 
 class Run(NamedTuple):
@@ -160,7 +162,9 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         ) from None
 
 
-def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
+def train(
+    run: Run, workdir: pathlib.Path, mesh: Mesh, evaluators: Sequence[Evaluator] = ()
+) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
     Every random number and every batch is a function of (seed, step), and the
@@ -171,6 +175,8 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
       run: from `open_run`.
       workdir: a folder that `claim_workdir` accepted.
       mesh: the devices that share a batch, from `sharding.make_mesh`.
+      evaluators: functions of the parameters whose figures join those of the test
+        bound, every `train.eval_every` epochs.
 
     Returns:
       The final state.
@@ -221,9 +227,9 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
                 row["time/examples_per_second"] = rate
                 if _passed(first, last, total, config.train.eval_every, run):
                     # On every process alike, so that none waits for another.
-                    row |= evaluate_bound(
-                        sharding.to_local(train_step.variables(state))
-                    )
+                    variables = sharding.to_local(train_step.variables(state))
+                    for evaluator in (evaluate_bound, *evaluators):
+                        row |= evaluator(variables)
                 if first_process:
                     writer.write(row)
                     progress.show(row)

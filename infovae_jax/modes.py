@@ -3,6 +3,7 @@
 Evaluation and report are imported where they are used: training starts without them.
 """
 
+import functools
 import hashlib
 import pathlib
 
@@ -29,19 +30,19 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     mesh = run.make_mesh()
     distributed.on_first(lambda: loop.claim_workdir(config, folder))
     distributed.say(f"workdir: {folder}")
-    state = loop.train(run, folder, mesh)
+    state = loop.train(run, folder, mesh, _evaluators(run))
     params = sharding.to_local(train_step.variables(state))
     step = int(state.step)
 
     def finish():
         _evaluate(run, params, step, folder)
-        _report(run, params, folder)
+        _report(run, params, folder, step)
 
     distributed.on_first(finish)
 
 
 def evaluate(workdir: str | None, metrics: str = "core") -> None:
-    """Evaluates a run's newest checkpoint; prints and writes `evaluation.json`.
+    """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     `metrics`: see `evaluation.evaluate`.
     """
@@ -50,12 +51,13 @@ def evaluate(workdir: str | None, metrics: str = "core") -> None:
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir)
     _evaluate(run, params, step, folder, metrics)
+    _report(run, params, folder, step)
 
 
 def make_report(workdir: str | None) -> None:
     """Writes `report.html` and `figures/` of a run again."""
-    run, params, _, folder = _open(workdir)
-    _report(run, params, folder)
+    run, params, step, folder = _open(workdir)
+    _report(run, params, folder, step)
 
 
 def sample(workdir: str | None, num: int, cluster: int | None) -> None:
@@ -139,6 +141,18 @@ def _open(workdir: str | None):
     return run, params, step, folder
 
 
+def _evaluators(run: loop.Run) -> list[loop.Evaluator]:
+    """What training measures beside the bound; made when first called."""
+
+    @functools.cache
+    def plane():
+        from infovae_jax.evaluation.plane import make_plane_evaluator
+
+        return make_plane_evaluator(run)
+
+    return [lambda params: plane()(params)] if run.config.evaluation.plane else []
+
+
 def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> None:
     from infovae_jax import evaluation
 
@@ -147,8 +161,8 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
     print(evaluation.table_text(result), flush=True)
 
 
-def _report(run: loop.Run, params, folder: pathlib.Path) -> None:
+def _report(run: loop.Run, params, folder: pathlib.Path, step: int) -> None:
     from infovae_jax import report
 
-    path = report.write(run, params, folder)
+    path = report.write(run, params, folder, step)
     print(f"open {path} in a browser to see the result", flush=True)

@@ -1,8 +1,10 @@
 """Mean and spread of the figures of several runs, such as seeds of one config.
 
 python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--plot=FILE.png]
+    [--plane=FILE.png]
 
-The plot shows the runs in the plane of rate and distortion.
+The plot shows the runs in the plane of rate and distortion, and where they logged it
+in the information plane, with the path of each run; `--plane` the latter alone.
 """
 
 import json
@@ -10,7 +12,7 @@ import pathlib
 import statistics
 import sys
 
-from infovae_jax import report
+from infovae_jax import metrics, report
 from infovae_jax.errors import ConfigError, UserError
 
 
@@ -56,18 +58,34 @@ def summarize(workdirs: list[pathlib.Path]) -> str:
     return "\n".join([f"{len(results)} runs", *lines])
 
 
+def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
+    """Draws the runs in both planes, or in the information plane alone.
+
+    Args:
+      workdirs: folders of evaluated runs.
+      path: of the PNG.
+      both: whether rate and distortion are drawn too.
+
+    Raises:
+      ConfigError: a folder without `evaluation.json`, or nothing to draw.
+    """
+    names = [str(folder) for folder in workdirs]
+    found = dict(zip(names, read_figures(workdirs), strict=True)) if both else {}
+    rows = {str(folder): metrics.read_metrics(folder) for folder in workdirs}
+    report.compare_runs(path, found, rows)
+
+
 def main() -> None:
-    """Prints the table of the runs named on the command line, and draws the plot."""
-    arguments = [a for a in sys.argv[1:] if not a.startswith("--plot=")]
-    plots = [a.removeprefix("--plot=") for a in sys.argv[1:] if a not in arguments]
+    """Prints the table of the runs named on the command line, and draws the plots."""
+    options = ("--plot=", "--plane=")
+    arguments = [a for a in sys.argv[1:] if not a.startswith(options)]
+    plots = [a.partition("=")[::2] for a in sys.argv[1:] if a.startswith(options)]
     workdirs = [pathlib.Path(argument) for argument in arguments]
     try:
         print(summarize(workdirs))
-        for plot in plots:
-            names = [str(folder) for folder in workdirs]
-            results = dict(zip(names, read_figures(workdirs), strict=True))
-            report.compare_runs(results, pathlib.Path(plot))
-            print(f"wrote {plot}")
+        for option, path in plots:
+            draw(workdirs, pathlib.Path(path), both=option == "--plot")
+            print(f"wrote {path}")
     except UserError as error:
         print(error.line(), file=sys.stderr)
         sys.exit(error.exit_code)

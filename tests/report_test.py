@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import loop, report
-from infovae_jax.report import figures
+from infovae_jax.report import grids, planes, results, scores
 
 # Pictures of codes that have parts, which a clustering run's has not.
 PARTS = {
@@ -21,6 +22,47 @@ PARTS = {
     "shared_traversals",
     "class_traversals",
     "class_samples_wide",
+}
+# Charts of figures that are not there yet after training.
+EVALUATED = {
+    "information_plane",
+    "density",
+    "probe_accuracy",
+    "robustness",
+    "disentanglement",
+    "generation",
+    "artificial",
+    "calibration",
+}
+FIGURES = {
+    "elbo": -20.0,
+    "nll": 19.0,
+    "nll/standard_error": 0.2,
+    "bits_per_dim": 1.4,
+    "ais/nll": 18.5,
+    "ais/gap": 0.4,
+    "probe/linear_100": 0.8,
+    "probe/linear_600": 0.9,
+    "probe/knn_100": 0.7,
+    "probe/tsvm_100": 0.75,
+    "robust/clean": 0.9,
+    "robust/gaussian_0.5": 0.4,
+    "robust/gaussian_0.1": 0.8,
+    "robust/mask_0.3": 0.5,
+    "robust/mask_area": 0.7,
+    "disentanglement/mig": 0.1,
+    "disentanglement/dci_completeness": 0.3,
+    "generation/precision": 0.9,
+    "generation/density": 1.1,
+    "generation/frechet": 12.0,
+    "generation/frechet_floor": 3.0,
+    "artificial/accuracy_0": 0.97,
+    "artificial/accuracy_0.4": 0.95,
+    "artificial/accuracy_1": 0.9,
+    "calibration/confidence": [None, 0.4, 0.9],
+    "calibration/accuracy": [None, 0.3, 0.8],
+    "calibration/share": [0.0, 0.2, 0.8],
+    "novel/figure": 4,
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*n_jobs.*")
@@ -44,6 +86,26 @@ def opened(make_config, name, tmp_path, labels=True, hostile=""):
     return run, run.objective.init(jax.random.key(0)), workdir
 
 
+def write_evaluation(workdir, figures, **others):
+    """An evaluation.json with these figures; the recipe of x is 'how x'."""
+    result = {
+        "step": 6,
+        "split": "test",
+        "recipe": {"examples": 30},
+        "metrics": figures,
+        "table": [[name, "1", f"how {name}"] for name in figures],
+        **others,
+    }
+    (workdir / "evaluation.json").write_text(json.dumps(result))
+
+
+def evaluated_scene(tmp_path, num_labels=3, rows=()):
+    """What the charts of the evaluation take of a scene."""
+    spec = SimpleNamespace(num_labels=num_labels)
+    run = SimpleNamespace(dataset=SimpleNamespace(spec=spec))
+    return SimpleNamespace(run=run, evaluation=results.read(tmp_path), rows=list(rows))
+
+
 def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
     row = (
@@ -54,7 +116,7 @@ def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     path = report.write(run, params, workdir)
     text = path.read_text()
     assert len(text) < 5_000_000
-    names = {picture[0] for picture in report.PICTURES} - PARTS
+    names = {picture.name for picture in report.PICTURES} - PARTS - EVALUATED
     assert {p.stem for p in (workdir / "figures").glob("*.png")} == names
     for name in names:
         with Image.open(workdir / "figures" / f"{name}.png") as image:
@@ -71,6 +133,7 @@ def test_a_vae_without_labels_skips_what_does_not_apply(make_config, tmp_path):
     run, params, workdir = opened(make_config, "vae", tmp_path, labels=False)
     text = report.write(run, params, workdir).read_text()
     assert "Not applicable to this run" in text
+    assert "Density" in text.split("Not applicable to this run")[1].split("</p>")[0]
     for title in ("Samples of each cluster", "Clusters against labels", "Training"):
         assert title in text.split("Not applicable to this run")[1].split("</p>")[0]
     assert not (workdir / "figures" / "confusion_matrix.png").exists()
@@ -104,6 +167,10 @@ def test_pictures_of_a_code_in_parts(make_config, tmp_path, name, pictures):
         for s in (1, 2)
     ]
     (workdir / "metrics.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in rows))
+    if name == "n_vae":
+        dims = run.objective.latent_dim - 3
+        table = [[0.1 * j for j in range(dims)], [0.0] * dims, [None] * dims]
+        write_evaluation(workdir, {"factors/kl_by_class": table})
     report.write(run, params, workdir)
     made = {p.stem for p in (workdir / "figures").glob("*.png")}
     assert pictures <= made
@@ -130,7 +197,7 @@ def test_names_are_escaped(make_config, tmp_path):
 
 def test_tile_places_images_with_gaps():
     images = np.arange(4, dtype=float).reshape(2, 2, 1, 1, 1)
-    picture = figures.tile(images)[..., 0]
+    picture = grids.tile(images)[..., 0]
     np.testing.assert_array_equal(picture, [[0, 1, 1], [1, 1, 1], [2, 1, 3]])
 
 
@@ -140,3 +207,120 @@ def test_sample_grid_of_colour_images(tmp_path):
     )
     with Image.open(tmp_path / "a.png") as image:
         assert len(image.convert("RGB").getcolors(1_000_000)) > 100
+
+
+def test_the_evaluation_is_shown_in_sections_with_charts(make_config, tmp_path):
+    run, params, workdir = opened(make_config, "vae", tmp_path)
+    write_evaluation(workdir, FIGURES)
+    row = {
+        "step": 6,
+        "epoch": 2,
+        "loss": 1.0,
+        "information/data": 2.0,
+        "information/label": 0.5,
+    }
+    (workdir / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    text = report.write(run, params, workdir, step=6).read_text()
+    assert {p.stem for p in (workdir / "figures").glob("*.png")} >= EVALUATED
+    table = text.split("<table>")[1].split("</table>")[0]
+    for name in FIGURES:
+        assert f"<td>{name}</td>" in table
+        assert f"how {name}" in table
+    titles = [title for title, _ in results.SECTIONS if f">{title}<" in table]
+    places = [table.index(f">{title}<") for title in titles]
+    assert places == sorted(places)
+    assert titles[0] == "Bound and likelihood"
+    assert "Clusters" not in titles
+    assert table.index(f">{results.OTHER}<") > places[-1]
+    # Which figures, and the command that gives them again.
+    assert "step 6 (epoch 2); test split of" in text
+    groups = "likelihood,representation,disentanglement,generation"
+    assert f"--mode=evaluate --workdir={workdir} --metrics={groups}</code>" in text
+    assert "older than the pictures" not in text
+    assert "[probe/linear_100: how probe/linear_100]" in text
+    text = report.write(run, params, workdir, step=9).read_text()
+    assert "older than the pictures" in text
+
+
+def test_charts_show_the_figures(tmp_path):
+    write_evaluation(tmp_path, FIGURES)
+    scene = evaluated_scene(tmp_path)
+    lines = scores.probe_accuracy(scene).axes[0].lines
+    np.testing.assert_array_equal(lines[0].get_xydata(), [[100, 0.8], [600, 0.9]])
+    np.testing.assert_array_equal(lines[2].get_xydata(), [[100, 0.75]])
+    assert lines[3].get_ydata()[0] == pytest.approx(1 / 3)  # guessing
+    gaussian, mask = (axes.lines[0] for axes in scores.robustness(scene).axes)
+    expected = [[0, 0.9], [0.1, 0.8], [0.5, 0.4]]
+    np.testing.assert_array_equal(gaussian.get_xydata(), expected)
+    np.testing.assert_array_equal(mask.get_xydata(), [[0, 0.9], [0.3, 0.5]])
+    axes = scores.artificial(scene).axes[0]
+    expected = [[0, 0.97], [0.4, 0.95], [1, 0.9]]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), expected)
+    left, right = scores.generation(scene).axes
+    assert [bar.get_width() for bar in left.patches] == [0.9, 1.1]
+    assert [bar.get_width() for bar in right.patches] == [12.0, 3.0]
+    # Bars of the IWAE bound (two standard errors) and of AIS (the gap, upwards).
+    lines = [tuple(line.get_xdata()) for line in scores.density(scene).axes[0].lines]
+    np.testing.assert_allclose(lines[0], [-20.0])
+    np.testing.assert_allclose(lines[1], [-19.4, -18.6])
+    np.testing.assert_allclose(lines[3], [-18.5, -18.1])
+    texts = {"ais/nll": "nats; the first 20, standard error 0.25; FAILED"}
+    table = [[name, "1", texts.get(name, "")] for name in FIGURES]
+    write_evaluation(tmp_path, {**FIGURES, "ais/gap": -0.1}, table=table)
+    axes = scores.density(evaluated_scene(tmp_path)).axes[0]
+    np.testing.assert_allclose(axes.lines[3].get_xdata(), [-19.0, -18.0])
+    top, bottom = scores.calibration(scene).axes
+    heights = [bar.get_height() for bar in top.patches]
+    assert np.isnan(heights[0])
+    assert heights[1:] == [0.3, 0.8]
+    assert [bar.get_height() for bar in bottom.patches] == [0.0, 0.2, 0.8]
+    bars = scores.disentanglement(scene).axes[0]
+    assert [bar.get_width() for bar in bars.patches] == [0.1, 0.3]
+    names = [label.get_text() for label in bars.get_yticklabels()]
+    assert names == ["MIG", "DCI completeness"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "Not evaluated yet"),
+        ('{"metr', "damaged"),
+        ("[1]", "holds no figures"),
+        ('{"metrics": {"elbo": -1.5, "odd": [1, 2]}}', ""),
+        ('{"metrics": {"elbo": null}, "table": [["elbo", "-"]]}', ""),
+    ],
+)
+def test_a_missing_damaged_or_older_evaluation(tmp_path, text, problem):
+    if text is not None:
+        (tmp_path / "evaluation.json").write_text(text)
+    found = results.read(tmp_path)
+    assert problem in found.problem
+    assert bool(problem) == bool(found.problem)
+    scene = evaluated_scene(tmp_path)
+    for draw in (scores.density, scores.probe_accuracy, scores.robustness):
+        assert draw(scene) is None
+    for draw in (scores.generation, scores.disentanglement, scores.calibration):
+        assert draw(scene) is None
+    if not problem:
+        [(title, rows)] = found.sections()[:1]
+        assert (title, rows[0][0]) == ("Bound and likelihood", "elbo")
+        assert found.groups() == "core"
+
+
+def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
+    rows = [
+        {"step": s, "epoch": s, "information/data": s, "information/label": s / 4}
+        for s in (1, 2, 3)
+    ]
+    rows.insert(1, {"step": 1.5, "epoch": 1.5, "loss": 3.0})
+    scene = evaluated_scene(tmp_path, rows=rows)
+    scene.labels = np.array([0, 0, 1, 1])
+    axes = planes.information(scene).axes[0]
+    path, last, first, right, up = axes.lines
+    np.testing.assert_allclose(path.get_xydata(), [[1, 0.25], [2, 0.5], [3, 0.75]])
+    np.testing.assert_allclose(last.get_xydata(), [[3, 0.75]])
+    np.testing.assert_allclose(first.get_xydata(), [[1, 0.25]])
+    assert right.get_xdata()[0] == pytest.approx(np.log(4))
+    assert up.get_ydata()[0] == pytest.approx(np.log(2))
+    scene.rows = [{"step": 1, "epoch": 1, "information/data": 1.0}]  # no labels
+    assert planes.information(scene) is None

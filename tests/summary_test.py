@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from infovae_jax import summary
 from infovae_jax.errors import ConfigError
@@ -60,3 +61,30 @@ def test_a_run_that_was_not_evaluated(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: no runs")
+
+
+def test_runs_in_the_information_plane(tmp_path):
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        metrics = {"elbo/reconstruction": 80.0, "elbo/kl_z": 4.0 + number}
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
+    folders = [tmp_path / n for n in "01"]
+    with pytest.raises(ConfigError, match="no run has figures of a plane"):
+        summary.draw(folders, tmp_path / "plane.png", both=False)
+    summary.draw(folders, tmp_path / "one.png", both=True)
+    rows = [
+        {"step": s, "epoch": s, "information/data": 2.0, "information/label": s / 9}
+        for s in (1, 2)
+    ]
+    (folders[0] / "metrics.jsonl").write_text(
+        "".join(f"{json.dumps(r)}\n" for r in rows)
+    )
+    summary.draw(folders, tmp_path / "plane.png", both=False)
+    summary.draw(folders, tmp_path / "two.png", both=True)
+    widths = {}
+    for name in ("one", "plane", "two"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            widths[name] = image.width
+    assert abs(widths["one"] - widths["plane"]) < 20
+    assert widths["two"] > 1.5 * widths["one"]

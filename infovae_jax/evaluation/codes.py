@@ -87,17 +87,8 @@ def information_bounds(
     q = Gaussian(jnp.asarray(mean), jnp.asarray(log_var))
     z = gaussian_sample(key, q)
 
-    @jax.jit
-    def rows(codes, numbers):
-        log_q = jax.vmap(lambda code: gaussian_log_prob(q, code[None]))(codes)
-        own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
-        others = jnp.where(jnp.arange(count)[None] == numbers[:, None], -jnp.inf, log_q)
-        with_own = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
-        without = jax.nn.logsumexp(others, axis=-1) - jnp.log(max(count - 1, 1))
-        return own - with_own, own - without
-
     parts = [
-        rows(z[i : i + chunk], jnp.arange(i, min(i + chunk, count)))
+        _against_all(q, z[i : i + chunk], jnp.arange(i, min(i + chunk, count)))
         for i in range(0, count, chunk)
     ]
     lower, upper = (
@@ -107,6 +98,18 @@ def information_bounds(
     if lower > log_n - SATURATED:
         return InformationBounds(lower, None, None, log_n)
     return InformationBounds(lower, upper, rate - lower, log_n)
+
+
+@jax.jit
+def _against_all(q: Gaussian, codes, numbers):
+    """Codes of the examples `numbers` against every posterior of q: both bounds."""
+    count = len(q.mean)
+    log_q = jax.vmap(lambda code: gaussian_log_prob(q, code[None]))(codes)
+    own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
+    others = jnp.where(jnp.arange(count)[None] == numbers[:, None], -jnp.inf, log_q)
+    with_own = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
+    without = jax.nn.logsumexp(others, axis=-1) - jnp.log(max(count - 1, 1))
+    return own - with_own, own - without
 
 
 def total_correlation(

@@ -4,18 +4,19 @@ None means that the picture does not apply (no clusters, no labels). Everything
 follows from the parameters and a fixed key, so the same run gives the same bytes.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import Encoded, clustering
 from infovae_jax.evaluation.codes import block_slices
 from infovae_jax.loop import Run
+from infovae_jax.report import style
+from infovae_jax.report.grids import image_grid
+from infovae_jax.report.results import Evaluation
 from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10
@@ -35,6 +36,7 @@ class Scene(NamedTuple):
       codes: of the test split.
       test_x: the test images as the model sees them, `[n, H, W, C]`.
       rows: of metrics.jsonl.
+      evaluation: of evaluation.json.
       key: fixed PRNG key.
       matched: label of each cluster on the test split, `[K]`, or None.
     """
@@ -44,6 +46,7 @@ class Scene(NamedTuple):
     codes: Encoded
     test_x: np.ndarray
     rows: list[dict[str, float]]
+    evaluation: Evaluation
     key: Any
     matched: np.ndarray | None
 
@@ -84,61 +87,6 @@ def shown_clusters(scene: Scene) -> np.ndarray:
     return np.sort(np.argsort(-shares, kind="stable")[:MAX_CLUSTERS])
 
 
-def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """`[..., H, W, C]` as values in [0, 1] with 1 or 3 channels."""
-    images = (np.asarray(images, np.float32) - low) / (high - low)
-    channels = images.shape[-1]
-    shown = images if channels == 3 else images[..., :1]
-    return np.clip(shown, 0.0, 1.0)
-
-
-def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
-    """`[rows, columns, H, W, C]` as one picture `[*, *, C]` with white gaps."""
-    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
-    padded = np.pad(images, padding, constant_values=1.0)
-    rows, columns, height, width, channels = padded.shape
-    picture = padded.transpose(0, 2, 1, 3, 4)
-    return picture.reshape(rows * height, columns * width, channels)[:-gap, :-gap]
-
-
-def image_grid(
-    images: np.ndarray,
-    value_range: tuple[float, float],
-    row_names: list[str] | None = None,
-    column_names: list[str] | None = None,
-) -> Figure:
-    """A grid of images `[rows, columns, H, W, C]` with names at its edges."""
-    rows, columns, height, width, _ = images.shape
-    picture = tile(displayable(images, *value_range))
-    cell = 0.62 if columns > 12 else 0.8
-    margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
-    top = 0.35 if column_names else 0.05
-    grid_width = columns * cell
-    grid_height = grid_width * picture.shape[0] / picture.shape[1]
-    figure = Figure(figsize=(grid_width + margin + 0.05, grid_height + top + 0.05))
-    total_width, total_height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (
-            margin / total_width,
-            0.05 / total_height,
-            grid_width / total_width,
-            grid_height / total_height,
-        )
-    )
-    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0} if picture.shape[-1] == 1 else {}
-    shown = picture[..., 0] if picture.shape[-1] == 1 else picture
-    axes.imshow(shown, interpolation="nearest", aspect="auto", **grey)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(length=0, labelsize=8)
-    axes.xaxis.tick_top()
-    centres_x = (np.arange(columns) + 0.5) * (width + 1) - 1
-    centres_y = (np.arange(rows) + 0.5) * (height + 1) - 1
-    axes.set_xticks(centres_x if column_names else [], column_names or [])
-    axes.set_yticks(centres_y if row_names else [], row_names or [])
-    return figure
-
-
 def value_range(scene: Scene) -> tuple[float, float]:
     """Range that is drawn from black to white."""
     if scene.run.dataset.spec.likelihood in UNIT_RANGE:
@@ -177,9 +125,17 @@ def loss_curves(scene: Scene) -> Figure | None:
             else:
                 label = _series_label(name)
             marker = "o" if name.startswith("test/") else None
-            axes.plot(epochs, values, label=label, marker=marker, ms=3, lw=1.3)
-        axes.set_title(title.replace("_", " "), fontsize=10)
-        axes.set_xlabel("epoch", fontsize=8)
+            colour = style.SERIES[len(axes.lines) % len(style.SERIES)]
+            # Weights often move together: dashes let the lines below be seen.
+            dashes = style.DASHES[len(axes.lines) % 4] if series == changing else "-"
+            axes.plot(
+                *(epochs, values, dashes),
+                label=label,
+                marker=marker,
+                ms=3,
+                lw=1.3,
+                color=colour,
+            )
         unit = (
             "weight"
             if "weights" in title
@@ -187,55 +143,7 @@ def loss_curves(scene: Scene) -> Figure | None:
             if "usage" in title
             else "nats"
         )
-        axes.set_ylabel(unit, fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=7, frameon=False)
-    return figure
-
-
-def rate_distortion(scene: Scene) -> Figure | None:
-    """The test split's path through the plane of rate and distortion."""
-    rows = [row for row in scene.rows if "test/reconstruction" in row]
-    if not rows:
-        return None
-    points = [
-        (
-            sum(v for name, v in row.items() if name.startswith("test/kl")),
-            row["test/reconstruction"],
-        )
-        for row in rows
-    ]
-    return rate_distortion_plane([("", np.array(points))])
-
-
-def rate_distortion_plane(paths: list[tuple[str, np.ndarray]]) -> Figure:
-    """Points (rate, distortion) `[n, 2]` in nats, one named path each.
-
-    Dotted lines join what has the same negative ELBO, rate + distortion; a code
-    further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
-    """
-    figure = Figure(figsize=(5.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    every = np.concatenate([points for _, points in paths])
-    low, high = every.min(0), every.max(0)
-    span = np.maximum(high - low, 1e-3)
-    totals = np.linspace(low.sum(), high.sum(), 7)
-    edges = np.array([low[0] - 0.1 * span[0], high[0] + 0.1 * span[0]])
-    for total in totals:
-        axes.plot(edges, total - edges, color="0.7", lw=0.7, ls=":", zorder=0)
-    for number, (name, points) in enumerate(paths):
-        palette = colormaps["tab10" if len(paths) <= 10 else "tab20"]
-        colour = palette(number % palette.N)
-        axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
-        axes.plot(*points[-1], "o", color=colour, ms=7, label=name or "last")
-    axes.set_xlim(*edges)
-    axes.set_ylim(low[1] - 0.1 * span[1], high[1] + 0.1 * span[1])
-    axes.set_xlabel("rate KL(q(z|x) || p(z)), nats", fontsize=9)
-    axes.set_ylabel("distortion -log p(x|z), nats", fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
+        style.finish(axes, "epoch", unit, title.replace("_", " "))
     return figure
 
 
@@ -379,16 +287,17 @@ def latent_map(scene: Scene) -> Figure:
     figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
     for number, (title, values, names) in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), number + 1)
-        palette = colormaps["tab10" if len(names) <= 10 else "tab20"]
         for value in np.unique(values):
             points = flat[values == value]
             axes.scatter(
                 *points.T,
                 s=7,
-                color=palette(value % palette.N),
+                color=style.category(value),
                 label=names[value],
                 lw=0,
             )
+            if title:
+                _name_at(axes, points, names[value])
         axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -401,6 +310,21 @@ def latent_map(scene: Scene) -> Figure:
                 bbox_to_anchor=(1.0, 0.5),
             )
     return figure
+
+
+def _name_at(axes, points: np.ndarray, name: str) -> None:
+    """A name just above its middlemost point: colour is not needed to tell."""
+    distances = ((points - np.median(points, 0)) ** 2).sum(1)
+    axes.annotate(
+        name,
+        points[np.argmin(distances)],
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=8,
+        ha="center",
+        va="bottom",
+        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
+    )
 
 
 def confusion_matrix(scene: Scene) -> Figure | None:
@@ -450,8 +374,8 @@ def occupancy(scene: Scene) -> Figure | None:
     )
     axes = figure.add_subplot()
     positions = np.arange(num_clusters)
-    axes.bar(positions - 0.2, hard, 0.4, label="argmax q(c|x)")
-    axes.bar(positions + 0.2, soft, 0.4, label="mean q(c|x)")
+    axes.bar(positions - 0.2, hard, 0.4, label="argmax q(c|x)", color=style.BLUE)
+    axes.bar(positions + 0.2, soft, 0.4, label="mean q(c|x)", color=style.ORANGE)
     axes.axhline(1 / num_clusters, color="black", lw=0.8, ls=":", label="p(c) = 1/K")
     if num_clusters <= 20:
         names = [cluster_name(scene, c).replace(": ", "\n") for c in positions]
@@ -461,12 +385,3 @@ def occupancy(scene: Scene) -> Figure | None:
     axes.set_ylim(0, 1.35 * max(hard.max(), soft.max()))
     axes.legend(fontsize=8, frameon=False, ncols=3, loc="upper center")
     return figure
-
-
-def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
-    """`[n, H, W, C]` in a grid as near to square as n allows; blanks stay white."""
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = -(-len(images) // columns)
-    blank = np.full((rows * columns - len(images), *images.shape[1:]), limits[1])
-    full = np.concatenate([images, blank])
-    return image_grid(full.reshape(rows, columns, *images.shape[1:]), limits)

@@ -3,7 +3,7 @@
 import base64
 import html
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -11,6 +11,7 @@ import infovae_jax
 from infovae_jax import config as config_lib
 from infovae_jax.checkpoint import write_atomically
 from infovae_jax.loop import Run
+from infovae_jax.report.results import Evaluation
 
 MAX_BYTES = 5_000_000
 
@@ -25,6 +26,8 @@ th, td { text-align: left; padding: .25rem .75rem .25rem 0; vertical-align: top;
          border-bottom: 1px solid #e4e8ee; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.recipe { color: #556; }
+tr.section th { padding-top: 1.2rem; font-size: 1rem; }
+code { background: #f5f7fa; font-size: .85em; }
 figure { margin: 0; } figcaption { color: #556; margin-bottom: .5rem; max-width: 75ch; }
 img { max-width: 100%; height: auto; }
 pre { background: #f5f7fa; padding: 1rem; overflow: auto; font-size: .85rem; }
@@ -34,11 +37,12 @@ html { overflow-wrap: anywhere; }
 
 
 class Section(NamedTuple):
-    """A picture with its title and how to read it."""
+    """A picture with its title, how to read it, and how its figures came about."""
 
     title: str
     caption: str
     path: pathlib.Path
+    recipe: str = ""
 
 
 def write(
@@ -46,7 +50,8 @@ def write(
     workdir: pathlib.Path,
     sections: list[Section],
     skipped: list[str],
-    evaluation: dict[str, Any] | None,
+    evaluation: Evaluation,
+    step: int | None,
 ) -> pathlib.Path:
     """Writes `report.html`; pictures that would pass the size limit are linked.
 
@@ -55,14 +60,17 @@ def write(
     """
     config = run.config
     title = f"{config.objective} on {config.data.source}, seed {config.seed}"
-    step = evaluation["step"] if evaluation else None
-    epochs = f"{step / run.steps_per_epoch:.0f} epochs ({step} steps)" if step else ""
+    step = evaluation.step if step is None else step
+    facts = [
+        *([f"pictures of {_steps(run, step)}"] if step is not None else []),
+        f"infovae_jax {infovae_jax.__version__}, jax {jax.__version__}",
+    ]
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f'<p class="lead">{html.escape(epochs)} &middot; infovae_jax '
-        f"{infovae_jax.__version__}, jax {jax.__version__}</p>",
+        f'<p class="lead">{html.escape("; ".join(facts))}</p>',
         _navigation(sections),
-        "<h2>Figures of merit</h2>",
+        '<h2 id="figures">Figures of merit</h2>',
+        _provenance(run, workdir, evaluation, step),
         _table(evaluation),
         "<h2>Data</h2>",
         f"<pre>{html.escape(run.dataset.decision)}</pre>",
@@ -76,7 +84,7 @@ def write(
         parts.append(_figure(section, image if fits else None))
     if skipped:
         names = html.escape(", ".join(skipped))
-        parts.append(f"<p>Not applicable to this run: {names}.</p>")
+        parts.append(f"<p>Not applicable to this run, or not evaluated: {names}.</p>")
     command = f"python -m infovae_jax.main --mode=report --workdir={workdir}"
     parts += [
         "<h2>Make this page again</h2>",
@@ -100,26 +108,67 @@ def _navigation(sections: list[Section]) -> str:
     return f"<nav>{' '.join(links)}</nav>"
 
 
-def _table(evaluation: dict[str, Any] | None) -> str:
-    if evaluation is None:
-        return "<p>Not evaluated yet: run <code>--mode=evaluate</code>.</p>"
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td>"
-        f'<td class="number">{html.escape(value)}</td>'
-        f'<td class="recipe">{html.escape(recipe)}</td></tr>'
-        for name, value, recipe in evaluation["table"]
+def _steps(run: Run, step: int) -> str:
+    return f"step {step} (epoch {step / run.steps_per_epoch:.4g})"
+
+
+def _provenance(
+    run: Run, workdir: pathlib.Path, evaluation: Evaluation, step: int | None
+) -> str:
+    """From which parameters, seed and examples the figures are, and the command."""
+    command = f"python -m infovae_jax.main --mode=evaluate --workdir={workdir}"
+    if evaluation.problem:
+        return (
+            f"<p>{html.escape(evaluation.problem)}: run "
+            f"<code>{html.escape(command)} --metrics=all</code>.</p>"
+        )
+    config = run.config
+    recipe = dict(evaluation.recipe)
+    recipe["seeds"] = (
+        f"{config.seed} of the run, {config.data.split_seed} of the split, "
+        f"{recipe.pop('seed', 'unknown')} of the evaluation"
     )
-    recipe = "; ".join(f"{key}: {value}" for key, value in evaluation["recipe"].items())
+    facts = [
+        _steps(run, evaluation.step) if evaluation.step is not None else "step unknown",
+        f"{evaluation.split} split of {config.data.source}",
+        *(f"{key}: {value}" for key, value in recipe.items()),
+    ]
+    text = f'<p class="lead">{html.escape("; ".join(facts))}. Again with '
+    command += f" --metrics={evaluation.groups()}"
+    text += f"<code>{html.escape(command)}</code></p>"
+    if None not in (step, evaluation.step) and step != evaluation.step:
+        text += (
+            "<p><strong>These figures are older than the pictures</strong>, which are "
+            f"of step {step}: evaluate again.</p>"
+        )
+    return text
+
+
+def _table(evaluation: Evaluation) -> str:
+    """All figures with their recipes, a part of the table for each section."""
+    if evaluation.problem:
+        return ""
+    bodies = []
+    for title, rows in evaluation.sections():
+        heading = f'<th colspan="3" scope="rowgroup">{html.escape(title)}</th>'
+        lines = "".join(
+            f"<tr><td>{html.escape(name)}</td>"
+            f'<td class="number">{html.escape(value)}</td>'
+            f'<td class="recipe">{html.escape(recipe)}</td></tr>'
+            for name, value, recipe in rows
+        )
+        bodies.append(f'<tbody><tr class="section">{heading}</tr>{lines}</tbody>')
     return (
         "<table><thead><tr><th>metric</th><th>value</th><th>recipe</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-        f"<p class='lead'>Split: {html.escape(evaluation['split'])}; "
-        f"{html.escape(recipe)}.</p>"
+        f"{''.join(bodies)}</table>"
     )
 
 
 def _figure(section: Section, image: bytes | None) -> str:
     title, caption = html.escape(section.title), html.escape(section.caption)
+    recipe = ""
+    if section.recipe:
+        recipe = f' <span class="recipe">[{html.escape(section.recipe)}]</span>'
     if image is None:
         name = html.escape(f"figures/{section.path.name}")
         picture = f'<p>Too large to embed: <a href="{name}">{name}</a></p>'
@@ -128,5 +177,5 @@ def _figure(section: Section, image: bytes | None) -> str:
         picture = f'<img alt="{title}" src="data:image/png;base64,{data}">'
     return (
         f'<h2 id="{section.path.stem}">{title}</h2>'
-        f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
+        f"<figure><figcaption>{caption}{recipe}</figcaption>{picture}</figure>"
     )

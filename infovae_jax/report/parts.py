@@ -5,19 +5,19 @@ As in `figures`, each is a function of the scene that returns a Figure or None.
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import FACTOR_KL, WIDE_SIGMA
 from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.report import style
 from infovae_jax.report.figures import (
     COLUMNS,
     Scene,
-    image_grid,
     label_name,
     one_of_each,
     value_range,
 )
+from infovae_jax.report.grids import image_grid
 
 MAX_CLASSES = 10
 
@@ -54,19 +54,18 @@ def information_curves(scene: Scene) -> Figure | None:
     }
     titles = {"mi": "bound on I(z; x')", "rate": "rate KL(q(z|x) || p(z))"}
     figure = Figure(figsize=(12, 5.6), layout="constrained")
-    palette = colormaps["tab10"]
     for row, (kind, values) in enumerate(series.items()):
         whole = figure.add_subplot(2, 3, 3 * row + 1)
         single = figure.add_subplot(2, 3, 3 * row + 2)
         for number, (name, (dims, _)) in enumerate(blocks.items()):
-            colour = palette(number)
+            colour = style.SERIES[number]
             total = values[:, dims].sum(1)
             whole.plot(epochs, total, color=colour, label=name)
             lines = single.plot(epochs, values[:, dims], color=colour, lw=0.8)
             lines[0].set_label(f"dims of {name}")
         whole.plot(epochs, values.sum(1), color="black", lw=0.9, ls=":", label="all")
-        whole.set_title(f"{titles[kind]}, by part", fontsize=10)
-        single.set_title(f"{titles[kind]}, by dim", fontsize=10)
+        style.finish(whole, "epoch", "nats", f"{titles[kind]}, by part")
+        style.finish(single, "epoch", "nats", f"{titles[kind]}, by dim")
     last = figure.add_subplot(2, 3, 3)
     values = [row["term/reconstruction"] for row in scene.rows]
     last.plot(epochs, values, color="black", label="train")
@@ -76,14 +75,8 @@ def information_curves(scene: Scene) -> Figure | None:
         if "test/reconstruction" in r
     ]
     if points:
-        last.plot(*np.array(points).T, "o", ms=3, label="test")
-    last.set_title("reconstruction", fontsize=10)
-    for axes in figure.axes:
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.set_ylabel("nats", fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=7, frameon=False)
+        last.plot(*np.array(points).T, "o", ms=4, color=style.VERMILION, label="test")
+    style.finish(last, "epoch", "nats", "reconstruction")
     return figure
 
 
@@ -138,16 +131,10 @@ def _class_codes(scene: Scene, classes: np.ndarray) -> np.ndarray:
 
 
 def _kl_table(scene: Scene) -> np.ndarray | None:
-    if scene.labels is None:
-        return None
-    blocks = code_metrics.block_slices(scene.run.objective)
-    inner = slice(0, blocks["y"][0].start)
-    return code_metrics.kl_by_class(
-        scene.codes.mean[:, inner],
-        scene.codes.log_var[:, inner],
-        np.asarray(scene.labels),
-        blocks["y"][1].size,
-    )
+    """Mean KL of each dim by class `[L, d]`, as the evaluation found it."""
+    table = scene.evaluation.metrics.get("factors/kl_by_class")
+    # None in it, for a class without test examples, becomes nan.
+    return None if table is None else np.array(table, float)
 
 
 def shared_traversals(scene: Scene) -> Figure | None:
@@ -186,10 +173,9 @@ def class_traversals(scene: Scene) -> Figure | None:
         dims = own(label)
         dim = dims[np.argmax(table[label, dims])]
         z[row, :, dim] = steps
-        names.append(
-            f"'{label_name(scene, label)}' dim {dim - dims[0]}, "
-            f"{table[label, dim]:.2f} nats"
-        )
+        found = table[label, dim]
+        text = "no test examples" if np.isnan(found) else f"{found:.2f} nats"
+        names.append(f"'{label_name(scene, label)}' dim {dim - dims[0]}, {text}")
     columns = [f"{step:+.1f}" for step in steps]
     return image_grid(scene.decode(z), value_range(scene), names, columns)
 

@@ -1,0 +1,228 @@
+"""The pictures of a report, in the order of the page."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from infovae_jax.report import figures, parts, planes, scores
+
+
+class Picture(NamedTuple):
+    """One picture of the page.
+
+    Attributes:
+      name: of the PNG.
+      title: of its section.
+      caption: what one sees, and how to read it.
+      draw: `draw(scene) -> Figure or None`.
+      recipe: beginnings of the names of the figures it shows; the recipe of the
+        first of each stands below the picture.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable
+    recipe: tuple[str, ...] = ()
+
+
+PICTURES = (
+    Picture(
+        "loss_curves",
+        "Training",
+        "The loss and each term of it in nats, unweighted, per epoch; points are the "
+        "test split. The last panels show the effective number of clusters and the "
+        "weights that change over training.",
+        figures.loss_curves,
+    ),
+    Picture(
+        "rate_distortion",
+        "Rate and distortion",
+        "The test split after each evaluation of the bound, to the last (large point). "
+        "Dotted lines have the same ELBO; to the right the code says more of x.",
+        planes.rate_distortion,
+    ),
+    Picture(
+        "information_plane",
+        "Information plane",
+        "What the code says of the image (to the right) and of its label (upwards) "
+        "after each evaluation: two lower bounds, of one code z ~ q(z|x) an example. "
+        "I(x; z) is that of the first 1,000 test examples and cannot pass the log of "
+        "their number (dotted): near it, read 'at least'. I(z; y) is H(y) less the "
+        "cross-entropy of a logistic probe fitted on 2,000 training codes. Good codes "
+        "for the label alone are high up and far left (Tishby et al. 1999; bounds: "
+        "Barber & Agakov 2003, Alemi et al. 2018).",
+        planes.information,
+    ),
+    Picture(
+        "density",
+        "Density",
+        "Lower bounds on the mean log-likelihood, the loosest first. Bars are two "
+        "standard errors over the examples; that of AIS reaches up by its gap too, "
+        "between the two bounds on samples of the model. Each row is of the examples "
+        "that it names: only equal sets compare.",
+        scores.density,
+    ),
+    Picture(
+        "probe_accuracy",
+        "Classifiers on few labels",
+        "How much of the label simple classifiers find in posterior means, against the "
+        "number of labels they see.",
+        scores.probe_accuracy,
+        ("probe",),
+    ),
+    Picture(
+        "robustness",
+        "Robustness of the code",
+        "A classifier fitted on codes of clean training images meets corrupted test "
+        "images; level 0 is the clean test split.",
+        scores.robustness,
+        ("robust",),
+    ),
+    Picture(
+        "disentanglement",
+        "Disentanglement",
+        "Scores of the posterior means against the known factors of the data; the "
+        "scores measure different things and often disagree.",
+        scores.disentanglement,
+        ("disentanglement",),
+    ),
+    Picture(
+        "generation",
+        "Samples against test images",
+        "Left: the share of samples that look like test images (precision, density), "
+        "and of test images that samples come near (recall, coverage). Right: distance "
+        "of features to those of test images; training images give the floor.",
+        scores.generation,
+        ("generation/precision", "generation/frechet"),
+    ),
+    Picture(
+        "artificial",
+        "Training on samples",
+        "A classifier of images trained on real images, samples, or both, and tested "
+        "on real images. The fall from left to right is what samples lack.",
+        scores.artificial,
+        ("artificial",),
+    ),
+    Picture(
+        "calibration",
+        "Calibration",
+        "Accuracy of the classifier of the model among examples of equal confidence: "
+        "below the diagonal it is too sure. Below: how many examples each bin holds.",
+        scores.calibration,
+        ("calibration",),
+    ),
+    Picture(
+        "reconstructions",
+        "Reconstructions",
+        "Test images, and below each the decoder's mean at its posterior mean.",
+        figures.reconstructions,
+    ),
+    Picture(
+        "cluster_samples",
+        "Samples of each cluster",
+        "Columns are clusters (with the label matched to each), rows are independent "
+        "draws z ~ N(mu_c, I). A clean column means that the cluster is one thing. "
+        "Of more than 40 clusters, here and below, the 40 most used.",
+        figures.cluster_samples,
+    ),
+    Picture(
+        "confusion_matrix",
+        "Clusters against labels",
+        "Test examples of each label (columns) in each cluster (rows). Labels were "
+        "never used in training; the one-to-one matching that names the rows is the "
+        "Hungarian one.",
+        figures.confusion_matrix,
+    ),
+    Picture(
+        "latent_map",
+        "Latent space",
+        "Posterior means of test examples, laid out in the plane by t-SNE (codes of "
+        "two dims as they are): near points have near codes, distances between "
+        "groups mean little.",
+        figures.latent_map,
+    ),
+    Picture(
+        "occupancy",
+        "Use of the clusters",
+        "Share of test examples in each cluster, by the most probable cluster and by "
+        "the mean probability.",
+        figures.occupancy,
+    ),
+    Picture(
+        "interpolations",
+        "Interpolations",
+        "Ten equal steps from one centroid to the next (with a prior of one mode: "
+        "between the codes of two test images).",
+        figures.interpolations,
+    ),
+    Picture(
+        "moving_away",
+        "Moving away from the origin",
+        "Rows are clusters, columns multiples of the centroid: 0 is the origin that "
+        "all clusters share, 1 the centroid itself.",
+        figures.moving_away,
+    ),
+    Picture(
+        "traversals",
+        "Latent traversals",
+        "One latent dim a row, moved by up to 2.5 prior standard deviations about the "
+        "code of one test image; a dim without prior from its smallest to its largest "
+        "value on the test split.",
+        figures.traversals,
+    ),
+    Picture(
+        "masked",
+        "What each part of the code holds",
+        "Test images, their reconstructions, and the reconstructions from one part of "
+        "the code alone, the others at their mean over the test split.",
+        parts.masked,
+    ),
+    Picture(
+        "plane",
+        "One dim of each part",
+        "The dim of the second part that varies most, left to right, and that of the "
+        "first, top to bottom, about the code of one test image.",
+        parts.plane,
+    ),
+    Picture(
+        "information_curves",
+        "Information and rate over training",
+        "The lower bound on I(z; x') of what is generated and the rate, of each part "
+        "of the code and of each dim, with the reconstruction beside them, in nats.",
+        parts.information_curves,
+    ),
+    Picture(
+        "factor_kl",
+        "Factors of the classes",
+        "Mean KL of each shared dim and of each class's own dims over the test "
+        "examples of the class. A dim well above zero holds a factor.",
+        parts.factor_kl,
+    ),
+    Picture(
+        "shared_traversals",
+        "Shared factors across classes",
+        "The two shared dims of the largest KL, moved in the same way in every class "
+        "about z = 0: what changes should be the same in every row.",
+        parts.shared_traversals,
+    ),
+    Picture(
+        "class_traversals",
+        "Factors of one class",
+        "For each class the dim of its own block with the largest KL, moved about "
+        "z = 0: what changes may differ from row to row.",
+        parts.class_traversals,
+    ),
+    Picture(
+        "class_samples_wide",
+        "Samples beyond the prior",
+        "Columns are classes, rows draws of z from a normal distribution of standard "
+        "deviation 1.4 instead of 1.",
+        parts.class_samples_wide,
+    ),
+    Picture(
+        "prior_samples",
+        "Samples of the prior",
+        "Decoder means of independent draws from the whole prior.",
+        figures.prior_samples,
+    ),
+)

@@ -1,0 +1,70 @@
+"""Grids of images as one picture."""
+
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """`[..., H, W, C]` as values in [0, 1] with 1 or 3 channels."""
+    images = (np.asarray(images, np.float32) - low) / (high - low)
+    channels = images.shape[-1]
+    shown = images if channels == 3 else images[..., :1]
+    return np.clip(shown, 0.0, 1.0)
+
+
+def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
+    """`[rows, columns, H, W, C]` as one picture `[*, *, C]` with white gaps."""
+    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
+    padded = np.pad(images, padding, constant_values=1.0)
+    rows, columns, height, width, channels = padded.shape
+    picture = padded.transpose(0, 2, 1, 3, 4)
+    return picture.reshape(rows * height, columns * width, channels)[:-gap, :-gap]
+
+
+def image_grid(
+    images: np.ndarray,
+    value_range: tuple[float, float],
+    row_names: list[str] | None = None,
+    column_names: list[str] | None = None,
+) -> Figure:
+    """A grid of images `[rows, columns, H, W, C]` with names at its edges."""
+    rows, columns, height, width, _ = images.shape
+    picture = tile(displayable(images, *value_range))
+    cell = 0.62 if columns > 12 else 0.8
+    margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
+    top = 0.35 if column_names else 0.05
+    grid_width = columns * cell
+    grid_height = grid_width * picture.shape[0] / picture.shape[1]
+    figure = Figure(figsize=(grid_width + margin + 0.05, grid_height + top + 0.05))
+    total_width, total_height = figure.get_size_inches()
+    axes = figure.add_axes(
+        (
+            margin / total_width,
+            0.05 / total_height,
+            grid_width / total_width,
+            grid_height / total_height,
+        )
+    )
+    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0} if picture.shape[-1] == 1 else {}
+    shown = picture[..., 0] if picture.shape[-1] == 1 else picture
+    axes.imshow(shown, interpolation="nearest", aspect="auto", **grey)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelsize=8)
+    axes.xaxis.tick_top()
+    centres_x = (np.arange(columns) + 0.5) * (width + 1) - 1
+    centres_y = (np.arange(rows) + 0.5) * (height + 1) - 1
+    axes.set_xticks(centres_x if column_names else [], column_names or [])
+    axes.set_yticks(centres_y if row_names else [], row_names or [])
+    return figure
+
+
+def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
+    """`[n, H, W, C]` in a grid as near to square as n allows; blanks stay white."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = -(-len(images) // columns)
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), limits[1])
+    full = np.concatenate([images, blank])
+    return image_grid(full.reshape(rows, columns, *images.shape[1:]), limits)

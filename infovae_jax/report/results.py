@@ -1,0 +1,117 @@
+"""`evaluation.json` as the report shows it, whatever version wrote it."""
+
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+# (title, prefixes); a figure belongs to the first section with its name or group.
+SECTIONS = (
+    ("Bound and likelihood", ("elbo", "nll", "bits_per_dim")),
+    ("Information in the code", ("active_units", "information", "rate")),
+    ("Parts of the code", ("squared_error", "factor")),
+    ("Clusters", ("cluster", "kmeans", "sample")),
+    ("Classes", ("classification", "factors", "calibration")),
+    ("Likelihood by annealed importance sampling", ("ais",)),
+    ("Representation: probes and robustness", ("probe", "robust")),
+    ("Disentanglement", ("disentanglement",)),
+    ("Generation", ("generation", "artificial")),
+)
+OTHER = "Other figures"
+# Group of `--metrics` -> first parts of the names of its rows.
+GROUPS = {
+    "likelihood": ("ais",),
+    "representation": ("probe", "robust"),
+    "disentanglement": ("disentanglement",),
+    "generation": ("generation", "artificial"),
+}
+
+
+class Evaluation(NamedTuple):
+    """What an `evaluation.json` holds; empty where it holds nothing.
+
+    Attributes:
+      metrics: name -> number, list or None.
+      table: rows (name, value as text, recipe).
+      step: that the parameters belong to, or None.
+      split: which examples.
+      recipe: what holds for all figures.
+      problem: why there are no figures, or ''.
+    """
+
+    metrics: dict[str, Any]
+    table: list[tuple[str, str, str]]
+    step: int | None
+    split: str
+    recipe: dict[str, Any]
+    problem: str = ""
+
+    @property
+    def recipes(self) -> dict[str, str]:
+        """Name -> recipe."""
+        return {name: recipe for name, _, recipe in self.table} | {
+            name: "" for name in self.metrics.keys() - {row[0] for row in self.table}
+        }
+
+    def recipe_of(self, beginnings: tuple[str, ...]) -> str:
+        """The recipe of the first figure of each beginning."""
+        found = []
+        for beginning in beginnings:
+            rows = (row for row in self.table if row[0].startswith(beginning))
+            name, _, recipe = next(rows, ("", "", ""))
+            if recipe:
+                found.append(f"{name}: {recipe}")
+        return ". ".join(found)
+
+    def sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        """The table in sections: (title, rows); empty ones are left out."""
+        by_title = {title: [] for title, _ in SECTIONS} | {OTHER: []}
+        for row in self.table:
+            by_title[_section(row[0])].append(row)
+        return [(title, rows) for title, rows in by_title.items() if rows]
+
+    def groups(self) -> str:
+        """The value of `--metrics` that gives these figures."""
+        first = {name.partition("/")[0] for name in self.metrics}
+        found = [name for name, parts in GROUPS.items() if first & set(parts)]
+        return ",".join(found) or "core"
+
+
+def read(workdir: pathlib.Path) -> Evaluation:
+    """The evaluation of a run; never fails over what the file holds."""
+    path = workdir / "evaluation.json"
+    nothing = Evaluation({}, [], None, "", {})
+    if not path.is_file():
+        return nothing._replace(problem="Not evaluated yet")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return nothing._replace(problem="evaluation.json is damaged")
+    if not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
+        return nothing._replace(problem="evaluation.json holds no figures")
+    metrics = found["metrics"]
+    rows = found.get("table", [])
+    table = [tuple(map(str, row)) for row in rows if len(row) == 3]
+    shown = {name for name, *_ in table}
+    # Older files may hold figures without a row.
+    table += [(n, _text(v), "") for n, v in metrics.items() if n not in shown]
+    recipe = found.get("recipe")
+    return Evaluation(
+        metrics,
+        table,
+        found.get("step"),
+        str(found.get("split", "test")),
+        recipe if isinstance(recipe, dict) else {},
+    )
+
+
+def _section(name: str) -> str:
+    first = name.partition("/")[0]
+    return next((title for title, parts in SECTIONS if first in parts), OTHER)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return f"{len(value)} values"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,74 @@
+"""How every chart looks: colours, sizes of letters, axes."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito 2008: told apart with every common colour blindness.
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = SERIES = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
+GREY, FAINT = "#6b7280", "#c3c8d0"
+# Petroff 2021 (arXiv 2107.02270): ten categories, made for colour blindness too.
+CATEGORIES = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def category(number: int) -> str:
+    """Colour of a category; they repeat after ten."""
+    return CATEGORIES[number % len(CATEGORIES)]
+
+
+def charts(columns: int = 1, width: float = 5.4, height: float = 3.6):
+    """A figure with charts side by side: (figure, list of axes)."""
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    return figure, [figure.add_subplot(1, columns, n + 1) for n in range(columns)]
+
+
+def finish(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
+    """Labels, grid and a legend where something is named."""
+    axes.set_xlabel(xlabel, fontsize=9)
+    axes.set_ylabel(ylabel, fontsize=9)
+    if title:
+        axes.set_title(title, fontsize=10)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=8, frameon=False)
+
+
+def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
+    """Horizontal bars from the top down, each with its value at its end."""
+    places = range(len(names))
+    axes.barh(places, values, color=color, height=0.62)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            f"{value:.3g}",
+            (max(value, 0.0), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
+        )
