@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.evaluation import clustering, density, groups, information
 from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.evaluation.encoding import Encoded, encode_split, prepared
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run, make_bound_evaluator
 from infovae_jax.types import DataSpec
@@ -22,40 +23,6 @@ KMEANS_EXAMPLES = 10_000
 FACTOR_KL = 0.1
 WIDE_SIGMA = 1.4
 CORRELATED_EXAMPLES = 1000
-
-
-class Encoded(NamedTuple):
-    """Codes of a split.
-
-    Attributes:
-      mean: posterior means `[n, d]` (of the most probable cluster's posterior).
-      log_var: their log-variances `[n, d]`.
-      logits: of q(c | x) `[n, K]`, or None.
-    """
-
-    mean: np.ndarray
-    log_var: np.ndarray
-    logits: np.ndarray | None
-
-
-def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
-    """Codes of all examples of `x` `[n, H, W, C]`, in order."""
-    binarize = run.config.data.binarize
-    size = min(run.config.evaluation.batch_size, len(x))
-
-    @jax.jit
-    def encode(params, batch, key):
-        batch = pipeline.prepare(batch, key, binarize)
-        q = run.objective.encode(params, batch)
-        return q.mean, q.log_var, run.objective.classify(params, batch)
-
-    key = jax.random.key(run.config.evaluation.seed)
-    parts = []
-    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-        codes = encode(params, batch, jax.random.fold_in(key, number))
-        keep = int(valid.sum())
-        parts.append(jax.tree.map(lambda a, n=keep: np.asarray(a)[:n], codes))
-    return Encoded(*jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
 
 
 def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[str, Any]:
@@ -98,7 +65,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
     rows += _code_parts(run, params, codes)
     rows += _factors(run, params, codes)
     if chosen:
-        splits = groups.make_splits(run, params, encode_split, prepared)
+        splits = groups.make_splits(run, params)
         for name in chosen:
             rows += groups.GROUPS[name](run, params, splits)
     return {
@@ -177,10 +144,8 @@ def _density(run: Run, params: Any) -> list[Row]:
     values = []
     for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
         key_data, key_bound = jax.random.split(jax.random.fold_in(key, number))
-        prepared = pipeline.prepare(
-            jnp.asarray(batch), key_data, run.config.data.binarize
-        )
-        values.append(np.asarray(bound(params, prepared, key_bound))[valid > 0])
+        seen = pipeline.prepare(jnp.asarray(batch), key_data, run.config.data.binarize)
+        values.append(np.asarray(bound(params, seen, key_bound))[valid > 0])
     bounds = np.concatenate(values)
     error = bounds.std(ddof=1) / np.sqrt(len(bounds)) if len(bounds) > 1 else None
     recipe = f"nats; {settings.nll_samples} samples, {len(bounds)} test examples"
@@ -188,12 +153,6 @@ def _density(run: Run, params: Any) -> list[Row]:
         Row("nll", -float(bounds.mean()), f"{recipe}; importance-weighted upper bound"),
         Row("nll/standard_error", None if error is None else float(error), "nats"),
     ]
-
-
-def prepared(run: Run, x: np.ndarray) -> np.ndarray:
-    """Stored images as the model sees them in evaluation, by a fixed key."""
-    key = jax.random.key(run.config.evaluation.seed)
-    return np.asarray(pipeline.prepare(np.asarray(x), key, run.config.data.binarize))
 
 
 def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:

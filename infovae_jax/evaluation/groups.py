@@ -19,6 +19,7 @@ from infovae_jax.evaluation import (
     probes,
 )
 from infovae_jax.evaluation.codes import block_slices
+from infovae_jax.evaluation.encoding import encode_split, prepared
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run
 
@@ -57,8 +58,8 @@ class Splits(NamedTuple):
     encode: Any
 
 
-def make_splits(run: Run, params: Any, encode_split, prepared) -> Splits:
-    """Encodes both splits; the two functions are those of the evaluation."""
+def make_splits(run: Run, params: Any) -> Splits:
+    """Encodes both splits."""
     kinds = [
         np.full(block.size, block.kind != "class")
         for _, block in block_slices(run.objective).values()

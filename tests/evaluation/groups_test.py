@@ -32,9 +32,7 @@ def opened(make_config, name, **data):
 
 
 def prepared_groups(run, params):
-    splits = groups.make_splits(
-        run, params, evaluation.encode_split, evaluation.prepared
-    )
+    splits = groups.make_splits(run, params)
     return {
         row.name: row
         for function in groups.GROUPS.values()
