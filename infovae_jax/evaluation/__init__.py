@@ -10,7 +10,13 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.evaluation import clustering, density, groups, information
+from infovae_jax.evaluation import (
+    calibration,
+    clustering,
+    density,
+    groups,
+    information,
+)
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Encoded, encode_split, prepared
 from infovae_jax.evaluation.rows import Row
@@ -119,8 +125,11 @@ def format_value(value: float | int | list | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, list) and value and isinstance(value[0], list):
-        value = [item for row in value for item in row if item is not None]
+        value = [item for row in value for item in row]
     if isinstance(value, list):
+        value = [item for item in value if item is not None]
+        if not value:
+            return "-"
         return f"{format_value(min(value))}..{format_value(max(value))}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -228,6 +237,7 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         rows.append(Row("classification/accuracy", right, recipe))
         loss = -float(log_q[np.arange(len(labels)), labels].mean())
         rows.append(Row("classification/cross_entropy", loss, "nats"))
+        rows += calibration.rows(np.exp(log_q), labels, "classification", "q(y|x)")
         blocks = code_metrics.block_slices(objective)
         inner = slice(0, blocks["y"][0].start)
         table = code_metrics.kl_by_class(
@@ -299,6 +309,10 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     rows = []
     if labels is not None:
         rows += _against_labels(run, clusters, labels)
+        q = np.asarray(jax.nn.softmax(logits))
+        found = calibration.matched_probabilities(q, labels)
+        how = "q(c|x), clusters matched to labels one to one (Hungarian)"
+        rows += calibration.rows(found, labels, "cluster", how)
     rows.append(
         Row(
             "cluster/occupancy",
