@@ -9,7 +9,6 @@ over runs that differ in their seed alone. Runs without these figures are measur
 first, as `--mode=evaluate --metrics=representation` does.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -84,7 +83,9 @@ def make_table(
     """
     shared = set.intersection(*(set(label_counts(figures)) for _, figures in runs))
     if labels is None:
-        labels = max((n for n in shared if n <= PAPER_LABELS), default=max(shared, default=0))
+        labels = max(
+            (n for n in shared if n <= PAPER_LABELS), default=max(shared, default=0)
+        )
     if labels not in shared:
         raise ConfigError(
             f"not every run was measured with {labels} labels",
@@ -146,7 +147,11 @@ def table_text(table: dict) -> str:
     for row in table["rows"]:
         cells = [
             f"{100 * cell['mean']:.1f}"
-            + (f" ± {100 * cell['deviation']:.1f}" if cell["deviation"] is not None else "")
+            + (
+                f" ± {100 * cell['deviation']:.1f}"
+                if cell["deviation"] is not None
+                else ""
+            )
             for cell in row["cells"]
         ]
         first = [row["method"], row["latent_dim"], row["probe"], row["runs"]]

@@ -21,7 +21,9 @@ import numpy as np
 from PIL import Image
 
 SIZE, RECORD = 32, 1 + 3 * 32 * 32
-NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+NAMES = (
+    "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
+)
 
 
 class WrongInput(Exception):
@@ -85,7 +87,10 @@ def read(path: str) -> dict[str, np.ndarray]:
             with opened(path, "rb") as f:
                 x, y = records(f.read(), path)
             cut = len(x) - len(x) // 5
-            parts = {"train": [(path, x[:cut], y[:cut])], "test": [(path, x[cut:], y[cut:])]}
+            parts = {
+                "train": [(path, x[:cut], y[:cut])],
+                "test": [(path, x[cut:], y[cut:])],
+            }
     except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
         raise WrongInput(f"cannot read {path}: {error}") from None
     arrays = {}
