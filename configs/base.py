@@ -116,10 +116,19 @@ def get_config(preset="digits"):
         train.eval_every = train.checkpoint_every = 10
         # Convolutions, for N-VAE once for each of 38 classes.
         evaluation.nll_samples, evaluation.nll_examples = 20, 100
+    elif preset == "omniglot":
+        data.source = "omniglot_28.npz"  # made by launch/prepare_omniglot.py
+        train.batch_size = 50
+        train.num_epochs = 200
+        train.eval_every = train.checkpoint_every = 20
+    elif preset == "cifar10":
+        data.source = "cifar10.npz"  # made by launch/prepare_cifar10.py
+        network.kind = "conv"
+        network.conv_channels = (32, 64, 128)
     else:
         raise ValueError(
             f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "
             "shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
-            "basicprop_noise_bg or yale_b"
+            "basicprop_noise_bg, yale_b, omniglot or cifar10"
         )
     return config

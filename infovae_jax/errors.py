@@ -43,6 +43,12 @@ class DataError(UserError):
     exit_code = 3
 
 
+class MetricError(DataError):
+    """A metric was given NaN or infinity."""
+
+    exit_code = 5
+
+
 class CheckpointError(UserError):
     """A checkpoint or model file that cannot be trusted or does not fit."""
 

@@ -158,7 +158,26 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
 
     result = evaluation.evaluate(run, params, step, metrics)
     loop.save_json(folder / "evaluation.json", result)
+    _save_clusters(run, params, folder)
     print(evaluation.table_text(result), flush=True)
+
+
+def _save_clusters(run: loop.Run, params, folder: pathlib.Path) -> None:
+    """`clusters.npz` where the objective clusters: what `summary` compares over runs.
+
+    `cluster` `[m]` is argmax q(c | x) of the test split, `test_split` its digest.
+    """
+    from infovae_jax import evaluation
+
+    x = run.dataset.test_x
+    if jax.eval_shape(run.objective.classify, params, np.float32(x[:1])) is None:
+        return
+    clusters = evaluation.encode_split(run, params, x).logits.argmax(-1)
+    digest = hashlib.sha256(repr((x.shape, str(x.dtype))).encode())
+    for start in range(0, len(x), 1000):
+        digest.update(np.ascontiguousarray(x[start : start + 1000]))
+    split = np.array(digest.hexdigest())
+    np.savez(folder / "clusters.npz", cluster=clusters, test_split=split)
 
 
 def _report(run: loop.Run, params, folder: pathlib.Path, step: int) -> None:

@@ -1,19 +1,51 @@
 """Mean and spread of the figures of several runs, such as seeds of one config.
 
-python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--plot=FILE.png]
-    [--plane=FILE.png]
+python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--last_steps=500]
+    [--against WORKDIR [WORKDIR ...]] [--plot=FILE.png] [--plane=FILE.png]
 
-The plot shows the runs in the plane of rate and distortion, and where they logged it
-in the information plane, with the path of each run; `--plane` the latter alone.
+Of the evaluation, or with --last_steps of the last training steps; with --against the
+difference of two groups of runs and its standard error. Where all runs cluster, their
+agreement on the test split follows. The plot shows the runs in the plane of rate and
+distortion, and where they logged it in the information plane, with the path of each
+run; `--plane` the latter alone.
 """
 
+import argparse
+import itertools
 import json
+import math
 import pathlib
 import statistics
 import sys
+import zipfile
+
+import numpy as np
 
 from infovae_jax import metrics, report
 from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.evaluation import stability
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of this project: one line, exit code 2."""
+
+    def error(self, message: str) -> None:
+        """Raises ConfigError."""
+        raise ConfigError(message, "command line", "see --help")
+
+
+def read_json(path: pathlib.Path, what: str, fix: str) -> dict:
+    """A JSON file of a run's folder.
+
+    Raises:
+      ConfigError: it is not there (`what`, `fix`), or damaged.
+    """
+    if not path.is_file():
+        raise ConfigError(what, str(path.parent), fix)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"damaged: {error}", str(path), "make it again") from None
 
 
 def read_figures(workdirs: list[pathlib.Path]) -> list[dict]:
@@ -24,38 +56,158 @@ def read_figures(workdirs: list[pathlib.Path]) -> list[dict]:
     """
     if not workdirs:
         raise ConfigError("no runs", "command line", "name folders of evaluated runs")
-    results = []
-    for folder in workdirs:
-        path = folder / "evaluation.json"
-        if not path.is_file():
-            raise ConfigError("not evaluated", str(folder), "run --mode=evaluate on it")
-        results.append(json.loads(path.read_text())["metrics"])
-    return results
+    fix = "run --mode=evaluate on it"
+    return [
+        read_json(folder / "evaluation.json", "not evaluated", fix)["metrics"]
+        for folder in workdirs
+    ]
 
 
-def summarize(workdirs: list[pathlib.Path]) -> str:
-    """A table of every figure: mean, standard deviation, smallest and largest.
+def last_steps(workdir: pathlib.Path, num_steps: int) -> dict[str, float]:
+    """Mean of every training metric over a run's last steps.
+
+    A row of `metrics.jsonl` holds means over the steps since the row before, so it
+    weighs as many of them as fall into the window. A metric that only some rows hold,
+    such as `test/elbo`, is averaged over those.
 
     Args:
-      workdirs: folders of evaluated runs.
+      workdir: the run's folder.
+      num_steps: length of the window; all steps where there are fewer.
 
     Raises:
-      ConfigError: a folder without `evaluation.json`, or none given.
+      ConfigError: no metrics, or a window below 1.
     """
-    results = read_figures(workdirs)
-    names = [
+    if num_steps < 1:
+        raise ConfigError(f"{num_steps} steps", "--last_steps", "give at least 1")
+    rows = metrics.read_metrics(workdir)
+    if not rows:
+        raise ConfigError("no metrics.jsonl", str(workdir), "name a trained run")
+    start, sums, weights = rows[-1]["step"] - num_steps, {}, {}
+    ends = [0, *(row["step"] for row in rows)]
+    for before, row in zip(ends, rows, strict=False):
+        covered = row["step"] - max(before, start)
+        if covered <= 0:
+            continue
+        for name, value in row.items():
+            if name not in ("step", "epoch"):
+                sums[name] = sums.get(name, 0.0) + covered * value
+                weights[name] = weights.get(name, 0) + covered
+    return {name: sums[name] / weights[name] for name in sums}
+
+
+def _read(workdirs: list[pathlib.Path], num_steps: int | None) -> list[dict]:
+    if num_steps is None:
+        return read_figures(workdirs)
+    if not workdirs:
+        raise ConfigError("no runs", "command line", "name folders of trained runs")
+    return [last_steps(folder, num_steps) for folder in workdirs]
+
+
+def _common(results: list[dict]) -> list[str]:
+    """Names of the numbers that all runs have."""
+    return [
         name
         for name in results[0]
         if all(isinstance(result.get(name), (int, float)) for result in results)
     ]
-    width = max(map(len, names))
+
+
+def summarize(workdirs: list[pathlib.Path], num_steps: int | None = None) -> str:
+    """A table of every figure: mean, standard deviation, smallest and largest.
+
+    Args:
+      workdirs: folders of evaluated runs.
+      num_steps: of the training metrics' last steps instead of the evaluation.
+
+    Raises:
+      ConfigError: a folder without figures, or none given.
+    """
+    results = _read(workdirs, num_steps)
+    names = _common(results)
+    width = max([len("metric"), *map(len, names)])
     lines = [f"{'metric':<{width}} {'mean':>9} {'sd':>9} {'min':>9} {'max':>9}"]
     for name in names:
         values = [float(result[name]) for result in results]
         spread = f"{statistics.stdev(values):9.4g}" if len(values) > 1 else f"{'-':>9}"
         mean, low, high = statistics.fmean(values), min(values), max(values)
         lines.append(f"{name:<{width}} {mean:9.4g} {spread} {low:9.4g} {high:9.4g}")
-    return "\n".join([f"{len(results)} runs", *lines])
+    of = "" if num_steps is None else f", means of the last {num_steps} training steps"
+    return "\n".join([f"{len(results)} runs{of}", *lines])
+
+
+def compare(
+    first: list[pathlib.Path],
+    second: list[pathlib.Path],
+    num_steps: int | None = None,
+) -> str:
+    """A table of the means of two independent groups of runs and their difference.
+
+    The standard error of the difference is sqrt(sd_1^2 / n_1 + sd_2^2 / n_2).
+
+    Args:
+      first: folders of the first group.
+      second: folders of the second, which is subtracted.
+      num_steps: of the training metrics' last steps instead of the evaluation.
+
+    Raises:
+      ConfigError: a folder without figures, or an empty group.
+    """
+    groups = _read(first, num_steps), _read(second, num_steps)
+    names = _common([*groups[0], *groups[1]])
+    width = max([len("metric"), *map(len, names)])
+    head = ("first", "second", "difference", "std error")
+    lines = [" ".join([f"{'metric':<{width}}", *(f"{h:>10}" for h in head)])]
+    for name in names:
+        values = [[float(result[name]) for result in group] for group in groups]
+        means = [statistics.fmean(v) for v in values]
+        error = f"{'-':>10}"
+        if min(map(len, values)) > 1:
+            squares = [statistics.variance(v) / len(v) for v in values]
+            error = f"{math.sqrt(sum(squares)):10.4g}"
+        shown = " ".join(f"{m:10.4g}" for m in (*means, means[0] - means[1]))
+        lines.append(f"{name:<{width}} {shown} {error}")
+    return "\n".join([f"{len(first)} runs against {len(second)}", *lines])
+
+
+def cluster_agreement(workdirs: list[pathlib.Path]) -> dict[str, float]:
+    """`stability/...` of runs that all cluster; empty where one does not, or of one.
+
+    Raises:
+      ConfigError: clusters of different test splits; names two of the runs.
+    """
+    paths = [folder / "clusters.npz" for folder in workdirs]
+    if len(paths) < 2 or not all(path.is_file() for path in paths):
+        return {}
+    read = []
+    for path in paths:
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                read.append((saved["cluster"], str(saved["test_split"])))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ConfigError(
+                f"damaged: {error}", str(path), "run --mode=evaluate on the run"
+            ) from None
+    for a, b in itertools.combinations(range(len(read)), 2):
+        if read[a][1] != read[b][1]:
+            raise ConfigError(
+                "runs on different test splits",
+                f"{workdirs[a]} and {workdirs[b]}",
+                "compare runs on the same data",
+            )
+    clusterings = [clusters for clusters, _ in read]
+    found = stability.agreement(clusterings)
+    vote = stability.consensus(clusterings)
+    found |= {"consensus": vote.share, "unanimous": vote.unanimous}
+    return {f"stability/{name}": value for name, value in found.items()}
+
+
+STABILITY_RECIPES = {
+    "stability/ari": "mean over pairs of runs",
+    "stability/nmi": "mean over pairs of runs, arithmetic",
+    "stability/accuracy": "mean over pairs of runs, clusters matched one to one",
+    "stability/consensus": "mean share of runs that vote with the majority",
+    "stability/unanimous": "share of examples on which all runs agree",
+}
 
 
 def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
@@ -76,16 +228,26 @@ def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
 
 
 def main() -> None:
-    """Prints the table of the runs named on the command line, and draws the plots."""
-    options = ("--plot=", "--plane=")
-    arguments = [a for a in sys.argv[1:] if not a.startswith(options)]
-    plots = [a.partition("=")[::2] for a in sys.argv[1:] if a.startswith(options)]
-    workdirs = [pathlib.Path(argument) for argument in arguments]
+    """Prints the tables of the runs on the command line, and draws the plots."""
+    parser = Parser(prog="python -m infovae_jax.summary")
+    parser.add_argument("workdirs", nargs="*", type=pathlib.Path)
+    parser.add_argument("--against", nargs="+", type=pathlib.Path, default=[])
+    parser.add_argument("--last_steps", type=int)
+    parser.add_argument("--plot", type=pathlib.Path)
+    parser.add_argument("--plane", type=pathlib.Path)
     try:
-        print(summarize(workdirs))
-        for option, path in plots:
-            draw(workdirs, pathlib.Path(path), both=option == "--plot")
-            print(f"wrote {path}")
+        options = parser.parse_args()
+        if options.against:
+            print(compare(options.workdirs, options.against, options.last_steps))
+        else:
+            print(summarize(options.workdirs, options.last_steps))
+            for name, value in cluster_agreement(options.workdirs).items():
+                print(f"{name:<20} {value:9.4g}  {STABILITY_RECIPES[name]}")
+        workdirs = [*options.workdirs, *options.against]
+        for path, both in ((options.plot, True), (options.plane, False)):
+            if path:
+                draw(workdirs, path, both)
+                print(f"wrote {path}")
     except UserError as error:
         print(error.line(), file=sys.stderr)
         sys.exit(error.exit_code)

@@ -35,6 +35,7 @@ LAYERS = [
         "benchmark_nll",
         "benchmark_nll_torch",
         "benchmark_clusters",
+        "robustness",
     ],
     ["main"],
 ]

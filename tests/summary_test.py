@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -88,3 +89,78 @@ def test_runs_in_the_information_plane(tmp_path):
             widths[name] = image.width
     assert abs(widths["one"] - widths["plane"]) < 20
     assert widths["two"] > 1.5 * widths["one"]
+
+
+def write_runs(tmp_path, values, name="run"):
+    folders = []
+    for number, value in enumerate(values):
+        folder = tmp_path / f"{name}{number}"
+        folder.mkdir()
+        text = json.dumps({"metrics": {"elbo": value}})
+        (folder / "evaluation.json").write_text(text)
+        folders.append(folder)
+    return folders
+
+
+def test_difference_of_two_groups_and_its_standard_error(tmp_path):
+    first = write_runs(tmp_path, [1.0, 2.0, 3.0], "a")
+    second = write_runs(tmp_path, [5.0, 9.0], "b")
+    row = summary.compare(first, second).splitlines()[-1].split()
+    error = np.sqrt(1.0 / 3 + 8.0 / 2)
+    assert row == ["elbo", "2", "7", "-5", f"{error:.4g}"]
+    single = summary.compare(first, second[:1]).splitlines()[-1].split()
+    assert single == ["elbo", "2", "5", "-3", "-"]
+
+
+def test_last_steps_weigh_each_row_by_the_steps_it_covers(tmp_path):
+    rows = [
+        {"step": 100, "epoch": 1, "loss": 50.0},
+        {"step": 200, "epoch": 2, "loss": 8.0, "test/elbo": -3.0},
+        {"step": 230, "epoch": 2.3, "loss": 2.0},
+    ]
+    text = "\n".join(map(json.dumps, rows)) + "\n"
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert summary.last_steps(tmp_path, 30) == {"loss": 2.0}
+    found = summary.last_steps(tmp_path, 80)  # 30 steps at 2, 50 at 8
+    assert found["loss"] == pytest.approx((30 * 2 + 50 * 8) / 80)
+    assert found["test/elbo"] == -3.0
+    assert "epoch" not in found
+    every = (100 * 50 + 100 * 8 + 30 * 2) / 230
+    assert summary.last_steps(tmp_path, 10_000)["loss"] == pytest.approx(every)
+    with pytest.raises(ConfigError, match="0 steps"):
+        summary.last_steps(tmp_path, 0)
+    with pytest.raises(ConfigError, match="no metrics"):
+        summary.last_steps(tmp_path / "nothing", 5)
+
+
+def test_agreement_of_runs_that_cluster(tmp_path):
+    folders = write_runs(tmp_path, [1.0, 2.0])
+    assert summary.cluster_agreement(folders) == {}
+    for folder, clusters in zip(folders, ([0, 0, 1, 1], [1, 1, 0, 1]), strict=True):
+        np.savez(folder / "clusters.npz", cluster=clusters, test_split=np.array("a"))
+    found = summary.cluster_agreement(folders)
+    assert found["stability/accuracy"] == 0.75
+    assert found["stability/unanimous"] == 0.75
+    assert set(found) == set(summary.STABILITY_RECIPES)
+    np.savez(folder / "clusters.npz", cluster=[0, 1], test_split=np.array("b"))
+    with pytest.raises(ConfigError, match="different test splits.*run0 and .*run1"):
+        summary.cluster_agreement(folders)
+    (folder / "clusters.npz").write_text("no archive")
+    with pytest.raises(ConfigError, match="damaged"):
+        summary.cluster_agreement(folders)
+
+
+def test_flags_of_the_command(tmp_path):
+    first, second = (
+        write_runs(tmp_path, [v, v + 1], n) for v, n in ((1, "a"), (4, "b"))
+    )
+    command = [sys.executable, "-m", "infovae_jax.summary"]
+    done = subprocess.run(
+        [*command, *map(str, first), "--against", *map(str, second)],
+        capture_output=True,
+        text=True,
+    )
+    assert "2 runs against 2" in done.stdout, done.stderr
+    wrong = subprocess.run([*command, "--agaist"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: unrecognized arguments: --agaist")

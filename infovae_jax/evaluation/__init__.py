@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,16 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.evaluation import clustering, density, groups, inception, information
+from infovae_jax.evaluation import (
+    calibration,
+    clustering,
+    density,
+    groups,
+    inception,
+    information,
+)
 from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.evaluation.encoding import Encoded, encode_split, prepared
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run, make_bound_evaluator
 from infovae_jax.types import DataSpec
@@ -22,40 +30,6 @@ KMEANS_EXAMPLES = 10_000
 FACTOR_KL = 0.1
 WIDE_SIGMA = 1.4
 CORRELATED_EXAMPLES = 1000
-
-
-class Encoded(NamedTuple):
-    """Codes of a split.
-
-    Attributes:
-      mean: posterior means `[n, d]` (of the most probable cluster's posterior).
-      log_var: their log-variances `[n, d]`.
-      logits: of q(c | x) `[n, K]`, or None.
-    """
-
-    mean: np.ndarray
-    log_var: np.ndarray
-    logits: np.ndarray | None
-
-
-def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
-    """Codes of all examples of `x` `[n, H, W, C]`, in order."""
-    binarize = run.config.data.binarize
-    size = min(run.config.evaluation.batch_size, len(x))
-
-    @jax.jit
-    def encode(params, batch, key):
-        batch = pipeline.prepare(batch, key, binarize)
-        q = run.objective.encode(params, batch)
-        return q.mean, q.log_var, run.objective.classify(params, batch)
-
-    key = jax.random.key(run.config.evaluation.seed)
-    parts = []
-    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-        codes = encode(params, batch, jax.random.fold_in(key, number))
-        keep = int(valid.sum())
-        parts.append(jax.tree.map(lambda a, n=keep: np.asarray(a)[:n], codes))
-    return Encoded(*jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
 
 
 def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[str, Any]:
@@ -102,7 +76,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
     rows += _code_parts(run, params, codes)
     rows += _factors(run, params, codes)
     if chosen:
-        splits = groups.make_splits(run, params, encode_split, prepared)
+        splits = groups.make_splits(run, params)
         for name in chosen:
             rows += groups.GROUPS[name](run, params, splits)
     return {
@@ -156,8 +130,11 @@ def format_value(value: float | int | list | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, list) and value and isinstance(value[0], list):
-        value = [item for row in value for item in row if item is not None]
+        value = [item for row in value for item in row]
     if isinstance(value, list):
+        value = [item for item in value if item is not None]
+        if not value:
+            return "-"
         return f"{format_value(min(value))}..{format_value(max(value))}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -170,12 +147,6 @@ def table_text(result: dict[str, Any]) -> str:
         f"{name:<{widths[0]}}  {value:>{widths[1]}}  {recipe}"
         for name, value, recipe in rows
     )
-
-
-def prepared(run: Run, x: np.ndarray) -> np.ndarray:
-    """Stored images as the model sees them in evaluation, by a fixed key."""
-    key = jax.random.key(run.config.evaluation.seed)
-    return np.asarray(pipeline.prepare(np.asarray(x), key, run.config.data.binarize))
 
 
 def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
@@ -251,6 +222,7 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         rows.append(Row("classification/accuracy", right, recipe))
         loss = -float(log_q[np.arange(len(labels)), labels].mean())
         rows.append(Row("classification/cross_entropy", loss, "nats"))
+        rows += calibration.rows(np.exp(log_q), labels, "classification", "q(y|x)")
         blocks = code_metrics.block_slices(objective)
         inner = slice(0, blocks["y"][0].start)
         table = code_metrics.kl_by_class(
@@ -322,6 +294,10 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     rows = []
     if labels is not None:
         rows += _against_labels(run, clusters, labels)
+        q = np.asarray(jax.nn.softmax(logits))
+        found = calibration.matched_probabilities(q, labels)
+        how = "q(c|x), clusters matched to labels one to one (Hungarian)"
+        rows += calibration.rows(found, labels, "cluster", how)
     rows.append(
         Row(
             "cluster/occupancy",

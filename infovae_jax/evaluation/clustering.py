@@ -1,36 +1,30 @@
 """How well clusters agree with labels that the model never saw.
 
 Inputs are integer arrays `[n]`; clusters and labels may differ in number. All
-scores are in [0, 1] except ARI, which may be slightly negative.
+scores are in [0, 1] except ARI, which may be slightly negative. One cluster beside
+several labels has NMI and ARI 0; one cluster beside one label 1, as the partitions are
+the same. Empty, unlike or negative arrays are a DataError, NaN a MetricError.
 """
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from infovae_jax.errors import DataError
+from infovae_jax.evaluation import checks
+
+WHERE = "clustering metrics"
 
 
 def _checked(clusters, labels) -> tuple[np.ndarray, np.ndarray]:
     """Both as integer arrays of one length.
 
     Raises:
-      DataError: empty, of different lengths, NaN or not integers, or negative.
+      DataError: empty, of different lengths, fractions or negative numbers;
+      MetricError: NaN.
     """
-    checked = []
-    for name, values in (("clusters", clusters), ("labels", labels)):
-        values = np.asarray(values)
-        if values.ndim != 1 or values.size == 0:
-            raise DataError(
-                f"shape {values.shape}", name, "give one integer an example"
-            )
-        integers = values.astype(np.int64) if np.isfinite(values).all() else None
-        if integers is None or (integers != values).any() or integers.min() < 0:
-            raise DataError("NaN, fractions or negative numbers", name, "give integers")
-        checked.append(integers)
-    if checked[0].shape != checked[1].shape:
-        sizes = f"{checked[0].size} clusters, {checked[1].size} labels"
-        raise DataError(sizes, "clusters and labels", "give one of each an example")
-    return checked[0], checked[1]
+    clusters = checks.integers(clusters, WHERE, "clusters")
+    labels = checks.integers(labels, WHERE, "labels")
+    checks.same_length(WHERE, clusters=clusters, labels=labels)
+    return clusters, labels
 
 
 def contingency(
@@ -54,6 +48,7 @@ def match_clusters(table: np.ndarray) -> np.ndarray:
     Returns:
       `[K]` labels; -1 for clusters left over when K > L.
     """
+    table = checks.matrix(table, WHERE, "table")
     rows, columns = linear_sum_assignment(table, maximize=True)
     matched = np.full(table.shape[0], -1)
     matched[rows] = columns
@@ -83,14 +78,14 @@ def normalized_mutual_information(clusters, labels) -> float:
     """I(c; y) over the arithmetic mean of the entropies (scikit-learn)."""
     from sklearn.metrics import normalized_mutual_info_score
 
-    return float(normalized_mutual_info_score(*_checked(labels, clusters)))
+    return float(normalized_mutual_info_score(*_checked(clusters, labels)))
 
 
 def adjusted_rand_index(clusters, labels) -> float:
     """Rand index corrected for chance, 0 in expectation (scikit-learn)."""
     from sklearn.metrics import adjusted_rand_score
 
-    return float(adjusted_rand_score(*_checked(labels, clusters)))
+    return float(adjusted_rand_score(*_checked(clusters, labels)))
 
 
 def occupancy(clusters, num_clusters: int) -> np.ndarray:
@@ -112,7 +107,7 @@ def kmeans_clusters(
     Args:
       train_x: `[n, ...]`; the first `max_examples` are fitted.
       test_x: `[m, ...]`.
-      num_clusters: K.
+      num_clusters: K, or as many as there are examples where those are fewer.
       max_examples: bounds the time.
 
     Returns:
@@ -120,8 +115,12 @@ def kmeans_clusters(
     """
     from sklearn.cluster import KMeans
 
-    fit_x = np.asarray(train_x[:max_examples], np.float32)
-    model = KMeans(num_clusters, n_init=kmeans_starts(num_clusters), random_state=0)
+    fit_x = np.asarray(train_x[:max_examples])
+    fit_x = checks.array(fit_x, WHERE, "train_x").astype(np.float32)
+    test_x = checks.array(test_x, WHERE, "test_x")
+    checks.same_width(WHERE, train_x=fit_x, test_x=test_x)
+    starts = kmeans_starts(num_clusters)
+    model = KMeans(min(num_clusters, len(fit_x)), n_init=starts, random_state=0)
     model.fit(fit_x.reshape(len(fit_x), -1))
     flat = np.asarray(test_x, np.float32).reshape(len(test_x), -1)
     return model.predict(flat)

@@ -1,7 +1,8 @@
 """What the parts of a code are worth: information, rate, and what they follow.
 
 Every function takes codes or an objective with parameters and gives plain numbers, in
-nats where they are information.
+nats where they are information. Empty or unlike arrays are a DataError, NaN and
+infinity a MetricError; both name metric and argument.
 """
 
 from typing import NamedTuple
@@ -17,11 +18,19 @@ from infovae_jax.distributions import (
     gaussian_log_prob,
     gaussian_sample,
 )
+from infovae_jax.evaluation import checks
 from infovae_jax.types import Block, Objective
 
 RIDGE = 1e-3
 # Nats below log n within which the information of n examples is out of sight.
 SATURATED = 0.1
+
+
+def _check_posteriors(metric: str, mean, log_var) -> None:
+    checks.matrix(mean, metric, "mean")
+    checks.matrix(log_var, metric, "log_var")
+    checks.same_length(metric, mean=mean, log_var=log_var)
+    checks.same_width(metric, mean=mean, log_var=log_var)
 
 
 def block_slices(objective: Objective) -> dict[str, tuple[slice, Block]]:
@@ -45,6 +54,7 @@ def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
       mean: posterior means `[n, d]`.
       log_var: log-variances `[n, d]`.
     """
+    _check_posteriors("rate per dim", mean, log_var)
     standard = Gaussian(np.zeros(1), np.zeros(1))
     return np.asarray(gaussian_kl_per_dim(Gaussian(mean, log_var), standard)).mean(0)
 
@@ -82,6 +92,7 @@ def information_bounds(
       key: PRNG key of the codes.
       chunk: examples whose n densities are held at once.
     """
+    _check_posteriors("information bounds", mean, log_var)
     count = len(mean)
     rate = float(rate_per_dim(mean, log_var).sum())
     q = Gaussian(jnp.asarray(mean), jnp.asarray(log_var))
@@ -120,6 +131,7 @@ def total_correlation(
     Both densities are exact mixtures of the n posteriors; one code an example. Zero
     for independent dims (Chen et al. 2018, arXiv 1802.04942).
     """
+    _check_posteriors("total correlation", mean, log_var)
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
     z = gaussian_sample(key, Gaussian(mean, log_var))
 
@@ -150,8 +162,13 @@ def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.nda
 
     Args:
       codes: `[n, d]`.
-      found: `[n, d]`, what an encoder made of them.
+      found: `[n, d]`, what an encoder made of them. A constant dim of either has 0.
     """
+    metric = "channel information"
+    codes = checks.matrix(codes, metric, "codes")
+    found = checks.matrix(found, metric, "found")
+    checks.same_length(metric, codes=codes, found=found)
+    checks.same_width(metric, codes=codes, found=found)
     centred = codes - codes.mean(0)
     seen = found - found.mean(0)
     covariance = (centred * seen).mean(0)
@@ -225,7 +242,18 @@ def linear_r2(
     test_codes: np.ndarray,
     test_factor: np.ndarray,
 ) -> float:
-    """R^2 on the test split of a ridge regression of a factor on codes `[n, d]`."""
+    """R^2 on the test split of a ridge regression of a factor on codes `[n, d]`.
+
+    0 for a factor that is constant on the test split: there is nothing to explain.
+    """
+    metric = "linear R^2"
+    train_codes = checks.matrix(train_codes, metric, "train_codes")
+    test_codes = checks.matrix(test_codes, metric, "test_codes")
+    train_factor = checks.vector(train_factor, metric, "train_factor")
+    test_factor = checks.vector(test_factor, metric, "test_factor")
+    checks.same_length(metric, train_codes=train_codes, train_factor=train_factor)
+    checks.same_length(metric, test_codes=test_codes, test_factor=test_factor)
+    checks.same_width(metric, train_codes=train_codes, test_codes=test_codes)
     centre, spread = train_codes.mean(0), train_codes.std(0) + 1e-8
     a = (train_codes - centre) / spread
     b = (test_codes - centre) / spread
@@ -235,11 +263,14 @@ def linear_r2(
     )
     left = test_factor - train_factor.mean() - b @ weights
     total = ((test_factor - test_factor.mean()) ** 2).sum()
-    return float(1.0 - (left**2).sum() / total)
+    return float(1.0 - (left**2).sum() / total) if total > 0 else 0.0
 
 
 def correlations(codes: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """|Pearson correlation| of each dim with a factor, `[d]`; 0 for a constant one."""
+    codes = checks.matrix(codes, "correlations", "codes")
+    factor = checks.vector(factor, "correlations", "factor")
+    checks.same_length("correlations", codes=codes, factor=factor)
     centred = codes - codes.mean(0)
     values = factor - factor.mean()
     norm = np.sqrt((centred**2).sum(0) * (values**2).sum())
@@ -254,6 +285,9 @@ def kl_by_class(
     A dim whose KL is above some threshold only in one class holds a factor of that
     class (Antoran & Miguel 2019).
     """
+    _check_posteriors("KL by class", mean, log_var)
+    labels = checks.integers(labels, "KL by class", "labels")
+    checks.same_length("KL by class", mean=mean, labels=labels)
     rows = [
         rate_per_dim(mean[labels == label], log_var[labels == label])
         if (labels == label).any()

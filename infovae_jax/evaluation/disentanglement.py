@@ -3,13 +3,17 @@
 Codes are `[n, d]` (posterior means), factors `[n, f]` with values that repeat (each
 distinct value is a class, whatever its number). All scores lie in [0, 1] but for the
 gaps, which can fall below 0 by sampling. Constants are those of Locatello et al. 2019
-(arXiv 1811.12359) where they have some. Randomness comes from `seed` alone.
+(arXiv 1811.12359) where they have some. A constant code has MIG, SAP, modularity,
+FactorVAE score and IRS 0; a constant factor is left out. Randomness comes from `seed`
+alone.
 """
 
 import numpy as np
 
-from infovae_jax.errors import DataError
+from infovae_jax.errors import DataError, MetricError
+from infovae_jax.evaluation import checks
 
+WHERE = "disentanglement metrics"
 NUM_BINS = 20
 TEST_SHARE = 1.0 / 3.0
 PRUNED_DEVIATION = 0.05
@@ -22,13 +26,14 @@ def check(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Codes as float64 `[n, d]` and factors as class numbers `[n, f]`.
 
     Raises:
-      DataError: another rank, unequal lengths, none, or a value that is not finite.
+      DataError: another rank, unequal lengths, or none.
+      MetricError: a value that is not finite.
     """
     codes = np.asarray(codes, np.float64)
     factors = np.asarray(factors)
     codes = codes[:, None] if codes.ndim == 1 else codes
     factors = factors[:, None] if factors.ndim == 1 else factors
-    where, fix = "disentanglement metrics", "give codes [n, d] and factors [n, f]"
+    where, fix = WHERE, "give codes [n, d] and factors [n, f]"
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors):
         shapes = f"codes {codes.shape} and factors {factors.shape}"
         raise DataError(shapes, where, fix)
@@ -37,7 +42,7 @@ def check(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarra
     for name, values in (("codes", codes), ("factors", factors)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0]
-            raise DataError(
+            raise MetricError(
                 f"{values[row, column]} in {name} at [{row}, {column}]",
                 where,
                 "remove or repair that example",
@@ -85,6 +90,7 @@ def _varying(factors: np.ndarray) -> list[int]:
 
 def entropy(classes: np.ndarray) -> float:
     """Entropy of class numbers `[n]` in nats."""
+    classes = checks.integers(classes, WHERE, "classes")
     shares = np.bincount(classes) / len(classes)
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
@@ -92,6 +98,8 @@ def entropy(classes: np.ndarray) -> float:
 
 def discrete_information(a: np.ndarray, b: np.ndarray) -> float:
     """I(a; b) of two arrays of class numbers `[n]`, plug-in estimate, nats."""
+    a, b = checks.integers(a, WHERE, "a"), checks.integers(b, WHERE, "b")
+    checks.same_length(WHERE, a=a, b=b)
     joint = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(joint, (a, b), 1.0 / len(a))
     product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
@@ -101,6 +109,7 @@ def discrete_information(a: np.ndarray, b: np.ndarray) -> float:
 
 def binned(codes: np.ndarray, bins: int) -> np.ndarray:
     """Each dim cut into bins of equal width from its smallest to its largest value."""
+    codes = checks.matrix(codes, WHERE, "codes")
     low, high = codes.min(0), codes.max(0)
     width = np.where(high > low, high - low, 1.0)
     numbers = np.floor((codes - low) / width * bins).astype(np.int64)
@@ -108,7 +117,10 @@ def binned(codes: np.ndarray, bins: int) -> np.ndarray:
 
 
 def information_matrix(codes, factors, bins: int = NUM_BINS) -> np.ndarray:
-    """I(bin of code i; factor j), `[d, f]` nats; `codes`, `factors` as checked."""
+    """I(bin of code i; factor j), `[d, f]` nats; `codes`, `factors` as of `check`."""
+    codes = checks.matrix(codes, WHERE, "codes")
+    factors = checks.matrix(factors, WHERE, "factors").astype(np.int64)
+    checks.same_length(WHERE, codes=codes, factors=factors)
     numbers = binned(codes, bins)
     return np.array(
         [

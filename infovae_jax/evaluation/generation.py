@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from infovae_jax.errors import DataError
+from infovae_jax.errors import DataError, MetricError
+from infovae_jax.evaluation import checks
 
 WHERE = "generation metrics"
 
@@ -60,22 +61,23 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean `[f]` and covariance `[f, f]` (with n - 1) of features `[n, f]`.
 
     Raises:
-      DataError: another rank, fewer than two examples, or values that are not finite.
+      DataError: another rank, or fewer than two examples.
+      MetricError: values that are not finite.
     """
     features = _checked(features)
     return features.mean(0), np.atleast_2d(np.cov(features, rowvar=False))
 
 
-def _checked(features: np.ndarray) -> np.ndarray:
+def _checked(features: np.ndarray, name: str = "features") -> np.ndarray:
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2:
         raise DataError(
-            f"features of shape {features.shape}", WHERE, "give [n, f] with n above 1"
+            f"{name} of shape {features.shape}", WHERE, "give [n, f] with n above 1"
         )
     if not np.isfinite(features).all():
         row, column = np.argwhere(~np.isfinite(features))[0]
-        raise DataError(
-            f"{features[row, column]} in the features at [{row}, {column}]",
+        raise MetricError(
+            f"{features[row, column]} in the {name} at [{row}, {column}]",
             WHERE,
             "remove or repair that example",
         )
@@ -97,7 +99,8 @@ def frechet_distance(mean1, cov1, mean2, cov2) -> float:
       cov2: `[f, f]`.
 
     Raises:
-      DataError: unlike shapes, or a value that is not finite.
+      DataError: unlike shapes.
+      MetricError: a value that is not finite.
     """
     arrays = [np.asarray(a, np.float64) for a in (mean1, cov1, mean2, cov2)]
     m1, m2 = np.atleast_1d(arrays[0]), np.atleast_1d(arrays[2])
@@ -105,12 +108,15 @@ def frechet_distance(mean1, cov1, mean2, cov2) -> float:
     size = len(m1)
     if m1.shape != m2.shape or not c1.shape == c2.shape == (size, size):
         raise DataError(
-            f"means {m1.shape} and {m2.shape}, covariances {c1.shape} and {c2.shape}",
+            f"mean1 {m1.shape} and mean2 {m2.shape}, covariances cov1 {c1.shape} and "
+            f"cov2 {c2.shape}",
             WHERE,
             "give means [f] and covariances [f, f]",
         )
-    if not all(np.isfinite(a).all() for a in (m1, c1, m2, c2)):
-        raise DataError("a moment is not finite", WHERE, "check the features")
+    names = ("mean1", "cov1", "mean2", "cov2")
+    for name, values in zip(names, arrays, strict=True):
+        if not np.isfinite(values).all():
+            raise MetricError(f"{name} is not finite", WHERE, "check the features")
     values, vectors = linalg.eigh(c1)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     inner = root @ c2 @ root
@@ -139,7 +145,8 @@ def kernel_distance(
       subset_size: examples of each; at most what there are.
       seed: of the draws.
     """
-    real, made = _checked(real), _checked(made)
+    real, made = _checked(real, "real"), _checked(made, "made")
+    checks.same_width(WHERE, real=real, made=made)
     rng = np.random.default_rng(seed)
     size = min(subset_size, len(real), len(made))
     values = []
@@ -177,7 +184,8 @@ def coverage(
     """
     from scipy.spatial.distance import cdist
 
-    real, made = _checked(real), _checked(made)
+    real, made = _checked(real, "real"), _checked(made, "made")
+    checks.same_width(WHERE, real=real, made=made)
     k = num_neighbours
     if min(len(real), len(made)) <= k:
         raise DataError(
@@ -220,7 +228,7 @@ def sharpness(images: np.ndarray) -> float:
     Args:
       images: `[n, H, W, C]` with H and W above 2.
     """
-    grey = np.asarray(images, np.float64).mean(-1)
+    grey = checks.array(images, WHERE, "images", 4).mean(-1)
     if min(grey.shape[1:]) < 3:
         raise DataError(
             f"images of {grey.shape[1]}x{grey.shape[2]}", WHERE, "give at least 3x3"
@@ -242,7 +250,8 @@ def class_balance(probabilities: np.ndarray) -> dict[str, float]:
       `kl_to_uniform` of the mean probabilities, nats in [0, log L], and the mean
       largest probability `confidence`.
     """
-    mean = np.asarray(probabilities, np.float64).mean(0)
+    probabilities = checks.probabilities(probabilities, WHERE, "probabilities")
+    mean = probabilities.mean(0)
     present = mean > 0
     entropy = -(mean[present] * np.log(mean[present])).sum()
     return {

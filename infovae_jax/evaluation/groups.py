@@ -4,7 +4,7 @@ Each is a function of a run, its parameters and the codes of both splits that gi
 rows of figures, or none where the data lack what it needs.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,131 +18,18 @@ from infovae_jax.evaluation import (
     disentanglement,
     generation,
     inception,
-    probes,
 )
-from infovae_jax.evaluation.codes import block_slices
+from infovae_jax.evaluation.encoding import Splits, make_splits
+from infovae_jax.evaluation.representation import representation
 from infovae_jax.evaluation.rows import Row
 from infovae_jax.loop import Run
 
-NUM_LABELS = (100, 600, 1000, 3000)
-NUM_DRAWS = 3
-SIGMAS = MASKS = (0.1, 0.2, 0.3, 0.5)
-TSVM_EXAMPLES, TSVM_LABELS = 1000, (100, 1000)
-ROBUST_LABELS = 1000
 MAX_PAIRS = 10_000
 MAX_IMAGES = 10_000
 PRDC_IMAGES = 2_000
 CLASSIFIER_STEPS = 1500
 AIS_EXAMPLES, AIS_TEMPERATURES, AIS_CHAINS = 20, 500, 8
 ARTIFICIAL_SHARES = (0.0, 0.4, 1.0)
-
-
-class Split(NamedTuple):
-    """One split as the evaluation sees it.
-
-    Attributes:
-      x: images as the model sees them, `[n, H, W, C]`.
-      labels: `[n]` or None.
-      codes: posterior means without class probabilities, `[n, d]`.
-    """
-
-    x: np.ndarray
-    labels: np.ndarray | None
-    codes: np.ndarray
-
-
-class Splits(NamedTuple):
-    """Both splits, and the function that makes such codes of images."""
-
-    train: Split
-    test: Split
-    encode: Any
-
-
-def make_splits(run: Run, params: Any, encode_split, prepared) -> Splits:
-    """Encodes both splits; the two functions are those of the evaluation."""
-    kinds = [
-        np.full(block.size, block.kind != "class")
-        for _, block in block_slices(run.objective).values()
-    ]
-    kept = np.concatenate(kinds)
-    dataset = run.dataset
-
-    @jax.jit
-    def mean(x):
-        return run.objective.encode(params, x).mean
-
-    def encode(x):
-        parts = [np.asarray(mean(x[i : i + 500])) for i in range(0, len(x), 500)]
-        return np.concatenate(parts)[:, kept]
-
-    parts = []
-    for x, labels in (
-        (dataset.train_x, dataset.train_y),
-        (dataset.test_x, dataset.test_y),
-    ):
-        codes = encode_split(run, params, x).mean[:, kept]
-        labels = None if labels is None else np.asarray(labels)
-        parts.append(Split(prepared(run, x), labels, codes))
-    return Splits(*parts, encode)
-
-
-def representation(run: Run, params: Any, splits: Splits) -> list[Row]:
-    """Probes on few labels, a transductive SVM, and accuracy under corruption."""
-    del params
-    train, test = splits.train, splits.test
-    if train.labels is None:
-        return []
-    rows, seed = [], run.config.evaluation.seed
-    counts = [n for n in NUM_LABELS if n <= len(train.labels) // 2]
-    some = np.arange(min(TSVM_EXAMPLES, len(test.labels)))
-    for num in counts:
-        scores = {"linear": [], "knn": [], "tsvm": []}
-        for draw in range(NUM_DRAWS):
-            chosen = probes.labelled_subset(train.labels, num, seed + draw)
-            known = train.codes[chosen], train.labels[chosen]
-            whole = (*known, test.codes, test.labels)
-            scores["linear"].append(probes.linear_probe(*whole, seed=seed))
-            scores["knn"].append(probes.knn_probe(*whole))
-            if draw == 0 and num in TSVM_LABELS:  # a minute each on a large set
-                found = probes.transductive_svm(*known, test.codes[some])
-                scores["tsvm"].append(float((found == test.labels[some]).mean()))
-        recipes = {
-            "linear": "logistic regression",
-            "knn": "5 nearest codes",
-            "tsvm": f"transductive SVM, the first {len(some)} test examples",
-        }
-        for name, values in scores.items():
-            if not values:
-                continue
-            recipe = f"share; {recipes[name]}, {num} labels, draws: {len(values)}"
-            rows.append(Row(f"probe/{name}_{num}", float(np.mean(values)), recipe))
-    return rows + _robustness(splits, seed)
-
-
-def _robustness(splits: Splits, seed: int) -> list[Row]:
-    train, test = splits.train, splits.test
-    num = min(ROBUST_LABELS, len(train.labels) // 2)
-    chosen = probes.labelled_subset(train.labels, num, seed)
-    known = train.codes[chosen], train.labels[chosen]
-
-    def score(x):
-        return probes.linear_probe(*known, splits.encode(x), test.labels, seed=seed)
-
-    clean = score(test.x)
-    text = f"share; logistic regression on {num} clean labels"
-    rows = [Row("robust/clean", clean, text)]
-    for name, levels, corrupt in (
-        ("gaussian", SIGMAS, probes.add_gaussian),
-        ("mask", MASKS, probes.mask_pixels),
-    ):
-        found = {level: score(corrupt(test.x, level, seed)) for level in levels}
-        for level, value in found.items():
-            rows.append(Row(f"robust/{name}_{level}", value, text))
-        area = probes.robustness(clean, found)["area"]
-        text_area = f"mean share of the clean accuracy up to {max(levels)}"
-        rows.append(Row(f"robust/{name}_area", area, text_area))
-    return rows
 
 
 def disentangling(run: Run, params: Any, splits: Splits) -> list[Row]:
@@ -360,6 +247,8 @@ def likelihood(run: Run, params: Any, splits: Splits) -> list[Row]:
         ),
     ]
 
+
+__all__ = ["GROUPS", "Splits", "make_splits"]
 
 GROUPS = {
     "likelihood": likelihood,

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from infovae_jax.distributions import Categorical, categorical_entropy
+from infovae_jax.evaluation import checks
 from infovae_jax.objectives.catvae import balance
 from infovae_jax.types import Objective
 
@@ -19,7 +20,11 @@ def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
     Args:
       means: posterior means `[n, d]`.
       threshold: variance above which a dim counts.
+
+    Raises:
+      DataError: no examples; MetricError: a value that is not finite.
     """
+    means = checks.matrix(means, "active units", "means")
     return int((np.var(means, axis=0) > threshold).sum())
 
 
@@ -30,7 +35,12 @@ def cluster_information(logits: Float[Array, "n K"]) -> dict[str, float]:
       `entropy`: mean entropy of q(c | x), 0 where every assignment is certain.
       `marginal_entropy`: entropy of the aggregate q(c), log K where balanced.
       `mutual_information`: their difference, I_q(x; c), exact for q, in [0, log K].
+
+    Raises:
+      DataError: no examples; MetricError: a value that is not finite.
     """
+    checks.matrix(logits, "cluster information", "logits")
+    logits = jnp.asarray(logits)
     entropy = float(categorical_entropy(Categorical(logits)).mean())
     marginal = float(jnp.log(logits.shape[-1]) - balance(logits))
     return {

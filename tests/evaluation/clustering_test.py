@@ -73,7 +73,7 @@ def test_random_clusters_score_zero_ari():
     [
         ([0, 1], "2 clusters, 3 labels"),
         ([], "shape"),
-        ([0, 1, np.nan], "NaN"),
+        ([0, 1, np.nan], r"nan in clusters at \[2\]"),
         ([0, 1, -1], "negative"),
         ([0, 1, 0.5], "fractions"),
     ],

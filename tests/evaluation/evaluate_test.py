@@ -39,11 +39,24 @@ def test_terms_add_up_and_figures_are_in_range(evaluated):
     if run.objective.uses_labels:
         assert 0 <= figures["classification/accuracy"] <= 1
         assert figures["classification/cross_entropy"] > 0
+        assert 0 <= figures["classification/ece"] <= figures["classification/mce"] <= 1
         assert np.shape(figures["factors/kl_by_class"]) == (10, 10 + 40)
         assert 0 <= figures["sample/accuracy_wide"] <= 1
     elif run.objective.prior.mean.shape[0] > 1:
         assert sum(figures["cluster/occupancy"]) == pytest.approx(1.0)
         assert 0 < figures["cluster/accuracy"] <= figures["cluster/purity"] <= 1
+        # The gaps of the curve add up to the error, its accuracies to the accuracy.
+        curve = [figures[f"calibration/{k}"] for k in ("confidence", "accuracy")]
+        filled = [
+            (c, a, s)
+            for c, a, s in zip(*curve, figures["calibration/share"], strict=True)
+            if s
+        ]
+        assert sum(s * abs(a - c) for c, a, s in filled) == pytest.approx(
+            figures["cluster/ece"]
+        )
+        right = sum(s * a for _, a, s in filled)
+        assert right == pytest.approx(figures["cluster/accuracy"])
         assert figures["kmeans/accuracy"] == pytest.approx(0.77, abs=0.03)
     else:
         assert not any(name.startswith("cluster") for name in figures)

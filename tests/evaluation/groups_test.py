@@ -6,16 +6,16 @@ import pytest
 from infovae_jax import evaluation, loop
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import classifier, generation, groups
+from infovae_jax.evaluation import classifier, generation, groups, representation
 
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(groups, "NUM_LABELS", (100,))
-    monkeypatch.setattr(groups, "NUM_DRAWS", 2)
-    monkeypatch.setattr(groups, "SIGMAS", (0.5,))
-    monkeypatch.setattr(groups, "MASKS", (0.5,))
-    monkeypatch.setattr(groups, "TSVM_EXAMPLES", 60)
+    monkeypatch.setattr(representation, "NUM_LABELS", (100,))
+    monkeypatch.setattr(representation, "NUM_DRAWS", 2)
+    monkeypatch.setattr(representation, "SIGMAS", (0.5,))
+    monkeypatch.setattr(representation, "MASKS", (0.5,))
+    monkeypatch.setattr(representation, "TSVM_EXAMPLES", 60)
     monkeypatch.setattr(groups, "CLASSIFIER_STEPS", 200)
     monkeypatch.setattr(groups, "AIS_EXAMPLES", 3)
     monkeypatch.setattr(groups, "AIS_TEMPERATURES", 10)
@@ -32,9 +32,7 @@ def opened(make_config, name, **data):
 
 
 def prepared_groups(run, params):
-    splits = groups.make_splits(
-        run, params, evaluation.encode_split, evaluation.prepared
-    )
+    splits = groups.make_splits(run, params)
     return {
         row.name: row
         for function in groups.GROUPS.values()
@@ -57,9 +55,13 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     assert 0 <= rows["ais/acceptance"].value <= 1
     assert rows["ais/nll"].value > 0
     shares = [n for n in rows if n.startswith(("probe", "robust", "artificial"))]
+    shares = [n for n in shares if not n.endswith(("_area", "label_counts"))]
     assert all(0 <= rows[n].value <= 1 for n in shares)
     assert {"probe/linear_100", "probe/knn_100", "probe/tsvm_100"} <= set(rows)
     assert "2" in rows["probe/knn_100"].recipe
+    assert rows["probe/label_counts"].value == [100]
+    assert rows["robust/tsvm_100_clean"].value == rows["probe/tsvm_100"].value
+    assert rows["robust/tsvm_100_mask_area"].value >= 0
     assert rows["robust/gaussian_0.5"].value <= rows["robust/clean"].value + 0.05
     # Real images of the training split are nearer to the test split than noise is.
     floor, found = (rows[f"generation/{k}"].value for k in ("frechet_floor", "frechet"))
@@ -116,9 +118,7 @@ def generated_rows(run):
     import jax
 
     params = run.objective.init(jax.random.key(0))
-    splits = groups.make_splits(
-        run, params, evaluation.encode_split, evaluation.prepared
-    )
+    splits = groups.make_splits(run, params)
     rows = groups.generating(run, params, splits)
     return {row.name: row for row in rows}, run, params, splits
 
@@ -162,6 +162,14 @@ def test_a_wrong_inception_file_is_refused_before_anything_is_computed(
     monkeypatch.setattr(evaluation, "make_bound_evaluator", None)  # never reached
     with pytest.raises(ConfigError, match=r"no file 'weights.npz'"):
         evaluation.evaluate(run, {}, 1, "generation")
+
+
+def test_label_counts_leave_half_the_split_and_equal_shares():
+    balanced = np.arange(2500) % 10
+    assert representation.label_counts(balanced) == [100, 600, 1000]
+    uneven = np.r_[np.zeros(2000, int), np.ones(60, int)]
+    assert representation.label_counts(uneven) == [100]
+    assert representation.label_counts(np.arange(10)) == []
 
 
 def test_asking_for_groups_adds_them_to_the_core(make_config, small):

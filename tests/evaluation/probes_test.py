@@ -5,7 +5,7 @@ import pytest
 from sklearn.svm import SVC
 
 from infovae_jax.errors import DataError
-from infovae_jax.evaluation import probes
+from infovae_jax.evaluation import probes, transductive
 
 
 def blobs(n, seed, gap=8.0):
@@ -66,7 +66,7 @@ def test_labelled_subset_is_balanced_and_seeded():
 def test_without_unlabelled_weight_it_is_the_plain_svm():
     train, y = blobs(60, 0, gap=1.5)
     test, _ = blobs(90, 1, gap=1.5)
-    found = probes.transductive_svm(train, y, test, unlabelled_penalty=0.0)
+    found = transductive.transductive_svm(train, y, test, unlabelled_penalty=0.0)
     a, b = probes.standardized(train, test)
     values = [
         SVC(kernel="linear").fit(a, y == k).decision_function(b) for k in range(3)
@@ -83,9 +83,9 @@ def test_unlabelled_codes_move_the_plane_into_the_gap():
     train = np.array([[0.0, 0.0], [6.0, 2.0], [0.5, 0.1], [5.5, 1.9]])
     y = np.array([0, 1, 0, 1])
     plain = (
-        probes.transductive_svm(train, y, x, unlabelled_penalty=0.0) == labels
+        transductive.transductive_svm(train, y, x, unlabelled_penalty=0.0) == labels
     ).mean()
-    found = (probes.transductive_svm(train, y, x) == labels).mean()
+    found = (transductive.transductive_svm(train, y, x) == labels).mean()
     assert plain < 0.95
     assert found > 0.98
 
@@ -93,19 +93,49 @@ def test_unlabelled_codes_move_the_plane_into_the_gap():
 def test_three_classes_with_few_labels():
     train, y = blobs(6, 0, gap=4.0)
     test, expected = blobs(150, 1, gap=4.0)
-    found = probes.transductive_svm(train, y, test)
+    found = transductive.transductive_svm(train, y, test)
     assert (found == expected).mean() > 0.95
-    curved = probes.transductive_svm(train, y, test, kernel="rbf")
+    curved = transductive.transductive_svm(train, y, test, kernel="rbf")
     assert (curved == expected).mean() > 0.9
-    assert (probes.transductive_svm(train, np.full(6, 4), test) == 4).all()
+    assert (transductive.transductive_svm(train, np.full(6, 4), test) == 4).all()
+
+
+def test_rounded_hinge_finds_the_plane_of_the_svm():
+    """Newton's plane against libsvm's, at equal and unequal weights."""
+    x, y = blobs(300, 0, gap=1.5)
+    signs = np.where(y == 0, 1, -1)
+    for weights in (np.ones(300), np.linspace(0.01, 2.0, 300)):
+        exact = SVC(C=1.0, kernel="linear", tol=1e-6)
+        exact.fit(x, signs, sample_weight=weights)
+        expected = np.r_[exact.coef_[0], exact.intercept_]
+
+        def objective(plane, weights=weights):
+            slack = np.maximum(0.0, 1.0 - signs * (x @ plane[:-1] + plane[-1]))
+            return 0.5 * (plane[:-1] ** 2).sum() + weights @ slack
+
+        found = transductive.rounded_svm(x, signs, weights, np.zeros(4), 1e-3)
+        assert objective(found) <= objective(expected) + 1e-3 * weights.sum() / 4
+        np.testing.assert_allclose(found, expected, atol=0.02)
+        rough = transductive.rounded_svm(x, signs, weights, found)
+        assert objective(rough) <= objective(expected) + 0.05 * weights.sum() / 4
+
+
+def test_a_fitted_machine_labels_codes_it_has_not_seen():
+    train, y = blobs(30, 0, gap=4.0)
+    pool, _ = blobs(150, 1, gap=4.0)
+    other, expected = blobs(150, 2, gap=4.0)
+    model = transductive.fit_transductive_svm(train, y, pool)
+    assert (model.predict(other) == expected).mean() > 0.95
+    labels = transductive.transductive_svm(train, y, pool)
+    np.testing.assert_array_equal(model.predict(pool), labels)
 
 
 def test_switching_takes_the_worst_pairs_only():
     guess = np.array([1, 1, -1, -1])
-    moved = probes._switch(guess, np.array([1.8, 0.1, 0.5, 1.5]))
+    moved = transductive._switch(guess, np.array([1.8, 0.1, 0.5, 1.5]))
     assert moved == 2
     np.testing.assert_array_equal(guess, [-1, 1, -1, 1])
-    assert probes._switch(guess, np.array([0.9, 1.0, 0.5, 1.0])) == 0
+    assert transductive._switch(guess, np.array([0.9, 1.0, 0.5, 1.0])) == 0
 
 
 def test_corruptions_have_their_strength_and_repeat():
