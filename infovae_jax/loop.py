@@ -6,7 +6,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ from infovae_jax import (
     metrics,
     objectives,
     optimizer,
+    population,
     sharding,
     train_step,
 )
@@ -47,6 +48,8 @@ class Run(NamedTuple):
       labels: `[n]` int32 that training sees, -1 where unknown; None where the
         objective takes none.
       added: labelled examples added to each batch.
+      validation_x: `[v, H, W, C]` held out of the training split, or None.
+      member: which member of a population this run is, or None.
     """
 
     config: ConfigDict
@@ -56,16 +59,20 @@ class Run(NamedTuple):
     steps_per_epoch: int
     labels: np.ndarray | None = None
     added: int = 0
+    validation_x: np.ndarray | None = None
+    member: int | None = None
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
         train = self.config.train
         return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
 
-    def batch_indices(self, first: int, last: int) -> np.ndarray:
+    def batch_indices(
+        self, first: int, last: int, seed: int | None = None
+    ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32."""
         return pipeline.training_indices(
-            self.config.seed,
+            self.config.seed if seed is None else seed,
             first,
             last - first,
             self.dataset.spec.num_examples,
@@ -80,6 +87,28 @@ class Run(NamedTuple):
         return x if self.labels is None else Batch(x, self.labels)
 
 
+class Program(NamedTuple):
+    """What `train` runs: the steps of one run, or of all members of a population.
+
+    Attributes:
+      init: `init() -> state`, pure.
+      sharding: of every leaf of the state.
+      step: `step(state, data, indices) -> (state, metrics)`, jitted, state donated.
+      indices: `indices(first, last)`, the batches of these steps, on the devices.
+      bound: `bound(params) -> {'test/elbo', 'test/<term>'}`.
+      row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
+      num_members: runs in the program.
+    """
+
+    init: Callable[[], TrainState]
+    sharding: Any
+    step: Callable
+    indices: Callable
+    bound: Callable
+    row: Callable
+    num_members: int = 1
+
+
 def open_run(config: ConfigDict, say=print) -> Run:
     """Checks a config, reads its data, prints the decision, builds the objective.
 
@@ -90,7 +119,12 @@ def open_run(config: ConfigDict, say=print) -> Run:
     """
     config_lib.check(config)
     objectives.check(config)
-    dataset = data_lib.load(config.data)
+    population.check(config)
+    dataset, validation_x = data_lib.load(config.data), None
+    if config.population.validation:
+        dataset, validation_x = population.hold_out(
+            dataset, config.population.validation, config.data.split_seed
+        )
     say(dataset.decision)
     count = dataset.spec.num_examples
     steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
@@ -102,8 +136,11 @@ def open_run(config: ConfigDict, say=print) -> Run:
             f"give at most {count}",
         )
     objective = objectives.make(config, dataset.spec)
-    transform = optimizer.make_optimizer(config.optimizer, steps_per_epoch)
+    transform = optimizer.make_optimizer(
+        config.optimizer, steps_per_epoch, population.LEARNING_RATE in config.sweep
+    )
     run = Run(config, dataset, objective, transform, steps_per_epoch)
+    run = run._replace(validation_x=validation_x)
     return _with_labels(run) if objective.uses_labels else run
 
 
@@ -157,7 +194,40 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         ) from None
 
 
-def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
+def make_multi_step(run: Run) -> Callable:
+    """`train_step.make_multi_step` of the run's objective, optimiser and weights."""
+    config = run.config
+    step = train_step.make_train_step(
+        run.objective,
+        run.transform,
+        train_step.make_schedules(config.weights, run.steps_per_epoch),
+        config.data.binarize,
+        train_step.make_targets(config.weights),
+    )
+    return train_step.make_multi_step(step)
+
+
+def single_program(run: Run, mesh: Mesh) -> Program:
+    """The program of one run, whose batches the devices of `mesh` share."""
+    return Program(
+        init=lambda: _init_state(run),
+        sharding=sharding.replicated(mesh),
+        step=jax.jit(
+            make_multi_step(run),
+            donate_argnums=0,
+            out_shardings=sharding.replicated(mesh),
+        ),
+        indices=lambda first, last: jax.device_put(
+            run.batch_indices(first, last), sharding.batch_sharded(mesh, 1)
+        ),
+        bound=make_bound_evaluator(run),
+        row=lambda figures: {name: float(value) for name, value in figures.items()},
+    )
+
+
+def train(
+    run: Run, workdir: pathlib.Path, mesh: Mesh, program: Program | None = None
+) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
     Every random number and every batch is a function of (seed, step), and the
@@ -168,6 +238,7 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
       run: from `open_run`.
       workdir: a folder that `claim_workdir` accepted.
       mesh: the devices that share a batch, from `sharding.make_mesh`.
+      program: what to run; by default `single_program`.
 
     Returns:
       The final state.
@@ -178,45 +249,34 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
       CheckpointError: the newest checkpoint is damaged.
     """
     config = run.config
+    program = program or single_program(run, mesh)
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints", config.train.keep_checkpoints
     )
-    state = _restore_or_init(run, saved, mesh)
-    start, total = int(state.step), config.train.num_epochs * run.steps_per_epoch
+    state = _restore_or_init(program, saved)
+    start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     writer = metrics.MetricsWriter(workdir, start)
     if start:
         print(f"resumed at step {start} of {total}")
-    step = train_step.make_train_step(
-        run.objective,
-        run.transform,
-        train_step.make_schedules(config.weights, run.steps_per_epoch),
-        config.data.binarize,
-        train_step.make_targets(config.weights),
-    )
-    multi_step = jax.jit(
-        train_step.make_multi_step(step),
-        donate_argnums=0,
-        out_shardings=sharding.replicated(mesh),
-    )
-    evaluate_bound = make_bound_evaluator(run)
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     progress = Progress(start, total, run.steps_per_epoch)
     try:
         with SignalGuard() as guard:
             for first, last in dispatches(start, total, log_every(run)):
                 began = time.perf_counter()
-                indices = jax.device_put(
-                    run.batch_indices(first, last), sharding.batch_sharded(mesh, 1)
-                )
-                state, means = multi_step(state, data, indices)
+                indices = program.indices(first, last)
+                state, means = program.step(state, data, indices)
                 row = {"step": last, "epoch": last / run.steps_per_epoch}
-                row |= {name: float(value) for name, value in means.items()}
+                row |= program.row(means)
                 metrics.check_finite(row, str(workdir))
                 seconds = time.perf_counter() - began
-                rate = (last - first) * config.train.batch_size / seconds
-                row["time/examples_per_second"] = rate
+                examples = (last - first) * config.train.batch_size
+                row["time/examples_per_second"] = (
+                    examples * program.num_members / seconds
+                )
                 if _passed(first, last, total, config.train.eval_every, run):
-                    row |= evaluate_bound(train_step.variables(state))
+                    bound = program.bound(train_step.variables(state))
+                    row = metrics.joined(row, program.row(bound))
                 writer.write(row)
                 progress.show(row)
                 if (
@@ -232,13 +292,18 @@ def train(run: Run, workdir: pathlib.Path, mesh: Mesh) -> TrainState:
     return state
 
 
+def steps_done(state: TrainState) -> int:
+    """The step of a state, of one run or of all members."""
+    return int(np.ravel(state.step)[0])
+
+
+def _init_state(run: Run) -> TrainState:
+    return train_step.init_train_state(run.objective, run.transform, run.config.seed)
+
+
 def abstract_state(run: Run) -> TrainState:
     """Shapes and types of the run's state; nothing is computed."""
-    return jax.eval_shape(
-        lambda: train_step.init_train_state(
-            run.objective, run.transform, run.config.seed
-        )
-    )
+    return jax.eval_shape(lambda: _init_state(run))
 
 
 def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
@@ -248,17 +313,11 @@ def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     return train_step.variables(state), int(state.step)
 
 
-def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, mesh: Mesh) -> TrainState:
-    everywhere = sharding.replicated(mesh)
+def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainState:
     if saved.latest() is not None:
-        return jax.device_put(saved.restore(abstract_state(run)), everywhere)
-    init = jax.jit(
-        lambda: train_step.init_train_state(
-            run.objective, run.transform, run.config.seed
-        ),
-        out_shardings=everywhere,
-    )
-    return init()
+        restored = saved.restore(jax.eval_shape(program.init))
+        return jax.device_put(restored, program.sharding)
+    return jax.jit(program.init, out_shardings=program.sharding)()
 
 
 def log_every(run: Run) -> int:
@@ -287,22 +346,28 @@ def make_bound_evaluator(run: Run):
 
     Means in nats an example, with a fixed key, so that curves are comparable.
     """
-    config = run.config
-    size = min(config.evaluation.batch_size, len(run.dataset.test_x))
-    eval_step = jax.jit(train_step.make_eval_step(run.objective, config.data.binarize))
-    key = jax.random.key(config.evaluation.seed)
+    eval_step = jax.jit(
+        train_step.make_eval_step(run.objective, run.config.data.binarize)
+    )
 
     def evaluate_bound(params) -> dict[str, float]:
-        sums = None
-        for number, (batch, valid) in enumerate(
-            batches.padded_batches(run.dataset.test_x, size)
-        ):
-            step_sums = eval_step(params, batch, valid, jax.random.fold_in(key, number))
-            sums = step_sums if sums is None else jax.tree.map(jnp.add, sums, step_sums)
-        count = float(sums.pop("count"))
-        return {f"test/{name}": float(value) / count for name, value in sums.items()}
+        means = mean_bound(run, eval_step, params, run.dataset.test_x)
+        return {f"test/{name}": float(value) for name, value in means.items()}
 
     return evaluate_bound
+
+
+def mean_bound(run: Run, eval_step: Callable, params, x: np.ndarray) -> dict:
+    """Means of what `train_step.make_eval_step` sums, over `x` `[n, H, W, C]`."""
+    size = min(run.config.evaluation.batch_size, len(x))
+    key = jax.random.key(run.config.evaluation.seed)
+    sums = None
+    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
+        step_sums = eval_step(params, batch, valid, jax.random.fold_in(key, number))
+        sums = step_sums if sums is None else jax.tree.map(jnp.add, sums, step_sums)
+    sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
+    count = sums.pop("count")
+    return {name: value / count for name, value in sums.items()}
 
 
 class SignalGuard:
