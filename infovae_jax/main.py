@@ -3,7 +3,7 @@
 python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
-    [--metrics=core|all|representation,disentanglement,generation]
+    [--metrics=core|all|representation,disentanglement,generation] [--member=0]
 """
 
 import sys
@@ -26,6 +26,9 @@ METRICS = flags.DEFINE_string(
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
+MEMBER = flags.DEFINE_integer(
+    "member", None, "other modes: this member of a population", lower_bound=0
+)
 
 
 def run_mode(argv: list[str]) -> None:
@@ -37,11 +40,11 @@ def run_mode(argv: list[str]) -> None:
     if MODE.value == "train":
         modes.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
-        modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value)
+        modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
     elif MODE.value == "evaluate":
-        modes.evaluate(WORKDIR.value, METRICS.value)
+        modes.evaluate(WORKDIR.value, METRICS.value, MEMBER.value)
     else:
-        modes.BY_NAME[MODE.value](WORKDIR.value)
+        modes.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
 
 
 def main() -> None:

@@ -16,11 +16,12 @@ LAYERS = [
     ["information", "gaussian_model", "invariance", "fitted_gaussian"],
     ["objectives"],
     ["optimizer", "train_step"],
-    ["sharding", "checkpoint", "metrics"],
+    ["sharding", "checkpoint", "metrics", "population"],
     ["loop"],
+    ["population_run"],
     ["evaluation"],
     ["report"],
-    ["modes", "summary", "benchmark", "benchmark_torch"],
+    ["modes", "summary", "benchmark", "benchmark_population", "benchmark_torch"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax import metrics
+from infovae_jax import metrics, population_run
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.loop import Run
 from infovae_jax.report import figures, page, parts
@@ -29,6 +29,14 @@ PICTURES = (
         "The test split after each evaluation of the bound, to the last (large point). "
         "Dotted lines have the same ELBO; to the right the code says more of x.",
         figures.rate_distortion,
+    ),
+    (
+        "members",
+        "Members of the population",
+        "Every member at the end of training, on the test split, in the plane of rate "
+        "and distortion; a colour for each value that was swept, and the member of "
+        "this page ringed. Dotted lines have the same ELBO.",
+        parts.members,
     ),
     (
         "reconstructions",
@@ -225,7 +233,8 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
         params=params,
         codes=codes,
         test_x=prepared(run, run.dataset.test_x),
-        rows=metrics.read_metrics(workdir),
+        rows=metrics.read_metrics(workdir, run.member),
+        population=population_run.read(workdir),
         key=key,
         matched=matched,
     )

@@ -34,6 +34,7 @@ class Scene(NamedTuple):
       rows: of metrics.jsonl.
       key: fixed PRNG key.
       matched: label of each cluster on the test split, `[K]`, or None.
+      population: what `population.json` holds, where the run is a member of one.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class Scene(NamedTuple):
     rows: list[dict[str, float]]
     key: Any
     matched: np.ndarray | None
+    population: dict[str, Any] | None = None
 
     @property
     def num_clusters(self) -> int:
@@ -197,8 +199,12 @@ def rate_distortion(scene: Scene) -> Figure | None:
     return rate_distortion_plane([("", np.array(points))])
 
 
-def rate_distortion_plane(paths: list[tuple[str, np.ndarray]]) -> Figure:
+def rate_distortion_plane(
+    paths: list[tuple[str, np.ndarray]], lines: bool = True
+) -> Figure:
     """Points (rate, distortion) `[n, 2]` in nats, one named path each.
+
+    With `lines` a path leads to its last point; without, its points are alike.
 
     Dotted lines join what has the same negative ELBO, rate + distortion; a code
     further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
@@ -215,8 +221,10 @@ def rate_distortion_plane(paths: list[tuple[str, np.ndarray]]) -> Figure:
     for number, (name, points) in enumerate(paths):
         palette = colormaps["tab10" if len(paths) <= 10 else "tab20"]
         colour = palette(number % palette.N)
-        axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
-        axes.plot(*points[-1], "o", color=colour, ms=7, label=name or "last")
+        if lines:
+            axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
+        ends = points[-1:] if lines else points
+        axes.plot(*ends.T, "o", color=colour, ms=7, label=name or "last")
     axes.set_xlim(*edges)
     axes.set_ylim(low[1] - 0.1 * span[1], high[1] + 0.1 * span[1])
     axes.set_xlabel("rate KL(q(z|x) || p(z)), nats", fontsize=9)

@@ -16,10 +16,37 @@ from infovae_jax.report.figures import (
     image_grid,
     label_name,
     one_of_each,
+    rate_distortion_plane,
     value_range,
 )
 
 MAX_CLASSES = 10
+
+
+def members(scene: Scene) -> Figure | None:
+    """All members of the population in the plane of rate and distortion."""
+    record = scene.population or {}
+    found = record.get("figures", {})
+    if "elbo/reconstruction" not in found:
+        return None
+    rates = [values for name, values in found.items() if name.startswith("elbo/kl")]
+    points: dict[str, list] = {}
+    for i, member in enumerate(record["members"]):
+        point = [*(values[i] for values in rates), found["elbo/reconstruction"][i]]
+        if None in point:
+            continue  # diverged
+        swept = [f"{k} {v:.4g}" for k, v in member.items() if k != "seed"]
+        name = ", ".join(swept) or f"seed {member['seed']}"
+        points.setdefault(name, []).append((sum(point[:-1]), point[-1]))
+        if i == scene.run.member:
+            own = points[name][-1]
+    figure = rate_distortion_plane(
+        [(name, np.array(some)) for name, some in points.items()], lines=False
+    )
+    axes = figure.axes[0]
+    axes.plot(*own, "o", ms=12, mfc="none", mec="black", label="this member")
+    axes.legend(fontsize=7, frameon=False, ncols=1 + len(points) // 12)
+    return figure
 
 
 def masked(scene: Scene) -> Figure | None:
