@@ -37,6 +37,10 @@ def run_mode(argv: list[str]) -> None:
         raise config_lib.ConfigError(
             f"unexpected argument '{argv[1]}'", "command line", "flags start with --"
         )
+    if MODE.value == "train" and MEMBER.value is not None:
+        raise config_lib.ConfigError(
+            "training is of all members", "--member", "give it to another --mode"
+        )
     if MODE.value == "train":
         modes.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":

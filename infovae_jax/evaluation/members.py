@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from infovae_jax import population, population_run
+from infovae_jax import population, population_run, sharding
 from infovae_jax.data import batches, pipeline
+from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import clustering, information
 from infovae_jax.loop import Run
 from infovae_jax.population import Member
@@ -41,7 +42,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
       strategy: how the members are mapped; see `population.over_members`.
       chunk: see there.
     """
-    mesh = population_run.make_mesh(run)
+    mesh = sharding.make_member_mesh(0, len(population.members_of(run.config)))
     eval_step = population_run.make_members_eval_step(run, strategy, chunk, mesh)
     figures = population_run.member_bounds(
         run, eval_step, params, run.dataset.test_x, "elbo/"
@@ -69,7 +70,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
 
 
 def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
-    """`encode(params, x [n, H, W, C]) -> (means [M, n, d], logits [M, n, K] or None)`."""
+    """`encode(params, x) -> (means [M, n, d], logits [M, n, K] or None)`."""
     settings = run.config.evaluation
 
     def one(params, batch, key):
@@ -162,12 +163,21 @@ def choose(members: list[Member], figures: dict[str, list]) -> Choice:
     Args:
       members: M of them.
       figures: from `evaluate_members`.
+
+    Raises:
+      NonFiniteError: no member has a finite bound.
     """
     held_out = "validation/elbo" in figures
     bound = "validation/elbo" if held_out else "elbo"
     stable = STABILITY in figures and len(members) >= 3
     score = STABILITY if stable else bound
     alive = [i for i in range(len(members)) if _finite(figures, i, (score, bound))]
+    if not alive:
+        raise NonFiniteError(
+            f"{bound} is not finite for any of {len(members)} members",
+            "population",
+            "lower config.optimizer.learning_rate or set config.optimizer.clip_norm",
+        )
     groups: dict[tuple, list[int]] = {}
     for i in alive:
         groups.setdefault(tuple(members[i].values.items()), []).append(i)
