@@ -124,7 +124,8 @@ def test_members_are_seeds_times_the_grid(population_config):
     assert (single.seed, single.weights.kl_z) == (8, 4.0)
     assert single.optimizer.learning_rate == 0.1
     assert not population.is_population(single)
-    assert config.seed == 7 and config.weights.kl_z == 1.0
+    assert config.seed == 7
+    assert config.weights.kl_z == 1.0
 
 
 def whole_program(run, mapped_by, members, steps=5):
@@ -207,7 +208,8 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
             shutil.copy(source / population_run.FILE, folder)
         program = population_run.make_program(run, folder, mesh, said.append)
         states.append(loop.train(run, folder, mesh, program))
-    assert len(said) == 1 and "ms a step: vmap" in said[0]  # measured once
+    assert len(said) == 1
+    assert "ms a step: vmap" in said[0]
     record = population_run.read(tmp_path / "rest")
     assert set(record["seconds_per_step"]) == set(population.STRATEGIES)
     fastest = min(record["seconds_per_step"], key=record["seconds_per_step"].get)
@@ -220,7 +222,8 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     whole = metrics.read_metrics(tmp_path / "whole")[-1]
     for name in ("loss", "test/elbo"):
         values = rows[-1]["members"][name]
-        assert len(values) == 8 and values == whole["members"][name]
+        assert len(values) == 8
+        assert values == whole["members"][name]
         np.testing.assert_allclose(rows[-1][name], np.mean(values), rtol=1e-6)
     own = metrics.read_metrics(tmp_path / "rest", member=3)
     assert own[-1]["loss"] == rows[-1]["members"]["loss"][3]
@@ -235,11 +238,14 @@ def test_a_member_that_diverges_does_not_end_the_others():
         "term/kl_z": np.array([2.0, 9.0, 4.0]),
     }
     found = row(figures)
-    assert found["loss"] == 2.0 and found["term/kl_z"] == 3.0
+    assert found["loss"] == 2.0
+    assert found["term/kl_z"] == 3.0
     assert found["members"]["loss"] == [1.0, None, 3.0]
     metrics.check_finite({"step": 1} | found, "here")
     row(figures)
-    assert len(said) == 1 and "member 1 (seed 1)" in said[0] and "loss" in said[0]
+    assert len(said) == 1
+    assert "member 1 (seed 1)" in said[0]
+    assert "loss" in said[0]
     figures["loss"] = np.full(3, np.inf)
     with pytest.raises(NonFiniteError, match="loss"):
         metrics.check_finite({"step": 1} | row(figures), "here")
@@ -296,7 +302,8 @@ def test_the_choice():
     assert members_lib.choose(members, figures).member == 4  # a tie: the first
     figures["elbo"] = [*elbo[:5], -8.0]
     by_stability = members_lib.choose(members, figures)
-    assert by_stability.member == 5 and "agreement" in by_stability.how
+    assert by_stability.member == 5
+    assert "agreement" in by_stability.how
     figures["elbo"][5] = None  # diverged
     assert members_lib.choose(members, figures).member == 4
     with pytest.raises(NonFiniteError):
@@ -434,7 +441,8 @@ def test_refused_in_one_line_before_any_compile(run_main, tmp_path, arguments, p
     folder = tmp_path / "run"
     done = run_main("--config=configs/vae.py", *arguments, f"--workdir={folder}")
     assert done.returncode == 2
-    assert part in done.stderr and len(done.stderr.splitlines()) == 1
+    assert part in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not folder.exists()
 
 
