@@ -158,6 +158,14 @@ def read(workdir: pathlib.Path) -> dict:
         raise ConfigError("damaged", str(path), "restore the file") from None
 
 
+def figures_by_member(record: dict) -> list[dict]:
+    """The figures of `population.json`, one dict a member."""
+    return [
+        {name: values[index] for name, values in record["figures"].items()}
+        for index in range(len(record["members"]))
+    ]
+
+
 def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, int]:
     """Strategy and chunk: those of the record, of the config, or the fastest."""
     record = read(workdir)

@@ -2,7 +2,8 @@
 
 python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--plot=FILE.png]
 
-The plot shows the runs in the plane of rate and distortion.
+The plot shows the runs in the plane of rate and distortion. Of a population every
+member counts as a run.
 """
 
 import json
@@ -10,24 +11,30 @@ import pathlib
 import statistics
 import sys
 
-from infovae_jax import report
+from infovae_jax import population_run, report
 from infovae_jax.errors import ConfigError, UserError
 
 
-def read_figures(workdirs: list[pathlib.Path]) -> list[dict]:
-    """The figures of each run.
+def read_figures(workdirs: list[pathlib.Path]) -> dict[str, dict]:
+    """Name of a run -> its figures; of a population, of each member that is finite.
 
     Raises:
       ConfigError: a folder without `evaluation.json`, or none given.
     """
     if not workdirs:
         raise ConfigError("no runs", "command line", "name folders of evaluated runs")
-    results = []
+    results = {}
     for folder in workdirs:
+        record = population_run.read(folder)
+        if "figures" in record:
+            for index, own in enumerate(population_run.figures_by_member(record)):
+                if own["elbo"] is not None:
+                    results[f"{folder} {index}"] = own
+            continue
         path = folder / "evaluation.json"
         if not path.is_file():
             raise ConfigError("not evaluated", str(folder), "run --mode=evaluate on it")
-        results.append(json.loads(path.read_text())["metrics"])
+        results[str(folder)] = json.loads(path.read_text())["metrics"]
     return results
 
 
@@ -40,7 +47,7 @@ def summarize(workdirs: list[pathlib.Path]) -> str:
     Raises:
       ConfigError: a folder without `evaluation.json`, or none given.
     """
-    results = read_figures(workdirs)
+    results = list(read_figures(workdirs).values())
     names = [
         name
         for name in results[0]
@@ -64,9 +71,7 @@ def main() -> None:
     try:
         print(summarize(workdirs))
         for plot in plots:
-            names = [str(folder) for folder in workdirs]
-            results = dict(zip(names, read_figures(workdirs), strict=True))
-            report.compare_runs(results, pathlib.Path(plot))
+            report.compare_runs(read_figures(workdirs), pathlib.Path(plot))
             print(f"wrote {plot}")
     except UserError as error:
         print(error.line(), file=sys.stderr)
