@@ -155,7 +155,7 @@ def _open(workdir: str | None, member: int | None = None, choose: bool = False):
         raise ConfigError(
             "no member chosen yet", workdir, "run --mode=evaluate, or give --member"
         )
-    params = population.take_member(params, member)
+    params = population_run.member_params(params, member)
     return population_run.member_run(run, member), params, step, folder
 
 
@@ -171,7 +171,7 @@ def _choose_member(run: loop.Run, params, folder: pathlib.Path):
         record |= {"oracle": best.member, "oracle_by": best.how}
     loop.save_json(folder / population_run.FILE, record)
     print(members.table_text(record), flush=True)
-    params = population.take_member(params, chosen.member)
+    params = population_run.member_params(params, chosen.member)
     return population_run.member_run(run, chosen.member), params
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -226,6 +227,12 @@ def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     )
     state = saved.restore(target)
     return train_step.variables(state), loop.steps_done(state)
+
+
+def member_params(params: Any, index: int) -> Any:
+    """The parameters of one member, on the default device."""
+    own = jax.device_get(population.take_member(params, index))
+    return jax.tree.map(jnp.asarray, own)
 
 
 def member_run(run: Run, index: int) -> Run:

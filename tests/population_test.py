@@ -391,6 +391,7 @@ def test_command_line_from_end_to_end(run_main, tmp_path, monkeypatch, capsys):
         "--config.sweep.kl_z",
         "1",
         f"--workdir={folder}",
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     record = json.loads((folder / "population.json").read_text())

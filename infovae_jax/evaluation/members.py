@@ -43,6 +43,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
       chunk: see there.
     """
     mesh = sharding.make_member_mesh(0, len(population.members_of(run.config)))
+    params = jax.device_put(params, sharding.batch_sharded(mesh))
     eval_step = population_run.make_members_eval_step(run, strategy, chunk, mesh)
     figures = population_run.member_bounds(
         run, eval_step, params, run.dataset.test_x, "elbo/"
