@@ -177,13 +177,13 @@ def _choose_member(run: loop.Run, params, folder: pathlib.Path):
 
 def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> None:
     result = evaluation.evaluate(run, params, step, metrics)
+    print(evaluation.table_text(result), flush=True)
     if run.member is not None:
         result["member"] = run.member
         record = population_run.read(folder)
         if "figures" in record:
             result["table"] += members.summary_rows(record)
     loop.save_json(folder / "evaluation.json", result)
-    print(evaluation.table_text(result), flush=True)
 
 
 def _report(run: loop.Run, params, folder: pathlib.Path) -> None:

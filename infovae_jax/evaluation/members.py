@@ -24,6 +24,15 @@ STABILITY = "stability/ari"
 STABILITY_EXAMPLES = 10_000
 # Figures that need labels, best first for the oracle.
 BY_LABELS = ("cluster/accuracy", "classification/accuracy")
+# Shown for every member.
+MAIN = (
+    "elbo",
+    "validation/elbo",
+    "active_units",
+    "cluster/used",
+    STABILITY,
+    *BY_LABELS,
+)
 
 
 class Choice(NamedTuple):
@@ -229,40 +238,45 @@ def summary_rows(record: dict) -> list[list[str]]:
 
 
 def table_text(record: dict) -> str:
-    """The figures of every member, their spread, and the choice, as a table to print.
+    """The main figures of every member, the spread of all, and the choice, to print.
 
     Args:
       record: what `population.json` holds after the evaluation.
     """
-    figures = record["figures"]
+    figures, chosen = record["figures"], record["chosen"]
     swept = [key for key in record["members"][0] if key != "seed"]
-    header = ["member", "seed", *swept, *figures]
-    rows = [
-        [str(i), *(f"{member[key]:.6g}" for key in ("seed", *swept))]
-        + ["-" if v[i] is None else f"{v[i]:.4g}" for v in figures.values()]
-        for i, member in enumerate(record["members"])
-    ]
-    blank = [""] * (1 + len(swept))
-    for label, statistic in (
-        ("mean", np.mean),
-        ("sd", lambda v: np.std(v, ddof=1) if len(v) > 1 else np.nan),
-        ("min", np.min),
-        ("max", np.max),
-    ):
-        kept = [[x for x in v if x is not None] for v in figures.values()]
-        cells = [f"{statistic(v):.4g}" if v else "-" for v in kept]
-        rows.append([label, *blank, *("-" if c == "nan" else c for c in cells)])
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-        for row in (header, *rows)
-    ]
-    lines.append(f"chosen without labels: member {record['chosen']}, {record['how']}")
+    shown = [name for name in MAIN if name in figures]
+    rows = [["member", "seed", *swept, *shown]]
+    for i, member in enumerate(record["members"]):
+        own = [_cell(member[key], 6) for key in ("seed", *swept)]
+        rows.append([str(i), *own, *(_cell(figures[name][i]) for name in shown)])
+    lines = [*_columns(rows), ""]
+    rows = [["figure", "mean", "sd", "min", "max", "chosen"]]
+    for name, values in figures.items():
+        found = [v for v in values if v is not None]
+        if found:
+            spread = np.std(found, ddof=1) if len(found) > 1 else None
+            spans = (np.mean(found), spread, min(found), max(found))
+            rows.append([name, *map(_cell, spans), _cell(values[chosen])])
+    lines += [*_columns(rows), ""]
+    lines.append(f"chosen without labels: member {chosen}, {record['how']}")
     if "oracle" in record:
         name, best = record["oracle_by"], record["oracle"]
-        values = figures[name]
         lines.append(
-            f"labels would choose: member {best} ({name} {values[best]:.4g}; "
-            f"member {record['chosen']} has {values[record['chosen']]:.4g})"
+            f"labels would choose: member {best} ({name} {_cell(figures[name][best])}; "
+            f"member {chosen} has {_cell(figures[name][chosen])})"
         )
     return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
