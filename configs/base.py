@@ -74,7 +74,7 @@ def get_config(preset="digits"):
     train.eval_every = 1  # epochs between evaluations of the test bound
     train.checkpoint_every = 1  # epochs
     train.keep_checkpoints = 2
-    train.num_devices = 0  # devices that share a batch; 0: all
+    train.num_devices = 0  # devices that share a batch, or the members; 0: all
 
     config.population = population = ConfigDict()
     # vmap (all members at once) | scan (one by one) | chunks | auto: the fastest here

@@ -2,6 +2,11 @@
 
 The way the members are mapped changes rounding, so it is settled once, before the
 first checkpoint, and read again by every continuation.
+
+`population.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
+where measured); `members`, a list of `{"seed": 0, "kl_z": 0.5}`; and after training
+`figures` (name -> one number a member, None where not finite), `chosen` and `how`, and
+`oracle` and `oracle_by` where labels can choose.
 """
 
 import functools
