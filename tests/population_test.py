@@ -1,5 +1,6 @@
 """Populations: members are single runs, however they are mapped, stored or chosen."""
 
+import functools
 import json
 import os
 import shutil
@@ -133,7 +134,8 @@ def whole_program(run, mapped_by, members, steps=5):
     step = population.make_population_step(
         loop.make_multi_step(run), *mapped_by, jax.make_mesh((1,), ("data",))
     )
-    state = population.init_population(run.objective, run.transform, members)
+    init = functools.partial(population.init_population, run.objective, run.transform)
+    state = jax.jit(lambda: init(members))()
     rows = np.stack([run.batch_indices(0, steps, m.seed) for m in members])
     return jax.jit(step)(state, run.training_data(), rows)
 
@@ -152,9 +154,8 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
     run, members = open_quietly(config), population.members_of(config)
     last = len(members) - 1
     single = open_quietly(population.member_config(config, members[last]))
-    state = train_step.init_train_state(
-        single.objective, single.transform, single.config.seed
-    )
+    init = functools.partial(train_step.init_train_state, single.objective)
+    state = jax.jit(lambda: init(single.transform, single.config.seed))()
     indices = single.batch_indices(0, 5)
     expected, means = jax.jit(loop.make_multi_step(single))(
         state, single.training_data(), indices
