@@ -204,7 +204,8 @@ def rate_distortion_plane(
 ) -> Figure:
     """Points (rate, distortion) `[n, 2]` in nats, one named path each.
 
-    With `lines` a path leads to its last point; without, its points are alike.
+    With `lines` a path leads to its last point; without, its points are alike, and
+    many paths go through a range of colours in order.
 
     Dotted lines join what has the same negative ELBO, rate + distortion; a code
     further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
@@ -221,6 +222,8 @@ def rate_distortion_plane(
     for number, (name, points) in enumerate(paths):
         palette = colormaps["tab10" if len(paths) <= 10 else "tab20"]
         colour = palette(number % palette.N)
+        if not lines and len(paths) > 4:
+            colour = colormaps["viridis"](number / (len(paths) - 1))
         if lines:
             axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
         ends = points[-1:] if lines else points
