@@ -24,6 +24,10 @@ def get_config(preset="digits"):
     config.objective = ""  # name of a module in infovae_jax/objectives
     config.preset = preset  # name of the data preset, for the record
     config.seed = 0  # every random number of a run follows from it
+    config.num_seeds = 1  # runs with seed, seed + 1, ...: a population in one program
+    # Runs with other scalars: sweep.<weight> or sweep.learning_rate = "geom(a, b, n)",
+    # "lin(a, b, n)" or "0.5, 1, 4"; with every seed and every combination.
+    config.sweep = ConfigDict()
 
     config.data = data = ConfigDict()
     # digits | shapes | basicprop... | tfds:<name> | FILE.npz | FILE.npy | FOLDER
@@ -71,9 +75,17 @@ def get_config(preset="digits"):
     train.eval_every = 1  # epochs between evaluations of the test bound
     train.checkpoint_every = 1  # epochs
     train.keep_checkpoints = 2
-    train.num_devices = 0  # devices that share a batch; 0: all
+    train.num_devices = 0  # devices that share a batch, or the members; 0: all
     train.shard_params = False  # split large kernels over the devices, too
     train.hang_seconds = 1800  # exit code 7 if a dispatch takes longer; 0: no limit
+
+    config.population = population = ConfigDict()
+    # vmap (all members at once) | scan (one by one) | chunks | auto: the fastest here
+    population.strategy = "auto"
+    population.chunk = 4  # members at once with chunks
+    # Share of the training split held out, by which a member is chosen (in single runs
+    # too, which so stay equal to members); 0: by the bound on the test split.
+    population.validation = 0.0
 
     config.evaluation = evaluation = ConfigDict()
     evaluation.batch_size = 256

@@ -20,7 +20,7 @@ CONFIG_FLAG = "config"
 
 # Every key of configs/base.py, by group; a config without one is of another version.
 KEYS = {
-    "": "objective preset seed",
+    "": "num_seeds objective preset seed",
     "data": (
         "binarize cache_dir data_dir image_size labels_per_class levels likelihood "
         "num_train source split_seed stream test_fraction"
@@ -34,6 +34,7 @@ KEYS = {
         "encoder_hidden initializer kind normalization"
     ),
     "optimizer": "b1 b2 clip_norm learning_rate name weight_decay",
+    "population": "chunk strategy validation",
     "train": (
         "batch_size checkpoint_every eval_every hang_seconds keep_checkpoints "
         "labelled_batch_size log_every num_devices num_epochs shard_params"
@@ -56,8 +57,15 @@ def parse_flags(argv: list[str]) -> list[str]:
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
     _check_config_file(argv)
+    argv, sweeps = _take_sweeps(argv)
+    whole, sys.argv = sys.argv, argv  # which is what config_flags reads
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        config = flags.FLAGS[CONFIG_FLAG].value
+        if config is not None and sweeps:
+            with config.unlocked():
+                config.sweep.update(sweeps)
+        return rest
     except flags.Error as error:
         text = str(error).split("\n")[0]
         raise ConfigError(text, "command line", "see --help") from None
@@ -65,6 +73,22 @@ def parse_flags(argv: list[str]) -> list[str]:
         raise _unknown_key(argv, error) from None
     except (TypeError, ValueError) as error:
         raise ConfigError(str(error), "command line", "check the values") from None
+    finally:
+        sys.argv = whole
+
+
+def _take_sweeps(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Sets `--config.sweep.<key>=<text>` apart: no config file lists these keys."""
+    prefix, rest, sweeps = f"{CONFIG_FLAG}.sweep.", [], {}
+    arguments = iter(argv)
+    for argument in arguments:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name.startswith(prefix):
+            key = name.removeprefix(prefix)
+            sweeps[key] = value if equals else next(arguments, "")
+        else:
+            rest.append(argument)
+    return rest, sweeps
 
 
 def _check_config_file(argv: list[str]) -> None:
@@ -169,7 +193,7 @@ def check(config: ConfigDict) -> None:
       ConfigError: a value out of its range; names the key.
     """
     known = ("objective", "data", "network", "optimizer", "train", "evaluation")
-    for group in (*known, "model", "weights", "seed"):
+    for group in (*known, "population", "sweep", "model", "weights", "seed"):
         if group not in config:
             raise ConfigError(f"no '{group}'", "config", "build it on configs/base.py")
     flat = flatten(config)
@@ -198,6 +222,8 @@ def check(config: ConfigDict) -> None:
         "evaluation.nll_samples": 1,
         "evaluation.nll_examples": 0,
         "evaluation.samples_per_cluster": 1,
+        "population.chunk": 1,
+        "num_seeds": 1,
         "seed": 0,
     }
     for key, minimum in integers.items():
@@ -225,6 +251,14 @@ def check(config: ConfigDict) -> None:
         )
     _choice(config.data, "binarize", ("none", "threshold", "stochastic"), "data")
     _check_learning_rate(config.optimizer)
+    strategies = ("auto", "vmap", "scan", "chunks")
+    _choice(config.population, "strategy", strategies, "population")
+    if not 0 <= config.population.validation < 1:
+        raise ConfigError(
+            f"{config.population.validation} is no share",
+            "config.population.validation",
+            "at least 0 and below 1",
+        )
 
 
 def _check_learning_rate(optimizer: ConfigDict) -> None:

@@ -22,6 +22,7 @@ from infovae_jax import (
     metrics,
     objectives,
     optimizer,
+    population,
     sharding,
     streaming,
     train_step,
@@ -52,6 +53,8 @@ class Run(NamedTuple):
       labels: `[n]` int32 that training sees, -1 where unknown; None where the
         objective takes none.
       added: labelled examples added to each batch.
+      validation_x: `[v, H, W, C]` held out of the training split, or None.
+      member: which member of a population this run is, or None.
     """
 
     config: ConfigDict
@@ -61,16 +64,20 @@ class Run(NamedTuple):
     steps_per_epoch: int
     labels: np.ndarray | None = None
     added: int = 0
+    validation_x: np.ndarray | None = None
+    member: int | None = None
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
         train = self.config.train
         return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
 
-    def batch_indices(self, first: int, last: int) -> np.ndarray:
+    def batch_indices(
+        self, first: int, last: int, seed: int | None = None
+    ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32."""
         return pipeline.training_indices(
-            self.config.seed,
+            self.config.seed if seed is None else seed,
             first,
             last - first,
             self.dataset.spec.num_examples,
@@ -85,6 +92,27 @@ class Run(NamedTuple):
         return x if self.labels is None else Batch(x, self.labels)
 
 
+class Program(NamedTuple):
+    """What `train` runs: the steps of one run, or of all members of a population.
+
+    Attributes:
+      init: `init() -> state`, pure.
+      shardings: of the leaves of the state, or one of all.
+      advance: `advance(blocks)` yields each block `(first, last)` of steps with a
+        function `state -> (state, metrics)` that takes them; the state is donated.
+      bound: `bound(params) -> {'test/elbo', 'test/<term>', ...}`.
+      row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
+      num_members: runs in the program.
+    """
+
+    init: Callable[[], TrainState]
+    shardings: Any
+    advance: Callable
+    bound: Callable
+    row: Callable
+    num_members: int = 1
+
+
 def open_run(config: ConfigDict, say=print) -> Run:
     """Checks a config, reads its data, prints the decision, builds the objective.
 
@@ -95,7 +123,12 @@ def open_run(config: ConfigDict, say=print) -> Run:
     """
     config_lib.check(config)
     objectives.check(config)
-    dataset = data_lib.load(config.data)
+    population.check(config)
+    dataset, validation_x = data_lib.load(config.data), None
+    if config.population.validation:
+        dataset, validation_x = population.hold_out(
+            dataset, config.population.validation, config.data.split_seed
+        )
     say(dataset.decision)
     count = dataset.spec.num_examples
     steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
@@ -107,8 +140,11 @@ def open_run(config: ConfigDict, say=print) -> Run:
             f"give at most {count}",
         )
     objective = objectives.make(config, dataset.spec)
-    transform = optimizer.make_optimizer(config.optimizer, steps_per_epoch)
+    transform = optimizer.make_optimizer(
+        config.optimizer, steps_per_epoch, population.LEARNING_RATE in config.sweep
+    )
     run = Run(config, dataset, objective, transform, steps_per_epoch)
+    run = run._replace(validation_x=validation_x)
     return _with_labels(run) if objective.uses_labels else run
 
 
@@ -162,8 +198,50 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         ) from None
 
 
+def make_step(run: Run) -> train_step.TrainStep:
+    """`train_step.make_train_step` of the run's objective, optimiser and weights."""
+    config = run.config
+    return train_step.make_train_step(
+        run.objective,
+        run.transform,
+        train_step.make_schedules(config.weights, run.steps_per_epoch),
+        config.data.binarize,
+        train_step.make_targets(config.weights),
+    )
+
+
+def single_program(
+    run: Run, mesh: Mesh, evaluators: Sequence[Evaluator] = ()
+) -> Program:
+    """The program of one run, whose batches the devices of `mesh` share."""
+    shardings = sharding.state_shardings(
+        abstract_state(run), mesh, run.config.train.shard_params
+    )
+    evaluate_bound = make_bound_evaluator(run)
+
+    def bound(params) -> dict[str, float]:
+        # On every process alike, so that none waits for another.
+        params = sharding.to_local(params)
+        figures = evaluate_bound(params)
+        for evaluator in evaluators:
+            figures |= evaluator(params)
+        return figures
+
+    return Program(
+        init=lambda: _init_state(run),
+        shardings=shardings,
+        advance=make_advance(run, make_step(run), mesh, shardings),
+        bound=bound,
+        row=lambda figures: {name: float(value) for name, value in figures.items()},
+    )
+
+
 def train(
-    run: Run, workdir: pathlib.Path, mesh: Mesh, evaluators: Sequence[Evaluator] = ()
+    run: Run,
+    workdir: pathlib.Path,
+    mesh: Mesh,
+    evaluators: Sequence[Evaluator] = (),
+    program: Program | None = None,
 ) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
@@ -176,7 +254,8 @@ def train(
       workdir: a folder that `claim_workdir` accepted.
       mesh: the devices that share a batch, from `sharding.make_mesh`.
       evaluators: functions of the parameters whose figures join those of the test
-        bound, every `train.eval_every` epochs.
+        bound, every `train.eval_every` epochs; of a single run.
+      program: what to run; by default `single_program`.
 
     Returns:
       The final state.
@@ -190,24 +269,13 @@ def train(
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints", config.train.keep_checkpoints
     )
-    shardings = sharding.state_shardings(
-        abstract_state(run), mesh, config.train.shard_params
-    )
-    state = _restore_or_init(run, saved, shardings)
-    start, total = int(state.step), config.train.num_epochs * run.steps_per_epoch
+    program = program or single_program(run, mesh, evaluators)
+    state = _restore_or_init(program, saved)
+    start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     first_process = distributed.is_first()
     writer = metrics.MetricsWriter(workdir, start) if first_process else None
     if start:
         distributed.say(f"resumed at step {start} of {total}")
-    step = train_step.make_train_step(
-        run.objective,
-        run.transform,
-        train_step.make_schedules(config.weights, run.steps_per_epoch),
-        config.data.binarize,
-        train_step.make_targets(config.weights),
-    )
-    advance = make_advance(run, step, mesh, shardings)
-    evaluate_bound = make_bound_evaluator(run)
     progress = Progress(start, total, run.steps_per_epoch)
     blocks = dispatches(start, total, log_every(run))
     try:
@@ -215,21 +283,21 @@ def train(
             SignalGuard() as guard,
             distributed.Watchdog(config.train.hang_seconds) as watchdog,
         ):
-            for (first, last), step_block in advance(blocks):
+            for (first, last), step_block in program.advance(blocks):
                 began = time.perf_counter()
                 watchdog.feed(f"the work from step {first} to {last}")
                 state, means = step_block(state)
                 row = {"step": last, "epoch": last / run.steps_per_epoch}
-                row |= {name: float(value) for name, value in means.items()}
+                row |= program.row(means)
                 metrics.check_finite(row, str(workdir))
                 seconds = time.perf_counter() - began
-                rate = (last - first) * config.train.batch_size / seconds
-                row["time/examples_per_second"] = rate
+                examples = (last - first) * config.train.batch_size
+                row["time/examples_per_second"] = (
+                    examples * program.num_members / seconds
+                )
                 if _passed(first, last, total, config.train.eval_every, run):
-                    # On every process alike, so that none waits for another.
-                    variables = sharding.to_local(train_step.variables(state))
-                    for evaluator in (evaluate_bound, *evaluators):
-                        row |= evaluator(variables)
+                    bound = program.bound(train_step.variables(state))
+                    row = metrics.joined(row, program.row(bound))
                 if first_process:
                     writer.write(row)
                     progress.show(row)
@@ -280,13 +348,18 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
     return advance
 
 
+def steps_done(state: TrainState) -> int:
+    """The step of a state, of one run or of all members."""
+    return int(np.ravel(state.step)[0])
+
+
+def _init_state(run: Run) -> TrainState:
+    return train_step.init_train_state(run.objective, run.transform, run.config.seed)
+
+
 def abstract_state(run: Run) -> TrainState:
     """Shapes and types of the run's state; nothing is computed."""
-    return jax.eval_shape(
-        lambda: train_step.init_train_state(
-            run.objective, run.transform, run.config.seed
-        )
-    )
+    return jax.eval_shape(lambda: _init_state(run))
 
 
 def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
@@ -296,18 +369,12 @@ def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     return train_step.variables(state), int(state.step)
 
 
-def _restore_or_init(run: Run, saved: checkpoint.Checkpoints, shardings: Any):
-    abstract = abstract_state(run)
+def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainState:
     # Process 0 decides and reads: the others need not see its disk.
     if distributed.agreed(saved.latest() or 0 if distributed.is_first() else 0):
-        return sharding.put_tree(saved.restore(abstract), shardings)
-    init = jax.jit(
-        lambda: train_step.init_train_state(
-            run.objective, run.transform, run.config.seed
-        ),
-        out_shardings=shardings,
-    )
-    return init()
+        restored = saved.restore(jax.eval_shape(program.init))
+        return sharding.put_tree(restored, program.shardings)
+    return jax.jit(program.init, out_shardings=program.shardings)()
 
 
 def log_every(run: Run) -> int:
@@ -336,22 +403,28 @@ def make_bound_evaluator(run: Run):
 
     Means in nats an example, with a fixed key, so that curves are comparable.
     """
-    config = run.config
-    size = min(config.evaluation.batch_size, len(run.dataset.test_x))
-    eval_step = jax.jit(train_step.make_eval_step(run.objective, config.data.binarize))
-    key = jax.random.key(config.evaluation.seed)
+    eval_step = jax.jit(
+        train_step.make_eval_step(run.objective, run.config.data.binarize)
+    )
 
     def evaluate_bound(params) -> dict[str, float]:
-        sums = None
-        for number, (batch, valid) in enumerate(
-            batches.padded_batches(run.dataset.test_x, size)
-        ):
-            step_sums = eval_step(params, batch, valid, jax.random.fold_in(key, number))
-            sums = step_sums if sums is None else jax.tree.map(jnp.add, sums, step_sums)
-        count = float(sums.pop("count"))
-        return {f"test/{name}": float(value) / count for name, value in sums.items()}
+        means = mean_bound(run, eval_step, params, run.dataset.test_x)
+        return {f"test/{name}": float(value) for name, value in means.items()}
 
     return evaluate_bound
+
+
+def mean_bound(run: Run, eval_step: Callable, params, x: np.ndarray) -> dict:
+    """Means of what `train_step.make_eval_step` sums, over `x` `[n, H, W, C]`."""
+    size = min(run.config.evaluation.batch_size, len(x))
+    key = jax.random.key(run.config.evaluation.seed)
+    sums = None
+    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
+        step_sums = eval_step(params, batch, valid, jax.random.fold_in(key, number))
+        sums = step_sums if sums is None else jax.tree.map(jnp.add, sums, step_sums)
+    sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
+    count = sums.pop("count")
+    return {name: value / count for name, value in sums.items()}
 
 
 class SignalGuard:

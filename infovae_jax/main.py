@@ -3,7 +3,7 @@
 python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
-    [--metrics=core|all|representation,disentanglement,generation]
+    [--metrics=core|all|representation,disentanglement,generation] [--member=0]
 
 One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
@@ -30,6 +30,9 @@ METRICS = flags.DEFINE_string(
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
+MEMBER = flags.DEFINE_integer(
+    "member", None, "other modes: this member of a population", lower_bound=0
+)
 distributed.define_flags()
 
 
@@ -39,15 +42,19 @@ def run_mode(argv: list[str]) -> None:
         raise config_lib.ConfigError(
             f"unexpected argument '{argv[1]}'", "command line", "flags start with --"
         )
+    if MODE.value == "train" and MEMBER.value is not None:
+        raise config_lib.ConfigError(
+            "training is of all members", "--member", "give it to another --mode"
+        )
     if MODE.value == "train":
         distributed.start_from_flags()
         modes.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
-        modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value)
+        modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
     elif MODE.value == "evaluate":
-        modes.evaluate(WORKDIR.value, METRICS.value)
+        modes.evaluate(WORKDIR.value, METRICS.value, MEMBER.value)
     else:
-        modes.BY_NAME[MODE.value](WORKDIR.value)
+        modes.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
 
 
 def main() -> None:

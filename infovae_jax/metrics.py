@@ -7,6 +7,10 @@ import pathlib
 from infovae_jax.checkpoint import write_atomically
 from infovae_jax.errors import NonFiniteError
 
+# Key of a row under which a population has lists, one value a member (None where it
+# is not finite).
+MEMBERS = "members"
+
 
 class MetricsWriter:
     """Appends rows to `<workdir>/metrics.jsonl`, one a logged step.
@@ -26,12 +30,16 @@ class MetricsWriter:
         self._board = _tensorboard(workdir / "tensorboard")
 
     def write(self, row: dict[str, float]) -> None:
-        """Writes one row; `step` and `epoch` are among its keys."""
+        """Writes one row; `step` and `epoch` are among its keys.
+
+        Those of a population hold means over its members, and under MEMBERS the
+        values of each.
+        """
         self._stream.write(json.dumps(row) + "\n")
         self._stream.flush()
         if self._board is not None:
             for name, value in row.items():
-                if name != "step":
+                if name not in ("step", MEMBERS):
                     self._board.add_scalar(name, value, int(row["step"]))
 
     def close(self) -> None:
@@ -50,8 +58,13 @@ def _tensorboard(folder: pathlib.Path):
     return Writer(str(folder))
 
 
-def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
-    """All complete rows of a run; a half-written last line is passed over."""
+def read_metrics(
+    workdir: pathlib.Path, member: int | None = None
+) -> list[dict[str, float]]:
+    """All complete rows of a run; a half-written last line is passed over.
+
+    With `member`, the values of that member of a population instead of the means.
+    """
     path = pathlib.Path(workdir) / "metrics.jsonl"
     if not path.exists():
         return []
@@ -61,12 +74,24 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
             rows.append(json.loads(line))
         except ValueError:
             break
-    return rows
+    return rows if member is None else [_of_member(row, member) for row in rows]
+
+
+def _of_member(row: dict, member: int) -> dict[str, float]:
+    own = {name: values[member] for name, values in row.get(MEMBERS, {}).items()}
+    kept = {name: value for name, value in (row | own).items() if name != MEMBERS}
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def joined(row: dict, other: dict) -> dict:
+    """Both rows as one, the lists of members too."""
+    members = row.get(MEMBERS, {}) | other.get(MEMBERS, {})
+    return row | other | ({MEMBERS: members} if members else {})
 
 
 def check_finite(row: dict[str, float], where: str) -> None:
     """Raises NonFiniteError naming the first terms that are NaN or infinite."""
-    bad = [name for name, value in row.items() if not math.isfinite(value)]
+    bad = [n for n, value in row.items() if n != MEMBERS and not math.isfinite(value)]
     if bad:
         raise NonFiniteError(
             f"{', '.join(bad[:3])} became non-finite by step {int(row['step'])}",

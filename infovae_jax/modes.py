@@ -12,7 +12,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import distributed, loop, sharding, train_step
+from infovae_jax import (
+    distributed,
+    loop,
+    population,
+    population_run,
+    sharding,
+    train_step,
+)
 from infovae_jax.errors import ConfigError
 
 
@@ -27,42 +34,54 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     run = loop.open_run(config, say=distributed.say)
-    mesh = run.make_mesh()
+    many = population.is_population(config)
+    mesh = population_run.make_mesh(run) if many else run.make_mesh()
     distributed.on_first(lambda: loop.claim_workdir(config, folder))
     distributed.say(f"workdir: {folder}")
-    state = loop.train(run, folder, mesh, _evaluators(run))
+    if many:
+        program = population_run.make_program(run, folder, mesh)
+        state = loop.train(run, folder, mesh, program=program)
+    else:
+        state = loop.train(run, folder, mesh, _evaluators(run))
     params = sharding.to_local(train_step.variables(state))
-    step = int(state.step)
+    step = loop.steps_done(state)
 
     def finish():
-        _evaluate(run, params, step, folder)
-        _report(run, params, folder, step)
+        own = _choose_member(run, params, folder) if many else (run, params)
+        _evaluate(*own, step, folder)
+        _report(*own, folder, step)
 
     distributed.on_first(finish)
 
 
-def evaluate(workdir: str | None, metrics: str = "core") -> None:
+def evaluate(
+    workdir: str | None, metrics: str = "core", member: int | None = None
+) -> None:
     """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
+
+    Of a population: all members in short, then the chosen one, or `member`.
 
     `metrics`: see `evaluation.evaluate`.
     """
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    run, params, step, folder = _open(workdir)
+    run, params, step, folder = _open(workdir, member, choose=True)
     _evaluate(run, params, step, folder, metrics)
     _report(run, params, folder, step)
 
 
-def make_report(workdir: str | None) -> None:
+def make_report(workdir: str | None, member: int | None = None) -> None:
     """Writes `report.html` and `figures/` of a run again."""
-    run, params, step, folder = _open(workdir)
+    run, params, step, folder = _open(workdir, member)
     _report(run, params, folder, step)
 
 
-def sample(workdir: str | None, num: int, cluster: int | None) -> None:
+def sample(
+    workdir: str | None, num: int, cluster: int | None, member: int | None = None
+) -> None:
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG."""
-    run, params, _, folder = _open(workdir)
+    run, params, _, folder = _open(workdir, member)
     num_clusters = run.objective.prior.mean.shape[0]
     if cluster is not None and cluster >= num_clusters:
         raise ConfigError(
@@ -79,7 +98,7 @@ def sample(workdir: str | None, num: int, cluster: int | None) -> None:
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
 
 
-def encode(workdir: str | None) -> None:
+def encode(workdir: str | None, member: int | None = None) -> None:
     """Encodes both splits: `codes.npz` with `<split>_mean`, `_log_var`, `_logits`.
 
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
@@ -87,7 +106,7 @@ def encode(workdir: str | None) -> None:
     """
     from infovae_jax import evaluation
 
-    run, params, _, folder = _open(workdir)
+    run, params, _, folder = _open(workdir, member)
     arrays = {}
     splits = {
         "train": (run.dataset.train_x, run.dataset.train_y),
@@ -121,8 +140,12 @@ def default_workdir(config: ConfigDict) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _open(workdir: str | None):
-    """A saved run: read from its JSON, with the newest parameters."""
+def _open(workdir: str | None, member: int | None = None, choose: bool = False):
+    """A saved run: read from its JSON, with the newest parameters.
+
+    Of a population, the run of `member`, by default the chosen one; `choose` makes the
+    choice (anew).
+    """
     if workdir is None:
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
@@ -136,9 +159,46 @@ def _open(workdir: str | None):
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(saved), "restore the file") from None
     loop.enable_compilation_cache()
+    many = population.is_population(config)
+    count = len(population.members_of(config)) if many else 0
+    if member is not None and member >= count:
+        there = (
+            f"members 0 to {count - 1}" if many else "no members: it is a single run"
+        )
+        raise ConfigError(f"no member {member}", "--member", f"this run has {there}")
     run = loop.open_run(config)
-    params, step = loop.restore_params(run, folder)
-    return run, params, step, folder
+    if not many:
+        params, step = loop.restore_params(run, folder)
+        return run, params, step, folder
+    params, step = population_run.restore(run, folder)
+    if choose and member is None:
+        return *_choose_member(run, params, folder), step, folder
+    if member is None:
+        member = population_run.read(folder).get("chosen")
+    if member is None:
+        raise ConfigError(
+            "no member chosen yet", workdir, "run --mode=evaluate, or give --member"
+        )
+    params = population_run.member_params(params, member)
+    return population_run.member_run(run, member), params, step, folder
+
+
+def _choose_member(run: loop.Run, params, folder: pathlib.Path):
+    """Evaluates all members; the run and the parameters of the chosen one."""
+    from infovae_jax.evaluation import members
+
+    record = population_run.read(folder)
+    how = record.get("strategy", "scan"), record.get("chunk", 1)
+    figures = members.evaluate_members(run, params, *how)
+    chosen = members.choose(population.members_of(run.config), figures)
+    record |= {"figures": figures, "chosen": chosen.member, "how": chosen.how}
+    best = members.oracle(figures)
+    if best is not None:
+        record |= {"oracle": best.member, "oracle_by": best.how}
+    loop.save_json(folder / population_run.FILE, record)
+    print(members.table_text(record), flush=True)
+    params = population_run.member_params(params, chosen.member)
+    return population_run.member_run(run, chosen.member), params
 
 
 def _evaluators(run: loop.Run) -> list[loop.Evaluator]:
@@ -157,9 +217,16 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
     from infovae_jax import evaluation
 
     result = evaluation.evaluate(run, params, step, metrics)
-    loop.save_json(folder / "evaluation.json", result)
     _save_clusters(run, params, folder)
     print(evaluation.table_text(result), flush=True)
+    if run.member is not None:
+        result["member"] = run.member
+        record = population_run.read(folder)
+        if "figures" in record:
+            from infovae_jax.evaluation import members
+
+            result["table"] += members.summary_rows(record)
+    loop.save_json(folder / "evaluation.json", result)
 
 
 def _save_clusters(run: loop.Run, params, folder: pathlib.Path) -> None:

@@ -48,6 +48,28 @@ def make_mesh(num_devices: int, batch_size: int) -> Mesh:
     )
 
 
+def make_member_mesh(num_devices: int, num_members: int) -> Mesh:
+    """A mesh of devices that share the members of a population, whole members each.
+
+    Args:
+      num_devices: how many; 0: as many as divide the members evenly.
+      num_members: members of the population.
+
+    Raises:
+      ConfigError: more devices than there are, or such as cannot share evenly.
+    """
+    available = len(jax.devices())
+    fitting = [n for n in range(1, available + 1) if num_members % n == 0]
+    if num_devices and num_devices <= available and num_devices not in fitting:
+        raise ConfigError(
+            f"{num_members} members are not divisible by {num_devices} devices",
+            "config.train.num_devices",
+            f"give {fitting[-1]}, or 0 for the most that fit",
+        )
+    count = num_devices or fitting[-1]
+    return make_mesh(count, count)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Sharding of what every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())

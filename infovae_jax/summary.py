@@ -4,10 +4,10 @@ python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--last_steps=500]
     [--against WORKDIR [WORKDIR ...]] [--plot=FILE.png] [--plane=FILE.png]
 
 Of the evaluation, or with --last_steps of the last training steps; with --against the
-difference of two groups of runs and its standard error. Where all runs cluster, their
-agreement on the test split follows. The plot shows the runs in the plane of rate and
-distortion, and where they logged it in the information plane, with the path of each
-run; `--plane` the latter alone.
+difference of two groups of runs and its standard error. Of a population every member
+counts as a run. Where all runs cluster, their agreement on the test split follows. The
+plot shows the runs in the plane of rate and distortion, and where they logged it in the
+information plane, with the path of each run; `--plane` the latter alone.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import zipfile
 
 import numpy as np
 
-from infovae_jax import metrics, report
+from infovae_jax import metrics, population_run, report
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.evaluation import stability
 
@@ -48,19 +48,25 @@ def read_json(path: pathlib.Path, what: str, fix: str) -> dict:
         raise ConfigError(f"damaged: {error}", str(path), "make it again") from None
 
 
-def read_figures(workdirs: list[pathlib.Path]) -> list[dict]:
-    """The figures of each run.
+def read_figures(workdirs: list[pathlib.Path]) -> dict[str, dict]:
+    """Name of a run -> its figures; of a population, of each member that is finite.
 
     Raises:
       ConfigError: a folder without `evaluation.json`, or none given.
     """
     if not workdirs:
         raise ConfigError("no runs", "command line", "name folders of evaluated runs")
-    fix = "run --mode=evaluate on it"
-    return [
-        read_json(folder / "evaluation.json", "not evaluated", fix)["metrics"]
-        for folder in workdirs
-    ]
+    results, fix = {}, "run --mode=evaluate on it"
+    for folder in workdirs:
+        record = population_run.read(folder)
+        if "figures" in record:
+            for index, own in enumerate(population_run.figures_by_member(record)):
+                if own["elbo"] is not None:
+                    results[f"{folder} {index}"] = own
+            continue
+        read = read_json(folder / "evaluation.json", "not evaluated", fix)
+        results[str(folder)] = read["metrics"]
+    return results
 
 
 def last_steps(workdir: pathlib.Path, num_steps: int) -> dict[str, float]:
@@ -89,7 +95,7 @@ def last_steps(workdir: pathlib.Path, num_steps: int) -> dict[str, float]:
         if covered <= 0:
             continue
         for name, value in row.items():
-            if name not in ("step", "epoch"):
+            if name not in ("step", "epoch", metrics.MEMBERS):
                 sums[name] = sums.get(name, 0.0) + covered * value
                 weights[name] = weights.get(name, 0) + covered
     return {name: sums[name] / weights[name] for name in sums}
@@ -97,7 +103,7 @@ def last_steps(workdir: pathlib.Path, num_steps: int) -> dict[str, float]:
 
 def _read(workdirs: list[pathlib.Path], num_steps: int | None) -> list[dict]:
     if num_steps is None:
-        return read_figures(workdirs)
+        return list(read_figures(workdirs).values())
     if not workdirs:
         raise ConfigError("no runs", "command line", "name folders of trained runs")
     return [last_steps(folder, num_steps) for folder in workdirs]
@@ -221,8 +227,7 @@ def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
     Raises:
       ConfigError: a folder without `evaluation.json`, or nothing to draw.
     """
-    names = [str(folder) for folder in workdirs]
-    found = dict(zip(names, read_figures(workdirs), strict=True)) if both else {}
+    found = read_figures(workdirs) if both else {}
     rows = {str(folder): metrics.read_metrics(folder) for folder in workdirs}
     report.compare_runs(path, found, rows)
 

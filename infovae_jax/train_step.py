@@ -25,7 +25,14 @@ def init_train_state(
     objective: Objective, optimizer: optax.GradientTransformation, seed: int
 ) -> TrainState:
     """The state before the first step; a pure function of the seed."""
-    key_params, key_run = jax.random.split(jax.random.key(seed))
+    return init_from_key(objective, optimizer, jax.random.key(seed))
+
+
+def init_from_key(
+    objective: Objective, optimizer: optax.GradientTransformation, key: Array
+) -> TrainState:
+    """The state before the first step; `key` is that of the seed."""
+    key_params, key_run = jax.random.split(key)
     params, statistics = model_state.split(objective.init(key_params))
     return TrainState(
         step=jnp.zeros((), jnp.int32),

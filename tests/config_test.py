@@ -44,6 +44,9 @@ def test_difference_names_keys_with_both_values():
         ("optimizer.learning_rate", 0, "0 is no learning rate"),
         ("optimizer.clip_norm", -1.0, "config.optimizer.clip_norm"),
         ("data.likelihood", "bernouli", "did you mean 'bernoulli'"),
+        ("population.strategy", "vmapp", "did you mean 'vmap'"),
+        ("population.validation", 1.0, "config.population.validation"),
+        ("population.chunk", 0, "config.population.chunk"),
         ("data.binarize", "yes", "none, threshold, stochastic"),
     ],
 )

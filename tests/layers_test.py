@@ -23,8 +23,16 @@ LAYERS = [
     ],
     ["objectives"],
     ["optimizer", "train_step"],
-    ["sharding", "checkpoint", "metrics", "distributed", "streaming"],
+    [
+        "sharding",
+        "checkpoint",
+        "metrics",
+        "distributed",
+        "streaming",
+        "population",
+    ],
     ["loop"],
+    ["population_run"],
     ["evaluation"],
     ["report"],
     [
@@ -36,6 +44,7 @@ LAYERS = [
         "benchmark_nll_torch",
         "benchmark_clusters",
         "robustness",
+        "benchmark_population",
     ],
     ["main"],
 ]

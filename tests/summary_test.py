@@ -54,6 +54,20 @@ def test_runs_in_the_plane_of_rate_and_distortion(tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_members_of_a_population_are_runs(tmp_path):
+    figures = {"elbo": [-3.0, None, -5.0], "cluster/accuracy": [0.5, 0.1, 0.7]}
+    record = {
+        "strategy": "scan",
+        "chunk": 1,
+        "members": [{"seed": s} for s in range(3)],
+    }
+    (tmp_path / "population.json").write_text(json.dumps(record | {"figures": figures}))
+    lines = summary.summarize([tmp_path]).splitlines()
+    assert lines[0] == "2 runs"  # the second diverged
+    assert lines[2].split() == ["elbo", "-4", "1.414", "-5", "-3"]
+    assert lines[3].split()[1:] == ["0.6", "0.1414", "0.5", "0.7"]
+
+
 def test_a_run_that_was_not_evaluated(tmp_path):
     with pytest.raises(ConfigError, match="not evaluated"):
         summary.summarize([tmp_path])

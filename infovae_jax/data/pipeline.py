@@ -46,7 +46,8 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     return num_examples // batch_size
 
 
-@functools.lru_cache(maxsize=2)
+# A population asks for the order of every seed in turn.
+@functools.lru_cache(maxsize=64)
 def _epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     # Sorting raw words instead of Generator.permutation: NumPy promises that the
     # words of a bit generator never change, and promises nothing of the kind for

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.evaluation import (
     calibration,

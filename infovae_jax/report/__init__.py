@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax import metrics
+from infovae_jax import metrics, population_run
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.loop import Run
@@ -111,8 +111,9 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
         params=params,
         codes=codes,
         test_x=prepared(run, run.dataset.test_x),
-        rows=metrics.read_metrics(workdir),
+        rows=metrics.read_metrics(workdir, run.member),
         evaluation=results.read(workdir),
+        population=population_run.read(workdir),
         key=key,
         matched=matched,
     )

@@ -39,6 +39,7 @@ class Scene(NamedTuple):
       evaluation: of evaluation.json.
       key: fixed PRNG key.
       matched: label of each cluster on the test split, `[K]`, or None.
+      population: what `population.json` holds, where the run is a member of one.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Scene(NamedTuple):
     evaluation: Evaluation
     key: Any
     matched: np.ndarray | None
+    population: dict[str, Any] | None = None
 
     @property
     def num_clusters(self) -> int:

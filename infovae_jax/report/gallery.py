@@ -112,6 +112,14 @@ PICTURES = (
         ("calibration",),
     ),
     Picture(
+        "members",
+        "Members of the population",
+        "Every member at the end of training, on the test split, in the plane of rate "
+        "and distortion; a colour for each value that was swept, and the member of "
+        "this page ringed. Dotted lines have the same ELBO.",
+        planes.members,
+    ),
+    Picture(
         "reconstructions",
         "Reconstructions",
         "Test images, and below each the decoder's mean at its posterior mean.",

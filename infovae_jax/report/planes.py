@@ -1,6 +1,7 @@
 """The planes of rate and distortion, and of information: one run or several."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,6 +22,39 @@ def rate_distortion(scene: Scene) -> Figure | None:
         return None
     figure, [axes] = style.charts(width=6.0, height=4.4)
     draw_rate_distortion(axes, [("", points)], _epochs(scene.rows, "test/elbo"))
+    return figure
+
+
+def members(scene: Scene) -> Figure | None:
+    """All members of the population in the plane of rate and distortion."""
+    record = scene.population or {}
+    found = record.get("figures", {})
+    if "elbo/reconstruction" not in found:
+        return None
+    points: dict[str, list] = {}
+    own = None
+    for index, member in enumerate(record["members"]):
+        figures = {
+            name: values[index]
+            for name, values in found.items()
+            if name.startswith("elbo/")
+        }
+        if None in figures.values():
+            continue  # diverged
+        swept = [f"{k} {v:.4g}" for k, v in member.items() if k != "seed"]
+        name = ", ".join(swept) or f"seed {member['seed']}"
+        point = rate_distortion_points([figures], "elbo/")[0]
+        points.setdefault(name, []).append(point)
+        if index == scene.run.member:
+            own = point
+    if not points:
+        return None
+    figure, [axes] = style.charts(width=6.0, height=4.4)
+    paths = [(name, np.array(some)) for name, some in points.items()]
+    draw_rate_distortion(axes, paths, joined=False)
+    if own is not None:
+        axes.plot(*own, "o", ms=13, mfc="none", mec="black", label="this member")
+    axes.legend(fontsize=7, frameon=False, ncols=1 + len(points) // 12)
     return figure
 
 
@@ -100,9 +134,16 @@ def _epochs(rows: list[dict], name: str) -> list[float]:
 
 
 def draw_rate_distortion(
-    axes: Axes, paths: Paths, epochs: list[float] = (), numbers: dict | None = None
+    axes: Axes,
+    paths: Paths,
+    epochs: list[float] = (),
+    numbers: dict | None = None,
+    joined: bool = True,
 ) -> None:
     """Dotted lines join what has the same negative ELBO, rate + distortion.
+
+    `joined`: the points of a name are the path of one run, otherwise runs that are
+    alike; those of many names then go through a range of colours in order.
 
     A code further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
     """
@@ -112,7 +153,10 @@ def draw_rate_distortion(
     edges = np.array([low[0] - 0.1 * span[0], high[0] + 0.1 * span[0]])
     for total in np.linspace(low.sum(), high.sum(), 7):
         axes.plot(edges, total - edges, color=style.FAINT, lw=0.8, ls=":", zorder=0)
-    _draw_paths(axes, paths, epochs, numbers)
+    if joined:
+        _draw_paths(axes, paths, epochs, numbers)
+    else:
+        _draw_clouds(axes, paths)
     axes.set_xlim(*edges)
     axes.set_ylim(low[1] - 0.1 * span[1], high[1] + 0.1 * span[1])
     style.finish(
@@ -178,3 +222,11 @@ def _draw_paths(
         if len(epochs) == len(points) > 1:
             label = f"epoch {epochs[0]:.4g}"
             axes.plot(*points[0], "o", color="white", ms=7, mec=colour, label=label)
+
+
+def _draw_clouds(axes: Axes, paths: Paths) -> None:
+    for number, (name, points) in enumerate(paths):
+        colour = style.category(number)
+        if len(paths) > 4:
+            colour = colormaps["viridis"](number / (len(paths) - 1))
+        axes.plot(*points.T, "o", color=colour, ms=7, mec="white", label=name)

@@ -1,0 +1,132 @@
+"""A population of seeds against the same seeds one after the other.
+
+    python -m infovae_jax.benchmark_population [--hidden=64,500] [--members=8]
+
+The ways take turns in one process, so that a change of the machine's speed meets all
+of them alike. CatVAE on random images of MNIST's size, batch 128, Adam, float32; the
+figure is how many times faster than the single runs, of which each is one jitted
+program of many steps, as in training.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import time
+
+from infovae_jax.benchmark import (
+    BATCH_SIZE,
+    NUM_EXAMPLES,
+    SHAPE,
+    case_config,
+    random_images,
+)
+
+SEQUENTIAL = "one by one"
+
+
+def make_ways(hidden: int, num_members: int, num_steps: int, chunk: int) -> dict:
+    """Name -> a function that takes `num_steps` steps of every member."""
+    import jax
+    import numpy as np
+
+    from infovae_jax import objectives, optimizer, population, sharding, train_step
+    from infovae_jax.data import pipeline
+    from infovae_jax.types import DataSpec
+
+    config = case_config("catvae_mlp")
+    config.network.encoder_hidden = config.network.decoder_hidden = (hidden, hidden)
+    spec = DataSpec(SHAPE, "uint8", "bernoulli", NUM_EXAMPLES, 0, False)
+    objective = objectives.make(config, spec)
+    transform = optimizer.make_optimizer(config.optimizer, 1)
+    step = train_step.make_train_step(objective, transform, {})
+    multi_step = train_step.make_multi_step(step)
+    members = [population.Member(seed, {}) for seed in range(num_members)]
+    mesh = sharding.make_member_mesh(0, num_members)
+    own = sharding.batch_sharded(mesh)
+    data = jax.device_put(random_images(), sharding.replicated(mesh))
+    rows = np.stack(
+        [
+            pipeline.batch_indices(seed, 0, num_steps, NUM_EXAMPLES, BATCH_SIZE)
+            for seed in range(num_members)
+        ]
+    )
+    single = jax.jit(multi_step, donate_argnums=0)
+    single_data = jax.device_put(random_images())
+    states = [
+        train_step.init_train_state(objective, transform, member.seed)
+        for member in members
+    ]
+
+    def one_by_one():
+        for seed in range(num_members):
+            states[seed], means = single(states[seed], single_data, rows[seed])
+            means["loss_last"].block_until_ready()
+
+    def mapped(strategy):
+        every = population.make_population_step(multi_step, strategy, chunk, mesh)
+        every = jax.jit(every, donate_argnums=0, out_shardings=own)
+        state = population.init_population(objective, transform, members)
+        held, placed = [jax.device_put(state, own)], jax.device_put(rows, own)
+
+        def run():
+            held[0], means = every(held[0], data, placed)
+            means["loss_last"].block_until_ready()
+
+        return run
+
+    return {
+        SEQUENTIAL: one_by_one,
+        **{strategy: mapped(strategy) for strategy in population.STRATEGIES},
+    }
+
+
+def measure(ways: dict, rounds: int) -> dict[str, dict]:
+    """Seconds of every way in every round, and how much faster than SEQUENTIAL."""
+    seconds = {name: [] for name in ways}
+    for way in ways.values():
+        way()  # compiles
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - began)
+    result = {}
+    for name, taken in seconds.items():
+        ratios = [a / b for a, b in zip(seconds[SEQUENTIAL], taken, strict=True)]
+        result[name] = {
+            "seconds": taken,
+            "faster": statistics.median(ratios),
+            "range": [min(ratios), max(ratios)],
+        }
+    return result
+
+
+def main() -> None:
+    """Runs the benchmark; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--hidden", default="64,500", help="units of both layers")
+    parser.add_argument("--members", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=50, help="of each member a turn")
+    parser.add_argument("--chunk", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", help="JSON file for the figures")
+    options = parser.parse_args()
+    results = {}
+    for hidden in map(int, options.hidden.split(",")):
+        ways = make_ways(hidden, options.members, options.steps, options.chunk)
+        results[hidden] = measure(ways, options.rounds)
+        print(f"{options.members} members, {hidden} units, {options.steps} steps")
+        for name, row in results[hidden].items():
+            low, high = row["range"]
+            print(
+                f"  {name:<12} {statistics.median(row['seconds']):8.2f} s "
+                f"{row['faster']:6.2f} x ({low:.2f}..{high:.2f})",
+                flush=True,
+            )
+    if options.out:
+        pathlib.Path(options.out).write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

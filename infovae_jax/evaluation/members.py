@@ -1,0 +1,282 @@
+"""Figures of every member of a population, and which member to go on with.
+
+The choice uses no labels. A bound is comparable between members, whatever weights they
+were trained with, since its terms are taken unweighted; what a clusterer found is worth
+more the more the other members found it too (stability: Ben-Hur, Elisseeff & Guyon
+2002; Lange et al. 2004).
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from infovae_jax import population, population_run, sharding
+from infovae_jax.data import batches, pipeline
+from infovae_jax.errors import NonFiniteError
+from infovae_jax.evaluation import clustering, information
+from infovae_jax.loop import Run
+from infovae_jax.population import Member
+
+STABILITY = "stability/ari"
+STABILITY_EXAMPLES = 10_000
+# Figures that need labels, best first for the oracle.
+BY_LABELS = ("cluster/accuracy", "classification/accuracy")
+# Shown for every member.
+MAIN = (
+    "elbo",
+    "validation/elbo",
+    "active_units",
+    "cluster/used",
+    STABILITY,
+    *BY_LABELS,
+)
+
+
+class Choice(NamedTuple):
+    """A member, and how it was found."""
+
+    member: int
+    how: str
+
+
+def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
+    """Figures of all M members: name -> `[M]` numbers, None where not finite.
+
+    Args:
+      run: opened with the config of the population.
+      params: of all members, on a leading axis.
+      strategy: how the members are mapped; see `population.over_members`.
+      chunk: see there.
+    """
+    mesh = sharding.make_member_mesh(0, len(population.members_of(run.config)))
+    params = jax.device_put(params, sharding.batch_sharded(mesh))
+    eval_step = population_run.make_members_eval_step(run, strategy, chunk, mesh)
+    figures = population_run.member_bounds(
+        run, eval_step, params, run.dataset.test_x, "elbo/"
+    )
+    figures = {"elbo": figures.pop("elbo/elbo"), **figures}
+    if run.validation_x is not None:
+        held_out = population_run.member_bounds(
+            run, eval_step, params, run.validation_x, "validation/"
+        )
+        figures["validation/elbo"] = held_out["validation/elbo"]
+    encode = _make_encoder(run, strategy, chunk, mesh)
+    means, logits = encode(params, run.dataset.test_x)
+    figures["active_units"] = [information.active_units(own) for own in means]
+    if logits is not None:
+        figures |= _against_labels(run, logits)
+    if logits is not None and not run.objective.uses_labels and len(means) > 1:
+        # On images of the training split: the test split has no part in it.
+        some = run.dataset.train_x[:STABILITY_EXAMPLES]
+        _, train_logits = encode(params, some)
+        figures |= stability(train_logits.argmax(-1), population.members_of(run.config))
+    return {
+        name: [float(v) if np.isfinite(v) else None for v in values]
+        for name, values in figures.items()
+    }
+
+
+def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
+    """`encode(params, x) -> (means [M, n, d], logits [M, n, K] or None)`."""
+    settings = run.config.evaluation
+
+    def one(params, batch, key):
+        x = pipeline.prepare(batch, key, run.config.data.binarize)
+        return run.objective.encode(params, x).mean, run.objective.classify(params, x)
+
+    mapped = (True, False, False)
+    every = population.over_members(one, strategy, chunk, mapped)
+    every = jax.jit(population.sharded(every, mesh, mapped))
+
+    def encode(params, x):
+        key, parts = jax.random.key(settings.seed), []
+        size = min(settings.batch_size, len(x))
+        for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
+            found = every(params, batch, jax.random.fold_in(key, number))
+            keep = int(valid.sum())
+            parts.append(jax.tree.map(lambda a, n=keep: np.asarray(a)[:, :n], found))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays, 1), *parts)
+
+    return encode
+
+
+def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
+    clusters, labels = logits.argmax(-1), run.dataset.test_y
+    if run.objective.uses_labels:
+        if labels is None:
+            return {}
+        right = [float((own == labels).mean()) for own in clusters]
+        return {"classification/accuracy": right}
+    found = {
+        "cluster/used": [len(np.unique(own)) for own in clusters],
+        "cluster/mutual_information": [
+            information.cluster_information(own)["mutual_information"] for own in logits
+        ],
+    }
+    if labels is not None:
+        for name, score in (
+            ("accuracy", clustering.clustering_accuracy),
+            ("nmi", clustering.normalized_mutual_information),
+            ("ari", clustering.adjusted_rand_index),
+        ):
+            found[f"cluster/{name}"] = [score(own, labels) for own in clusters]
+    return found
+
+
+def stability(clusters: np.ndarray, members: list[Member]) -> dict[str, np.ndarray]:
+    """Mean agreement of each member's clusters with those of other members.
+
+    The others are those of equal values where there are any, else all. Members that
+    put everything in one cluster agree with nobody, not even with one another.
+
+    Args:
+      clusters: `[M, n]` integers.
+      members: M of them.
+
+    Returns:
+      `stability/ari` and `stability/nmi`, each `[M]`.
+    """
+    count = len(clusters)
+    scores = {
+        STABILITY: clustering.adjusted_rand_index,
+        "stability/nmi": clustering.normalized_mutual_information,
+    }
+    used = [len(np.unique(own)) for own in clusters]
+    tables = {name: np.zeros((count, count)) for name in scores}
+    for (i, j), (name, score) in itertools.product(
+        itertools.combinations(range(count), 2), scores.items()
+    ):
+        if min(used[i], used[j]) > 1:
+            tables[name][i, j] = tables[name][j, i] = score(clusters[i], clusters[j])
+    others = [
+        [j for j in range(count) if j != i and members[j].values == members[i].values]
+        or [j for j in range(count) if j != i]
+        for i in range(count)
+    ]
+    return {
+        name: np.array([table[i, others[i]].mean() for i in range(count)])
+        for name, table in tables.items()
+    }
+
+
+def choose(members: list[Member], figures: dict[str, list]) -> Choice:
+    """The member to go on with, found without labels.
+
+    By stability for a clusterer with at least three members, else by the bound on the
+    validation share, or on the test split where there is none. First the values whose
+    seeds have the best mean, then the best of these seeds; a tie is broken by the
+    bound.
+
+    Args:
+      members: M of them.
+      figures: from `evaluate_members`.
+
+    Raises:
+      NonFiniteError: no member has a finite bound.
+    """
+    held_out = "validation/elbo" in figures
+    bound = "validation/elbo" if held_out else "elbo"
+    stable = STABILITY in figures and len(members) >= 3
+    score = STABILITY if stable else bound
+    alive = [i for i in range(len(members)) if _finite(figures, i, (score, bound))]
+    if not alive:
+        raise NonFiniteError(
+            f"{bound} is not finite for any of {len(members)} members",
+            "population",
+            "lower config.optimizer.learning_rate or set config.optimizer.clip_norm",
+        )
+    groups: dict[tuple, list[int]] = {}
+    for i in alive:
+        groups.setdefault(tuple(members[i].values.items()), []).append(i)
+
+    def mean(group):
+        return tuple(np.mean([figures[k][i] for i in group]) for k in (score, bound))
+
+    best = max(groups.values(), key=mean)
+    chosen = max(best, key=lambda i: (figures[score][i], figures[bound][i]))
+    split = "validation share" if held_out else "test split, without labels"
+    how = f"the highest bound on the {split}"
+    if stable:
+        how = (
+            "the highest mean agreement (ARI) of its clusters with those of the other "
+            "members, on images of the training split"
+        )
+    if len(groups) > 1 and len(alive) > len(groups):
+        how += ", among the seeds of the values with the best mean"
+    return Choice(chosen, how)
+
+
+def _finite(figures: dict[str, list], index: int, names: tuple[str, ...]) -> bool:
+    return all(figures[name][index] is not None for name in names)
+
+
+def oracle(figures: dict[str, list]) -> Choice | None:
+    """The member that labels would choose, or None where no figure needs labels."""
+    for name in BY_LABELS:
+        if name in figures:
+            values = [-1.0 if v is None else v for v in figures[name]]
+            return Choice(int(np.argmax(values)), name)
+    return None
+
+
+def summary_rows(record: dict) -> list[list[str]]:
+    """Rows (name, value, recipe) of the spread of every figure over the members."""
+    rows = []
+    for name, values in record["figures"].items():
+        found = [v for v in values if v is not None]
+        if found:
+            spread = f" +- {np.std(found, ddof=1):.3g}" if len(found) > 1 else ""
+            recipe = (
+                f"mean and sd of {len(found)} members, "
+                f"{min(found):.4g}..{max(found):.4g}"
+            )
+            rows.append([f"members/{name}", f"{np.mean(found):.4g}{spread}", recipe])
+    return rows
+
+
+def table_text(record: dict) -> str:
+    """The main figures of every member, the spread of all, and the choice, to print.
+
+    Args:
+      record: what `population.json` holds after the evaluation.
+    """
+    figures, chosen = record["figures"], record["chosen"]
+    swept = [key for key in record["members"][0] if key != "seed"]
+    shown = [name for name in MAIN if name in figures]
+    rows = [["member", "seed", *swept, *shown]]
+    for i, member in enumerate(record["members"]):
+        own = [_cell(member[key], 6) for key in ("seed", *swept)]
+        rows.append([str(i), *own, *(_cell(figures[name][i]) for name in shown)])
+    lines = [*_columns(rows), ""]
+    rows = [["figure", "mean", "sd", "min", "max", "chosen"]]
+    for name, values in figures.items():
+        found = [v for v in values if v is not None]
+        if found:
+            spread = np.std(found, ddof=1) if len(found) > 1 else None
+            spans = (np.mean(found), spread, min(found), max(found))
+            rows.append([name, *map(_cell, spans), _cell(values[chosen])])
+    lines += [*_columns(rows), ""]
+    lines.append(f"chosen without labels: member {chosen}, {record['how']}")
+    if "oracle" in record:
+        name, best = record["oracle_by"], record["oracle"]
+        lines.append(
+            f"labels would choose: member {best} ({name} {_cell(figures[name][best])}; "
+            f"member {chosen} has {_cell(figures[name][chosen])})"
+        )
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]

@@ -1,0 +1,254 @@
+"""A population in its folder: its program, how that was chosen, and `population.json`.
+
+The way the members are mapped changes rounding, so it is settled once, before the
+first checkpoint, and read again by every continuation.
+
+`population.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
+where measured); `members`, a list of `{"seed": 0, "kl_z": 0.5}`; and after training
+`figures` (name -> one number a member, None where not finite), `chosen` and `how`, and
+`oracle` and `oracle_by` where labels can choose.
+"""
+
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from infovae_jax import (
+    checkpoint,
+    loop,
+    metrics,
+    objectives,
+    population,
+    sharding,
+    train_step,
+)
+from infovae_jax.errors import ConfigError
+from infovae_jax.loop import Program, Run
+from infovae_jax.population import Member
+
+FILE = "population.json"
+TIMED_STEPS = 5
+TIMED_SECONDS = 0.5  # a strategy is repeated until it has taken so long
+
+
+def make_mesh(run: Run) -> Mesh:
+    """The devices that share the members.
+
+    Raises:
+      ConfigError: more processes than one, or see `sharding.make_member_mesh`.
+    """
+    mesh = sharding.make_member_mesh(
+        run.config.train.num_devices, len(population.members_of(run.config))
+    )
+    if jax.process_count() > 1:
+        raise ConfigError(
+            f"a population in {jax.process_count()} processes",
+            "config.num_seeds and config.sweep",
+            "start one process; the devices of one host share the members",
+        )
+    return mesh
+
+
+def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Program:
+    """The program of all members; settles how they are mapped.
+
+    Args:
+      run: opened with the config of the population.
+      workdir: a folder that `loop.claim_workdir` accepted.
+      mesh: from `make_mesh`.
+      say: prints the decision.
+    """
+    members = population.members_of(run.config)
+    init = functools.partial(
+        population.init_population, run.objective, run.transform, members
+    )
+    own = sharding.batch_sharded(mesh)
+
+    def indices(first: int, last: int) -> jax.Array:
+        of_seed = {
+            seed: run.batch_indices(first, last, seed)
+            for seed in {member.seed for member in members}
+        }
+        return jax.device_put(np.stack([of_seed[m.seed] for m in members]), own)
+
+    strategy, chunk = _settled(run, workdir, mesh, init, indices, say)
+    multi_step = train_step.make_multi_step(loop.make_step(run))
+    step = population.make_population_step(multi_step, strategy, chunk, mesh)
+    step = jax.jit(step, donate_argnums=0, out_shardings=own)
+    data = jax.device_put(run.training_data(), sharding.replicated(mesh))
+
+    def advance(blocks):
+        for block in blocks:
+            rows = indices(*block)
+            yield block, lambda state, rows=rows: step(state, data, rows)
+
+    return Program(
+        init=init,
+        shardings=own,
+        advance=advance,
+        bound=functools.partial(
+            member_bounds,
+            run,
+            make_members_eval_step(run, strategy, chunk, mesh),
+            x=run.dataset.test_x,
+            prefix="test/",
+        ),
+        row=_Rows(members, say),
+        num_members=len(members),
+    )
+
+
+def make_members_eval_step(run: Run, strategy: str, chunk: int, mesh: Mesh) -> Callable:
+    """`train_step.make_eval_step` of all members, jitted."""
+    eval_step = train_step.make_eval_step(run.objective, run.config.data.binarize)
+    mapped = (True, False, False, False)
+    every = population.over_members(eval_step, strategy, chunk, mapped)
+    return jax.jit(population.sharded(every, mesh, mapped))
+
+
+def member_bounds(
+    run: Run, eval_step: Callable, params: Any, x: np.ndarray, prefix: str
+) -> dict[str, np.ndarray]:
+    """The bound and its terms on `x`, name -> `[M]`."""
+    means = loop.mean_bound(run, eval_step, params, x)
+    return {f"{prefix}{name}": value for name, value in means.items()}
+
+
+class _Rows:
+    """Metrics `[M]` -> means over the members that are finite, and every value.
+
+    One member that diverges, as one of a sweep may, does not end the others; where
+    none is left, the means are NaN, which ends the run.
+    """
+
+    def __init__(self, members: list[Member], say):
+        self._members, self._say = members, say
+        self._lost: set[int] = set()
+
+    def __call__(self, figures: dict[str, jax.Array]) -> dict:
+        values = {name: np.asarray(value) for name, value in figures.items()}
+        finite = np.isfinite(np.stack(list(values.values()))).all(0)
+        for index in set(np.flatnonzero(~finite).tolist()) - self._lost:
+            self._lost.add(index)
+            bad = [n for n, v in values.items() if not np.isfinite(v[index])]
+            self._say(
+                f"member {index} ({self._members[index].name()}) became non-finite "
+                f"({', '.join(bad[:3])}); the others go on"
+            )
+        row = {
+            name: float(value[finite].mean()) if finite.any() else float("nan")
+            for name, value in values.items()
+        }
+        lists = {
+            name: [float(v) if np.isfinite(v) else None for v in value]
+            for name, value in values.items()
+        }
+        return row | {metrics.MEMBERS: lists}
+
+
+def read(workdir: pathlib.Path) -> dict:
+    """`population.json`, or an empty dict where there is none.
+
+    Raises:
+      ConfigError: it is damaged.
+    """
+    path = workdir / FILE
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text())
+        return record if record["strategy"] in population.STRATEGIES else {}
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError("damaged", str(path), "restore the file") from None
+
+
+def figures_by_member(record: dict) -> list[dict]:
+    """The figures of `population.json`, one dict a member."""
+    return [
+        {name: values[index] for name, values in record["figures"].items()}
+        for index in range(len(record["members"]))
+    ]
+
+
+def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, int]:
+    """Strategy and chunk: those of the record, of the config, or the fastest."""
+    record = read(workdir)
+    if record:
+        return record["strategy"], record["chunk"]
+    settings, members = run.config.population, population.members_of(run.config)
+    strategy, seconds = settings.strategy, {}
+    each = len(members) // mesh.size
+    if strategy == "auto" and each == 1:
+        strategy = "scan"  # nothing to map; the program of a single run
+    if strategy == "auto":
+        seconds = _timed(run, mesh, init, indices, min(settings.chunk, each))
+        strategy = min(seconds, key=seconds.get)
+    taken = [f"{name} {1e3 * value:.3g}" for name, value in seconds.items()]
+    measured = f" (ms a step: {', '.join(taken)})" if taken else ""
+    say(
+        f"population of {len(members)}, {each} on each of {mesh.size} devices: "
+        f"{strategy}{measured}"
+    )
+    record = {
+        "strategy": strategy,
+        "chunk": settings.chunk,
+        "seconds_per_step": seconds,
+        "num_devices": mesh.size,
+        "members": [{"seed": m.seed, **m.values} for m in members],
+    }
+    loop.save_json(workdir / FILE, record)
+    return strategy, settings.chunk
+
+
+def _timed(run: Run, mesh: Mesh, init, indices, chunk: int) -> dict[str, float]:
+    """Seconds a step of each strategy, the best of some short dispatches."""
+    state = jax.jit(init, out_shardings=sharding.batch_sharded(mesh))()
+    data = jax.device_put(run.training_data(), sharding.replicated(mesh))
+    steps = min(TIMED_STEPS, loop.log_every(run))
+    rows = indices(0, steps)
+    multi_step = train_step.make_multi_step(loop.make_step(run))
+    seconds = {}
+    for strategy in population.STRATEGIES:
+        step = population.make_population_step(multi_step, strategy, chunk, mesh)
+        step = jax.jit(step)  # not donated: the state serves every strategy
+        jax.block_until_ready(step(state, data, rows))
+        taken = []
+        while len(taken) < 2 or sum(taken) < TIMED_SECONDS:
+            began = time.perf_counter()
+            jax.block_until_ready(step(state, data, rows))
+            taken.append(time.perf_counter() - began)
+        seconds[strategy] = min(taken) / steps
+    return seconds
+
+
+def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
+    """Parameters of all members, on a leading axis, and the step of the checkpoint."""
+    saved = checkpoint.Checkpoints(workdir / "checkpoints")
+    members = population.members_of(run.config)
+    target = jax.eval_shape(
+        lambda: population.init_population(run.objective, run.transform, members)
+    )
+    state = saved.restore(target)
+    return train_step.variables(state), loop.steps_done(state)
+
+
+def member_params(params: Any, index: int) -> Any:
+    """The parameters of one member, on the default device."""
+    own = jax.device_get(population.take_member(params, index))
+    return jax.tree.map(jnp.asarray, own)
+
+
+def member_run(run: Run, index: int) -> Run:
+    """The single run that a member is, over the same data."""
+    member = population.members_of(run.config)[index]
+    config = population.member_config(run.config, member)
+    objective = objectives.make(config, run.dataset.spec)
+    return run._replace(config=config, objective=objective, member=index)
