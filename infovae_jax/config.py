@@ -33,7 +33,7 @@ KEYS = {
     "optimizer": "b1 b2 clip_norm learning_rate name weight_decay",
     "train": (
         "batch_size checkpoint_every eval_every keep_checkpoints labelled_batch_size "
-        "log_every num_devices num_epochs"
+        "log_every num_devices num_epochs precision"
     ),
 }
 
@@ -219,6 +219,7 @@ def check(config: ConfigDict) -> None:
             "at least 0, or None for all",
         )
     _choice(config.data, "binarize", ("none", "threshold", "stochastic"), "data")
+    _choice(config.train, "precision", ("float32", "bfloat16"), "train")
     _check_learning_rate(config.optimizer)
 
 
