@@ -278,9 +278,7 @@ def make(
     prior = prior or make_prior("normal", options.latent_dim)
     likelihood = make_likelihood(spec, options.scale)
     precision = config.train.precision
-    encoder, num_features = networks.make_encoder(
-        config.network, spec.shape, precision
-    )
+    encoder, num_features = networks.make_encoder(config.network, spec.shape, precision)
     deterministic, input_noise = False, 0.0
     if isinstance(options, EncoderConfig):
         deterministic = options.encoder == "deterministic"

@@ -58,9 +58,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     dz, dc = options.latent_dim, options.code_dim
     likelihood = make_likelihood(spec, options.scale)
     precision = config.train.precision
-    encoder, num_features = networks.make_encoder(
-        config.network, spec.shape, precision
-    )
+    encoder, num_features = networks.make_encoder(config.network, spec.shape, precision)
     head = networks.make_gaussian_head(
         num_features, dz, initializer=config.network.initializer
     )

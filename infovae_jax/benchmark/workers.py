@@ -1,0 +1,285 @@
+"""Variants in processes of their own, and the turns they take."""
+
+import json
+import os
+import select
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+from infovae_jax.benchmark import cases
+from infovae_jax.benchmark.cases import Case
+
+OURS = "jax"
+PEERS = ("torch_loader", "torch_resident", "torch_compile", "pythae")
+# Rounds that are taken however long they take.
+MIN_ROUNDS = 3
+
+
+class Options(NamedTuple):
+    """How a run is timed.
+
+    Attributes:
+      rounds: turns of each variant that count.
+      turn_seconds: what one turn of ours takes; all take as many steps.
+      threads: of each worker.
+      answer_seconds: longest wait for one answer; compiling is one.
+      case_seconds: after so long a case takes no further round.
+    """
+
+    rounds: int = 7
+    turn_seconds: float = 1.5
+    threads: int = 1
+    answer_seconds: float = 300.0
+    case_seconds: float = 180.0
+
+
+class Failed(RuntimeError):
+    """A variant that cannot go on; the text says why."""
+
+
+def make_variant(name: str, case: Case, settings: dict, images, threads: int):
+    """The variant called `name`: `steps(count) -> loss`, `facts()`, `num_params`."""
+    if name == OURS:
+        from infovae_jax.benchmark.ours import JaxVariant
+
+        return JaxVariant(case, images)
+    from infovae_jax.benchmark import torch_loops, torch_models
+
+    if name == "pythae":
+        from infovae_jax.benchmark import pythae_loop
+
+        written, make = pythae_loop.OBJECTIVES, pythae_loop.PythaeVariant
+    else:
+        written = torch_models.OBJECTIVES
+
+        def make(*arguments):
+            return torch_loops.TorchVariant(name, *arguments)
+
+    if case.objective not in written:
+        raise Failed(f"no {case.objective} there")
+    return make(case, settings, images, threads)
+
+
+def serve(request: str) -> None:
+    """A worker: a JSON object a line says which method to call, and is answered.
+
+    Args:
+      request: JSON of `name`, `case`, `settings`, `threads` and perhaps `data`.
+    """
+    # Whatever a library prints must not come between the answers.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(value: dict) -> None:
+        channel.write(json.dumps(value) + "\n")
+        channel.flush()
+
+    try:
+        asked = json.loads(request)
+        limit_threads(asked["threads"])
+        case = Case(*asked["case"])
+        data = asked.get("data")
+        if data:
+            from infovae_jax.benchmark import quality
+
+            images, test = quality.read(data)
+        else:
+            images, test = cases.random_images(case), None
+        variant = make_variant(
+            asked["name"], case, asked["settings"], images, asked["threads"]
+        )
+        answer({"num_params": variant.num_params, "versions": versions(asked["name"])})
+        for line in sys.stdin:
+            call = json.loads(line)
+            method = call.pop("call")
+            began = time.perf_counter()
+            if method == "test_elbo":
+                value = quality.test_elbo(variant.encode, variant.decode, test)
+            else:
+                value = getattr(variant, method)(**call)
+            seconds = time.perf_counter() - began
+            at = getattr(variant, "first_step_at", None)
+            answer({"seconds": seconds, "value": value, "first_step_at": at})
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        failed = (
+            text if isinstance(error, Failed) else f"{type(error).__name__}: {text}"
+        )
+        answer({"failed": failed})
+
+
+def limit_threads(threads: int) -> None:
+    """Keeps this process to so many cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[:threads])
+
+
+def versions(name: str) -> dict[str, str]:
+    """Of the libraries of the variant called `name`."""
+    if name == OURS:
+        from infovae_jax.benchmark import ours
+
+        return ours.versions()
+    from infovae_jax.benchmark import torch_loops
+
+    found = torch_loops.versions()
+    if name == "pythae":
+        from infovae_jax.benchmark import pythae_loop
+
+        found |= pythae_loop.versions()
+    return found
+
+
+class Worker:
+    """A variant in a process of its own; see `make_variant`.
+
+    Raises:
+      Failed: it could not be built, died, or took too long; also from `call`.
+    """
+
+    def __init__(self, name: str, case: Case, options: Options, data: str = ""):
+        threads = str(options.threads)
+        env = {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "NPROC": threads,
+            # Several processes share an accelerator.
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        }
+        request = {
+            "name": name,
+            "case": list(case),
+            "settings": {} if name == OURS else cases.peer_settings(case),
+            "threads": options.threads,
+            "data": data,
+        }
+        self._limit = options.answer_seconds
+        self.began = time.time()
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "infovae_jax.benchmark",
+                f"--serve={json.dumps(request)}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if name == OURS else subprocess.DEVNULL,
+            text=True,
+            env=env,
+        )
+        hello = self._read()
+        self.num_params, self.versions = hello["num_params"], hello["versions"]
+
+    def call(self, method: str, **arguments) -> dict[str, Any]:
+        """`{'seconds', 'value', 'first_step_at'}` of a method of the variant."""
+        try:
+            self._process.stdin.write(json.dumps({"call": method, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the reason is read below
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        ready, _, _ = select.select([self._process.stdout], [], [], self._limit)
+        if not ready:
+            self.close()
+            raise Failed(f"no answer within {self._limit:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            raise Failed(f"the process died (exit status {code})")
+        value = json.loads(line)
+        if "failed" in value:
+            self.close()
+            raise Failed(value["failed"])
+        return value
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+def run_case(case: Case, names: list[str], options: Options) -> dict:
+    """Interleaved rounds of one case, ours first.
+
+    Returns:
+      `case`, `batch_size`, `precision`, `steps_per_turn`, `versions` and `variants`:
+      name -> its figures, or `{'failed': why}`.
+    """
+    began = time.monotonic()
+    workers, rows, found = {}, {}, {}
+    steps, rates, seconds = 1, [], {name: [] for name in names}
+    try:
+        for name in names:
+            try:
+                worker = workers[name] = Worker(name, case, options)
+                ours = {"turn_seconds": options.turn_seconds} if name == OURS else {}
+                first = worker.call("prepare", **ours)
+                steps = first["value"] if name == OURS else steps
+                warm = worker.call("steps", count=steps)  # not counted
+                rows[name] = {
+                    "num_params": worker.num_params,
+                    "first_step_seconds": first["first_step_at"] - worker.began,
+                    "warm_up_seconds": warm["seconds"],
+                }
+                found |= worker.versions
+            except Failed as error:
+                rows[name] = {"failed": str(error)}
+                workers.pop(name, None)
+                if name == OURS:
+                    break
+        for number in range(options.rounds):
+            late = time.monotonic() - began > options.case_seconds
+            if OURS not in workers or (late and number >= MIN_ROUNDS):
+                break
+            rates.append(workers[OURS].call("matmul_rate")["value"])
+            for name in list(workers):
+                try:
+                    turn = workers[name].call("steps", count=steps)
+                    seconds[name].append(turn["seconds"])
+                    rows[name]["loss"] = turn["value"]
+                except Failed as error:
+                    rows[name] = {"failed": str(error)}
+                    workers.pop(name).close()
+        for name, worker in workers.items():
+            rows[name] |= worker.call("facts")["value"]
+    finally:
+        for worker in workers.values():
+            worker.close()
+    for name in workers:
+        _add_rates(rows[name], seconds[name], seconds[OURS], steps * case.batch_size)
+    if OURS in workers:
+        ours = rows[OURS]
+        ours["matmul_flops_per_second"] = statistics.median(rates)
+        achieved = [ours["flops_per_step"] * steps / value for value in seconds[OURS]]
+        ours["flops_per_second"] = statistics.median(achieved)
+        shares = [a / b for a, b in zip(achieved, rates, strict=True)]
+        ours["share_of_matmul"] = statistics.median(shares)
+    return {
+        "case": case.name,
+        "batch_size": case.batch_size,
+        "precision": case.precision,
+        "steps_per_turn": steps,
+        "versions": found,
+        "variants": rows,
+    }
+
+
+def _add_rates(row: dict, own: list, ours: list, examples: int) -> None:
+    rates = [examples / value for value in own]
+    ratios = [a / b for a, b in zip(own, ours, strict=True)]
+    row["examples_per_second"] = rates
+    row["median"] = statistics.median(rates)
+    row["range"] = [min(rates), max(rates)]
+    row["jax_is_faster_by"] = statistics.median(ratios)
+    row["ratio_range"] = [min(ratios), max(ratios)]
