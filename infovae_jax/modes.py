@@ -24,6 +24,8 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     run = loop.open_run(config)
     mesh = run.make_mesh()
+    if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
+        print("note: CPUs are slower in bfloat16 than in float32", flush=True)
     loop.claim_workdir(config, folder)
     print(f"workdir: {folder}", flush=True)
     state = loop.train(run, folder, mesh)

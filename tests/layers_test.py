@@ -20,7 +20,7 @@ LAYERS = [
     ["loop"],
     ["evaluation"],
     ["report"],
-    ["modes", "summary", "benchmark", "benchmark_torch"],
+    ["modes", "summary", "benchmark"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
