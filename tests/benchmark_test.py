@@ -180,6 +180,19 @@ def test_table_is_markdown_of_the_file(report, capsys):
     assert len({line.count("|") for line in lines[2:]}) == 1
 
 
+def test_a_cut_run_goes_on(report, capsys):
+    """The case of the file is kept as it was; another machine's is refused."""
+    before = report.read_text()
+    arguments = ["--cases=vae_mlp", "--batch_sizes=16", "--threads=1", "--resume"]
+    command.main([*arguments, f"--out={report}"])
+    assert report.read_text() == before
+    changed = report.with_name("changed.json")
+    changed.write_text(before.replace('"threads": 1', '"threads": 9'))
+    with pytest.raises(SystemExit):
+        command.main([*arguments, f"--out={changed}"])
+    assert "threads was 9, is 1" in capsys.readouterr().err
+
+
 def test_a_peer_that_fails_is_named_and_the_others_go_on():
     """Whatever is not installed or has no such model stays in the report."""
     result = workers.run_case(cases.parse("n_vae_mlp", 16), ["jax", "pythae"], FAST)

@@ -21,14 +21,15 @@ def make_parser() -> argparse.ArgumentParser:
     add("--precision", default="float32", choices=("float32", "bfloat16"))
     add("--peers", action="store_true", help="PyTorch and pythae beside it")
     add("--rounds", type=int, help="default: 7 on CPU, 15 on an accelerator")
-    add("--turn_seconds", type=float, default=1.5, help="of ours; a turn of steps")
+    add("--turn_seconds", type=float, help="of ours; default: 1.5 on CPU, else 0.5")
     add("--case_seconds", type=float, default=180.0, help="no further round after it")
     add("--answer_seconds", type=float, default=300.0, help="limit of a compilation")
     add("--threads", type=int, default=os.cpu_count())
     add("--quality", action="store_true", help="test ELBO after equal training")
     add("--data", default="digits", help="of --quality: digits or an npz file")
     add("--epochs", type=int, default=10, help="of --quality")
-    add("--out", help="JSON file for the figures")
+    add("--out", help="JSON file for the figures, written after every case")
+    add("--resume", action="store_true", help="keep the cases that --out holds")
     add("--table", help="print the Markdown table of such a file")
     add("--serve", help=argparse.SUPPRESS)
     return parser
@@ -77,7 +78,7 @@ def environment(threads: int, precision: str) -> dict:
 def probe(threads: int) -> dict[str, str]:
     """Versions and device of JAX, from a process that ends again."""
     options = workers.Options(threads=threads)
-    worker = workers.Worker(workers.OURS, cases.Case("vae", "mlp", 28), options)
+    worker = workers.Worker(workers.PROBE, cases.Case("vae", "mlp", 28), options)
     worker.close()
     return worker.versions
 
@@ -89,7 +90,7 @@ def measure(options) -> dict:
     on_cpu = found["device"].startswith("cpu")
     timing = workers.Options(
         rounds=options.rounds or (7 if on_cpu else 15),
-        turn_seconds=options.turn_seconds,
+        turn_seconds=options.turn_seconds or (1.5 if on_cpu else 0.5),
         threads=options.threads,
         answer_seconds=options.answer_seconds,
         case_seconds=options.case_seconds,
@@ -104,13 +105,34 @@ def measure(options) -> dict:
     if on_cpu and options.precision == "bfloat16":
         print("note: on CPUs bfloat16 is slower than float32")
     names = [workers.OURS, *(workers.PEERS if options.peers else ())]
+    done = _kept(options, report)
     for case in chosen:
+        if (case.name, case.batch_size, case.precision) in done:
+            continue
         result = workers.run_case(case, names, timing)
         report["environment"] |= result["versions"]
         report["cases"].append(result)
         print(tables.text(result), flush=True)
         _save(options.out, report)
     return report
+
+
+def _kept(options, report: dict) -> set[tuple]:
+    """Takes over the cases of `--out`; they must be of the same environment."""
+    if not (options.resume and options.out and pathlib.Path(options.out).exists()):
+        return set()
+    old = _read_report(options.out)
+    for name, value in report["environment"].items():
+        if old["environment"].get(name) != value:
+            raise ConfigError(
+                f"{name} was {old['environment'].get(name)}, is {value}",
+                f"--out={options.out}",
+                "leave --resume out, or give another file",
+            )
+    report["environment"] = old["environment"]
+    report["cases"] = old["cases"]
+    keys = ("case", "batch_size", "precision")
+    return {tuple(result[key] for key in keys) for result in report["cases"]}
 
 
 def _save(path: str | None, report: dict) -> None:
@@ -126,7 +148,7 @@ def _read_report(path: str) -> dict:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"no figures of a benchmark ({type(error).__name__})",
-            f"--table={path}",
+            path,
             "name a file that --out wrote",
         ) from None
 

@@ -6,6 +6,7 @@ import resource
 import statistics
 import sys
 import time
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ from infovae_jax.types import Batch
 
 # As in the trainer: at most so many steps to a program.
 MAX_STEPS_PER_PROGRAM = 100
+LIBRARIES = ("jax", "jaxlib", "flax", "optax")
+# Of the product that gives the device's measured rate.
 MATMUL_SIZE = {"cpu": 1024, "gpu": 8192, "tpu": 8192}
 
 
@@ -48,7 +51,9 @@ class JaxVariant:
             targets=train_step.make_targets(config.weights),
         )
         self._multi_step = train_step.make_multi_step(step)
-        self.state = train_step.init_train_state(self.objective, transform, 0)
+        self.state = jax.jit(
+            lambda: train_step.init_train_state(self.objective, transform, 0)
+        )()
         self.num_params = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         data = images
         if self.objective.uses_labels:
@@ -241,15 +246,6 @@ def matmul_rate(precision: str, seconds: float = 0.2) -> float:
 
 def versions() -> dict[str, str]:
     """Of JAX and what it runs on."""
-    import flax
-    import jaxlib
-    import optax
-
     device = jax.devices()[0]
-    return {
-        "device": f"{device.platform}: {device.device_kind}",
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-    }
+    found = {"device": f"{device.platform}: {device.device_kind}"}
+    return found | {name: metadata.version(name) for name in LIBRARIES}

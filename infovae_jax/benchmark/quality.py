@@ -19,6 +19,7 @@ SAMPLES = 10
 _TINY = 1e-7  # probabilities of float32 closer to 0 or 1 are not kept by all
 
 
+@functools.lru_cache(maxsize=1)
 def read(source: str) -> tuple[np.ndarray, np.ndarray]:
     """Both splits of images as uint8 `[n, 28, 28, 1]`.
 
@@ -105,6 +106,3 @@ def _outcome(row: dict) -> str:
     if "failed" in row:
         return f"failed: {row['failed']}"
     return f"test ELBO {row['test_elbo']:.2f} nats"
-
-
-read = functools.lru_cache(maxsize=1)(read)

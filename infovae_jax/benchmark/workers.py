@@ -13,6 +13,8 @@ from infovae_jax.benchmark import cases
 from infovae_jax.benchmark.cases import Case
 
 OURS = "jax"
+# Not a variant: says on what ours would run, and ends.
+PROBE = "probe"
 PEERS = ("torch_loader", "torch_resident", "torch_compile", "pythae")
 # Rounds that are taken however long they take.
 MIN_ROUNDS = 3
@@ -80,6 +82,9 @@ def serve(request: str) -> None:
     try:
         asked = json.loads(request)
         limit_threads(asked["threads"])
+        if asked["name"] == PROBE:
+            answer({"num_params": 0, "versions": versions(OURS)})
+            return
         case = Case(*asked["case"])
         data = asked.get("data")
         if data:
@@ -154,7 +159,7 @@ class Worker:
         request = {
             "name": name,
             "case": list(case),
-            "settings": {} if name == OURS else cases.peer_settings(case),
+            "settings": cases.peer_settings(case) if name in PEERS else {},
             "threads": options.threads,
             "data": data,
         }
@@ -169,7 +174,7 @@ class Worker:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if name == OURS else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if name in PEERS else None,
             text=True,
             env=env,
         )
