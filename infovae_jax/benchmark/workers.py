@@ -247,21 +247,29 @@ def run_case(case: Case, names: list[str], options: Options) -> dict:
             late = time.monotonic() - began > options.case_seconds
             if OURS not in workers or (late and number >= MIN_ROUNDS):
                 break
-            rates.append(workers[OURS].call("matmul_rate")["value"])
             for name in list(workers):
                 try:
+                    if name == OURS:
+                        rates.append(workers[name].call("matmul_rate")["value"])
                     turn = workers[name].call("steps", count=steps)
                     seconds[name].append(turn["seconds"])
                     rows[name]["loss"] = turn["value"]
                 except Failed as error:
                     rows[name] = {"failed": str(error)}
                     workers.pop(name).close()
-        for name, worker in workers.items():
-            rows[name] |= worker.call("facts")["value"]
+        for name in list(workers):
+            try:
+                rows[name] |= workers[name].call("facts")["value"]
+            except Failed as error:
+                rows[name] = {"failed": str(error)}
+                workers.pop(name).close()
     finally:
         for worker in workers.values():
             worker.close()
     for name in workers:
+        if OURS not in workers:
+            rows[name] = {"failed": "nothing of ours to compare with"}
+            continue
         _add_rates(rows[name], seconds[name], seconds[OURS], steps * case.batch_size)
     if OURS in workers:
         ours = rows[OURS]
