@@ -1,5 +1,6 @@
 """Variants in processes of their own, and the turns they take."""
 
+import contextlib
 import json
 import os
 import select
@@ -183,11 +184,9 @@ class Worker:
 
     def call(self, method: str, **arguments) -> dict[str, Any]:
         """`{'seconds', 'value', 'first_step_at'}` of a method of the variant."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the reason is read below
             self._process.stdin.write(json.dumps({"call": method, **arguments}) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the reason is read below
         return self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -210,8 +209,92 @@ class Worker:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a request that nobody read
+            self._process.stdin.close()
         self._process.stdout.close()
+
+
+class Race:
+    """The variants of one case; one that fails leaves it, and its row says why.
+
+    Attributes:
+      rows: name -> figures, or `{'failed': why}`.
+      steps: of a turn.
+      versions: of the libraries.
+    """
+
+    def __init__(self, case: Case, options: Options):
+        self.rows: dict[str, dict] = {}
+        self.steps, self.versions = 1, {}
+        self._case, self._options = case, options
+        self._workers: dict[str, Worker] = {}
+        self._seconds: dict[str, list[float]] = {}
+        self._rates: list[float] = []
+
+    def names(self) -> list[str]:
+        """Of the variants that are still there."""
+        return list(self._workers)
+
+    def attempt(self, method, name: str) -> None:
+        """Calls `method(name)`."""
+        try:
+            method(name)
+        except Failed as error:
+            self.rows[name] = {"failed": str(error)}
+            if name in self._workers:
+                self._workers.pop(name).close()
+
+    def start(self, name: str) -> None:
+        """Takes the first step and a turn that does not count; ours gives `steps`."""
+        worker = self._workers[name] = Worker(name, self._case, self._options)
+        seconds = self._options.turn_seconds
+        first = worker.call(
+            "prepare", **({"turn_seconds": seconds} if name == OURS else {})
+        )
+        self.steps = first["value"] if name == OURS else self.steps
+        self.rows[name] = {
+            "num_params": worker.num_params,
+            "first_step_seconds": first["first_step_at"] - worker.began,
+            "warm_up_seconds": worker.call("steps", count=self.steps)["seconds"],
+        }
+        self._seconds[name] = []
+        self.versions |= worker.versions
+
+    def turn(self, name: str) -> None:
+        """One turn that counts; before ours the device's rate is measured."""
+        worker = self._workers[name]
+        rate = worker.call("matmul_rate")["value"] if name == OURS else None
+        turn = worker.call("steps", count=self.steps)
+        if rate:
+            self._rates.append(rate)
+        self._seconds[name].append(turn["seconds"])
+        self.rows[name]["loss"] = turn["value"]
+
+    def finish(self, name: str) -> None:
+        """Turns the seconds into figures."""
+        if OURS not in self._workers:
+            raise Failed("nothing of ours to compare with")
+        row, own, ours = self.rows[name], self._seconds[name], self._seconds[OURS]
+        row |= self._workers[name].call("facts")["value"]
+        rates = [self.steps * self._case.batch_size / value for value in own]
+        ratios = [a / b for a, b in zip(own, ours, strict=True)]
+        row["examples_per_second"] = rates
+        row["median"] = statistics.median(rates)
+        row["range"] = [min(rates), max(rates)]
+        row["jax_is_faster_by"] = statistics.median(ratios)
+        row["ratio_range"] = [min(ratios), max(ratios)]
+        if name != OURS:
+            return
+        achieved = [row["flops_per_step"] * self.steps / value for value in own]
+        shares = [a / b for a, b in zip(achieved, self._rates, strict=True)]
+        row["flops_per_second"] = statistics.median(achieved)
+        row["matmul_flops_per_second"] = statistics.median(self._rates)
+        row["share_of_matmul"] = statistics.median(shares)
+
+    def close(self) -> None:
+        """Ends all processes."""
+        for worker in self._workers.values():
+            worker.close()
 
 
 def run_case(case: Case, names: list[str], options: Options) -> dict:
@@ -221,78 +304,27 @@ def run_case(case: Case, names: list[str], options: Options) -> dict:
       `case`, `batch_size`, `precision`, `steps_per_turn`, `versions` and `variants`:
       name -> its figures, or `{'failed': why}`.
     """
-    began = time.monotonic()
-    workers, rows, found = {}, {}, {}
-    steps, rates, seconds = 1, [], {name: [] for name in names}
+    race = Race(case, options)
     try:
         for name in names:
-            try:
-                worker = workers[name] = Worker(name, case, options)
-                ours = {"turn_seconds": options.turn_seconds} if name == OURS else {}
-                first = worker.call("prepare", **ours)
-                steps = first["value"] if name == OURS else steps
-                warm = worker.call("steps", count=steps)  # not counted
-                rows[name] = {
-                    "num_params": worker.num_params,
-                    "first_step_seconds": first["first_step_at"] - worker.began,
-                    "warm_up_seconds": warm["seconds"],
-                }
-                found |= worker.versions
-            except Failed as error:
-                rows[name] = {"failed": str(error)}
-                workers.pop(name, None)
-                if name == OURS:
-                    break
+            if name == OURS or OURS in race.names():
+                race.attempt(race.start, name)
+        began = time.monotonic()
         for number in range(options.rounds):
             late = time.monotonic() - began > options.case_seconds
-            if OURS not in workers or (late and number >= MIN_ROUNDS):
+            if OURS not in race.names() or (late and number >= MIN_ROUNDS):
                 break
-            for name in list(workers):
-                try:
-                    if name == OURS:
-                        rates.append(workers[name].call("matmul_rate")["value"])
-                    turn = workers[name].call("steps", count=steps)
-                    seconds[name].append(turn["seconds"])
-                    rows[name]["loss"] = turn["value"]
-                except Failed as error:
-                    rows[name] = {"failed": str(error)}
-                    workers.pop(name).close()
-        for name in list(workers):
-            try:
-                rows[name] |= workers[name].call("facts")["value"]
-            except Failed as error:
-                rows[name] = {"failed": str(error)}
-                workers.pop(name).close()
+            for name in race.names():
+                race.attempt(race.turn, name)
+        for name in race.names():
+            race.attempt(race.finish, name)
     finally:
-        for worker in workers.values():
-            worker.close()
-    for name in workers:
-        if OURS not in workers:
-            rows[name] = {"failed": "nothing of ours to compare with"}
-            continue
-        _add_rates(rows[name], seconds[name], seconds[OURS], steps * case.batch_size)
-    if OURS in workers:
-        ours = rows[OURS]
-        ours["matmul_flops_per_second"] = statistics.median(rates)
-        achieved = [ours["flops_per_step"] * steps / value for value in seconds[OURS]]
-        ours["flops_per_second"] = statistics.median(achieved)
-        shares = [a / b for a, b in zip(achieved, rates, strict=True)]
-        ours["share_of_matmul"] = statistics.median(shares)
+        race.close()
     return {
         "case": case.name,
         "batch_size": case.batch_size,
         "precision": case.precision,
-        "steps_per_turn": steps,
-        "versions": found,
-        "variants": rows,
+        "steps_per_turn": race.steps,
+        "versions": race.versions,
+        "variants": race.rows,
     }
-
-
-def _add_rates(row: dict, own: list, ours: list, examples: int) -> None:
-    rates = [examples / value for value in own]
-    ratios = [a / b for a, b in zip(own, ours, strict=True)]
-    row["examples_per_second"] = rates
-    row["median"] = statistics.median(rates)
-    row["range"] = [min(rates), max(rates)]
-    row["jax_is_faster_by"] = statistics.median(ratios)
-    row["ratio_range"] = [min(ratios), max(ratios)]
