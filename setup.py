@@ -26,6 +26,8 @@ EXTRAS = {
         "tensorflow-cpu",
     ],
     "images": ["pillow>=10"],
+    # What `python -m infovae_jax.benchmark --peers` measures beside us.
+    "peers": ["torch>=2.4", "pythae>=0.1.2"],
     "tensorboard": ["tensorboard>=2.16"],
     "tpu": ["jax[tpu]"],
     "gpu": ["jax[cuda12]"],

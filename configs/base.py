@@ -75,6 +75,9 @@ def get_config(preset="digits"):
     train.eval_every = 1  # epochs between evaluations of the test bound
     train.checkpoint_every = 1  # epochs
     train.keep_checkpoints = 2
+    # float32 | bfloat16: of the products in encoder and decoder. Parameters, losses,
+    # divergences and the optimiser are float32; CPUs are slower in bfloat16.
+    train.precision = "float32"
     train.num_devices = 0  # devices that share a batch, or the members; 0: all
     train.shard_params = False  # split large kernels over the devices, too
     train.hang_seconds = 1800  # exit code 7 if a dispatch takes longer; 0: no limit

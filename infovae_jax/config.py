@@ -37,7 +37,7 @@ KEYS = {
     "population": "chunk strategy validation",
     "train": (
         "batch_size checkpoint_every eval_every hang_seconds keep_checkpoints "
-        "labelled_batch_size log_every num_devices num_epochs shard_params"
+        "labelled_batch_size log_every num_devices num_epochs precision shard_params"
     ),
 }
 
@@ -250,6 +250,7 @@ def check(config: ConfigDict) -> None:
             "at least 0, or None for all",
         )
     _choice(config.data, "binarize", ("none", "threshold", "stochastic"), "data")
+    _choice(config.train, "precision", ("float32", "bfloat16"), "train")
     _check_learning_rate(config.optimizer)
     strategies = ("auto", "vmap", "scan", "chunks")
     _choice(config.population, "strategy", strategies, "population")

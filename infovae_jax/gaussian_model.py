@@ -277,7 +277,8 @@ def make(
     """Builds the networks of `config` for data of `spec`; the prior is N(0, I)."""
     prior = prior or make_prior("normal", options.latent_dim)
     likelihood = make_likelihood(spec, options.scale)
-    encoder, num_features = networks.make_encoder(config.network, spec.shape)
+    precision = config.train.precision
+    encoder, num_features = networks.make_encoder(config.network, spec.shape, precision)
     deterministic, input_noise = False, 0.0
     if isinstance(options, EncoderConfig):
         deterministic = options.encoder == "deterministic"
@@ -289,7 +290,9 @@ def make(
         head = networks.make_gaussian_head(
             num_features, options.latent_dim, initializer=initializer
         )
-    decoder = networks.make_decoder(config.network, spec.shape, options.latent_dim)
+    decoder = networks.make_decoder(
+        config.network, spec.shape, options.latent_dim, precision
+    )
 
     def init(key):
         keys = jax.random.split(key, 3)

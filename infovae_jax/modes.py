@@ -36,6 +36,8 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     run = loop.open_run(config, say=distributed.say)
     many = population.is_population(config)
     mesh = population_run.make_mesh(run) if many else run.make_mesh()
+    if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
+        distributed.say("note: CPUs are slower in bfloat16 than in float32")
     distributed.on_first(lambda: loop.claim_workdir(config, folder))
     distributed.say(f"workdir: {folder}")
     if many:

@@ -39,7 +39,6 @@ LAYERS = [
         "modes",
         "summary",
         "benchmark",
-        "benchmark_torch",
         "benchmark_nll",
         "benchmark_nll_torch",
         "benchmark_clusters",

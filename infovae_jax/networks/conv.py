@@ -9,9 +9,12 @@ Padding is SAME: `out = ceil(in / stride)`, with `total = max((out - 1) * stride
 kernel - in, 0)` zeros, `total // 2` of them in front.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.networks.layers import choose
@@ -245,12 +248,14 @@ class Conv(nn.Module):
     kernel_size: int
     stride: int
     form: str
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         return conv2d(x, kernel, self.stride, self.form) + bias[None, None, None]
 
 
@@ -262,11 +267,13 @@ class ConvTranspose(nn.Module):
     stride: int
     out_size: tuple[int, int]
     form: str
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose2d(x, kernel, self.stride, self.out_size, self.form)
         return y + bias[None, None, None]

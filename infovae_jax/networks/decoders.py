@@ -1,6 +1,7 @@
 """Decoders: codes `[..., d]` to the likelihood's outputs `[..., H, W, C]`."""
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from infovae_jax.networks.layers import (
     ACTIVATIONS,
     INITIALIZERS,
     choose,
+    choose_precision,
     dense,
     normalize,
     to_network,
@@ -19,7 +21,10 @@ from infovae_jax.types import Array, Network
 
 
 def make_decoder(
-    config: ConfigDict, shape: tuple[int, int, int], latent_dim: int
+    config: ConfigDict,
+    shape: tuple[int, int, int],
+    latent_dim: int,
+    precision: str = "float32",
 ) -> Network:
     """`apply(params, z) -> outputs`, linear (logits or means); any leading axes.
 
@@ -29,6 +34,7 @@ def make_decoder(
       config: the sub-config `config.network`.
       shape: `(H, W, C)`.
       latent_dim: d.
+      precision: of the products, one of `layers.PRECISIONS`; outputs are float32.
 
     Raises:
       ConfigError: as for the encoder.
@@ -38,11 +44,15 @@ def make_decoder(
     choose(INITIALIZERS, config.initializer, "initializer")
     # Layer normalisation would take the contrast out of what is decoded.
     normalization = "batch" if config.normalization == "batch" else "none"
+    shared = {
+        "shape": tuple(shape),
+        "activation": config.activation,
+        "normalization": normalization,
+        "initializer": config.initializer,
+        "dtype": choose_precision(precision),
+    }
     if config.kind == "mlp":
-        hidden = tuple(config.decoder_hidden)
-        module = _MLPDecoder(
-            hidden, tuple(shape), config.activation, normalization, config.initializer
-        )
+        module = _MLPDecoder(tuple(config.decoder_hidden), **shared)
     else:
         check_sizes(shape, len(config.conv_channels))
         module = _ConvDecoder(
@@ -50,10 +60,7 @@ def make_decoder(
             config.conv_kernel,
             config.conv_hidden,
             config.conv_form,
-            tuple(shape),
-            config.activation,
-            normalization,
-            config.initializer,
+            **shared,
         )
     return to_network(module, jnp.zeros(latent_dim))
 
@@ -64,16 +71,18 @@ class _MLPDecoder(nn.Module):
     activation: str
     normalization: str
     initializer: str
+    dtype: Any
 
     @nn.compact
     def __call__(self, z: Array, train: bool = False) -> Array:
         h = z
         for number, size in enumerate(self.hidden):
-            h = dense(size, self.initializer, f"dense_{number}")(h)
+            h = dense(size, self.initializer, f"dense_{number}", self.dtype)(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
             h = ACTIVATIONS[self.activation](h)
-        outputs = dense(math.prod(self.shape), self.initializer, "outputs")(h)
-        return outputs.reshape(*z.shape[:-1], *self.shape)
+        size = math.prod(self.shape)
+        outputs = dense(size, self.initializer, "outputs", self.dtype)(h)
+        return outputs.astype(jnp.float32).reshape(*z.shape[:-1], *self.shape)
 
 
 class _ConvDecoder(nn.Module):
@@ -85,6 +94,7 @@ class _ConvDecoder(nn.Module):
     activation: str
     normalization: str
     initializer: str
+    dtype: Any
 
     @nn.compact
     def __call__(self, z: Array, train: bool = False) -> Array:
@@ -93,8 +103,10 @@ class _ConvDecoder(nn.Module):
         height, width = sizes[-1]
         h = z
         if self.hidden:
-            h = activate(dense(self.hidden, self.initializer, "dense_0")(z))
-        h = dense(height * width * self.channels[-1], self.initializer, "dense_1")(h)
+            layer = dense(self.hidden, self.initializer, "dense_0", self.dtype)
+            h = activate(layer(z))
+        size = height * width * self.channels[-1]
+        h = dense(size, self.initializer, "dense_1", self.dtype)(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
         outputs = (self.shape[2], *self.channels[:-1])
         for number in reversed(range(len(self.channels))):
@@ -104,10 +116,11 @@ class _ConvDecoder(nn.Module):
                 2,
                 sizes[number],
                 self.form,
+                self.dtype,
                 name=f"conv_{number}",
             )
             h = layer(h)
             if number:
                 h = normalize(h, self.normalization, train, f"norm_{number}")
                 h = activate(h)
-        return h.reshape(*z.shape[:-1], *self.shape)
+        return h.astype(jnp.float32).reshape(*z.shape[:-1], *self.shape)

@@ -1,6 +1,7 @@
 """Encoders: images `[..., H, W, C]` to features `[..., F]`."""
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from infovae_jax.networks.layers import (
     INITIALIZERS,
     NORMALIZATIONS,
     choose,
+    choose_precision,
     dense,
     normalize,
     to_network,
@@ -20,13 +22,14 @@ from infovae_jax.types import Array, Network
 
 
 def make_encoder(
-    config: ConfigDict, shape: tuple[int, int, int]
+    config: ConfigDict, shape: tuple[int, int, int], precision: str = "float32"
 ) -> tuple[Network, int]:
     """`(network, F)` with `apply(params, x) -> features`; any leading axes.
 
     Args:
       config: the sub-config `config.network`.
       shape: `(H, W, C)`; odd and non-square sizes too.
+      precision: of the products, one of `layers.PRECISIONS`; features are float32.
 
     Raises:
       ConfigError: unknown kind, activation or normalisation, or an image too small
@@ -38,6 +41,7 @@ def make_encoder(
         "activation": config.activation,
         "normalization": config.normalization,
         "initializer": config.initializer,
+        "dtype": choose_precision(precision),
     }
     choose(INITIALIZERS, config.initializer, "initializer")
     choose(ACTIVATIONS, config.activation, "activation")
@@ -60,15 +64,16 @@ class _MLPEncoder(nn.Module):
     activation: str
     normalization: str
     initializer: str
+    dtype: Any
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         h = x.reshape(*x.shape[:-3], -1)
         for number, size in enumerate(self.hidden):
-            h = dense(size, self.initializer, f"dense_{number}")(h)
+            h = dense(size, self.initializer, f"dense_{number}", self.dtype)(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
             h = ACTIVATIONS[self.activation](h)
-        return h
+        return h.astype(jnp.float32)
 
 
 class _ConvEncoder(nn.Module):
@@ -79,6 +84,7 @@ class _ConvEncoder(nn.Module):
     activation: str
     normalization: str
     initializer: str
+    dtype: Any
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
@@ -86,10 +92,12 @@ class _ConvEncoder(nn.Module):
         leading = x.shape[:-3]
         h = x.reshape(-1, *x.shape[-3:])
         for number, channels in enumerate(self.channels):
-            h = Conv(channels, self.kernel, 2, self.form, name=f"conv_{number}")(h)
+            name = f"conv_{number}"
+            h = Conv(channels, self.kernel, 2, self.form, self.dtype, name=name)(h)
             h = activate(normalize(h, self.normalization, train, f"norm_{number}"))
         h = h.reshape(*leading, -1)
         if not self.hidden:
-            return h
-        h = dense(self.hidden, self.initializer, "dense")(h)
-        return activate(normalize(h, self.normalization, train, "norm_dense"))
+            return h.astype(jnp.float32)
+        h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)
+        h = activate(normalize(h, self.normalization, train, "norm_dense"))
+        return h.astype(jnp.float32)

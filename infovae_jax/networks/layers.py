@@ -16,6 +16,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": nn.gelu,
     "silu": nn.silu,
 }
+# Types in which a network multiplies. Parameters, inputs and outputs are float32.
+PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 NORMALIZATIONS = ("none", "layer", "batch")
 # Share of the old running moments that is kept in a step.
 MOMENTUM = 0.9
@@ -28,9 +30,10 @@ INITIALIZERS = {
 }
 
 
-def dense(features: int, initializer: str, name: str) -> nn.Dense:
-    """A dense layer with initial weights by name."""
-    return nn.Dense(features, kernel_init=INITIALIZERS[initializer], name=name)
+def dense(features: int, initializer: str, name: str, dtype=None) -> nn.Dense:
+    """A dense layer with initial weights by name, that multiplies in `dtype`."""
+    kernel_init = INITIALIZERS[initializer]
+    return nn.Dense(features, dtype=dtype, kernel_init=kernel_init, name=name)
 
 
 def choose(options, name: str, key: str):
@@ -44,12 +47,24 @@ def choose(options, name: str, key: str):
     return options[name] if isinstance(options, dict) else name
 
 
+def choose_precision(precision: str):
+    """The type of PRECISIONS by name, or a ConfigError."""
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"unknown value '{precision}'{nearest(precision, PRECISIONS)}",
+            "config.train.precision",
+            f"use one of {', '.join(PRECISIONS)}",
+        )
+    return PRECISIONS[precision]
+
+
 def normalize(h: Array, kind: str, train: bool, name: str) -> Array:
     """Batch normalisation, layer normalisation without scale and shift, or nothing.
 
     The layer's is over the last axis (units, or channels of one position). The next
     layer has weights of its own, so a learned scale would add nothing. The batch's is
     over all others, with a learned scale and shift; to be called inside a flax module.
+    Moments are float32 whatever the type of h, and so is what is normalised.
 
     Args:
       h: `[..., F]`.
@@ -61,6 +76,7 @@ def normalize(h: Array, kind: str, train: bool, name: str) -> Array:
         return h
     if kind == "batch":
         return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=1e-5, name=name)(h)
+    h = h.astype(jnp.float32)
     centred = h - h.mean(-1, keepdims=True)
     return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
 

@@ -210,7 +210,8 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     num_clusters, latent_dim = options.num_clusters, options.latent_dim
     refuse_batch_normalization(config.network, config.objective)
     likelihood = make_likelihood(spec, options.scale)
-    encoder, features = networks.make_encoder(config.network, spec.shape)
+    precision = config.train.precision
+    encoder, features = networks.make_encoder(config.network, spec.shape, precision)
     hidden = (features,) if options.head == "mlp" else ()
     networks_by_name = {
         "encoder": encoder,
@@ -218,7 +219,9 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         "posterior": networks.make_gaussian_head(
             features, latent_dim, num_clusters, hidden, config.network.initializer
         ),
-        "decoder": networks.make_decoder(config.network, spec.shape, latent_dim),
+        "decoder": networks.make_decoder(
+            config.network, spec.shape, latent_dim, precision
+        ),
     }
     sub_dim = latent_dim // num_clusters
     prior = priors.clusters(num_clusters, sub_dim, options.separation)

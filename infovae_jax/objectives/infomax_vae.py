@@ -57,12 +57,13 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     options = Config(**config.model)
     dz, dc = options.latent_dim, options.code_dim
     likelihood = make_likelihood(spec, options.scale)
-    encoder, num_features = networks.make_encoder(config.network, spec.shape)
+    precision = config.train.precision
+    encoder, num_features = networks.make_encoder(config.network, spec.shape, precision)
     head = networks.make_gaussian_head(
         num_features, dz, initializer=config.network.initializer
     )
     code = networks.make_code_head(num_features, dc)
-    decoder = networks.make_decoder(config.network, spec.shape, dz + dc)
+    decoder = networks.make_decoder(config.network, spec.shape, dz + dc, precision)
     prior = gaussian_model.make_prior("normal", dz)
 
     def init(key):

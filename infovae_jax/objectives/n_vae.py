@@ -115,7 +115,8 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     own = num_classes * dc
     may_lack_labels = config.data.labels_per_class is not None
     likelihood = make_likelihood(spec, options.scale)
-    encoder, features = networks.make_encoder(config.network, spec.shape)
+    precision = config.train.precision
+    encoder, features = networks.make_encoder(config.network, spec.shape, precision)
     networks_by_name = {
         "encoder": encoder,
         "classifier": networks.make_classifier(features, num_classes),
@@ -123,7 +124,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             features, ds + own, initializer=config.network.initializer
         ),
         "decoder": networks.make_decoder(
-            config.network, spec.shape, ds + num_classes * (1 + dc)
+            config.network, spec.shape, ds + num_classes * (1 + dc), precision
         ),
     }
     standard = Gaussian(jnp.zeros(1), jnp.zeros(1))

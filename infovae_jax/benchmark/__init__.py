@@ -1,0 +1,19 @@
+"""Throughput, compile time, memory and share of the device's peak, beside peers.
+
+    python -m infovae_jax.benchmark                     # a few minutes on two cores
+    python -m infovae_jax.benchmark --cases=vae_conv64 --batch_sizes=128,1024
+    python -m infovae_jax.benchmark --peers             # needs the `peers` extra
+    python -m infovae_jax.benchmark --all --peers --out=FILE.json
+    python -m infovae_jax.benchmark --table=FILE.json   # Markdown
+    python -m infovae_jax.benchmark --quality [--data=FILE.npz]
+
+Every variant lives in a process of its own that stays alive; they take turns on
+command (A, B, C, A, B, C, ...), so that a change of the machine's speed meets all of
+them alike, and only ratios within one run are compared. The networks, the batch, the
+optimiser (Adam, 1e-3), the threads and the precision are equal; the images are random
+ones, as sparse as MNIST's.
+
+The modules: `cases` what is computed, `ours` and `torch_models`, `torch_loops`,
+`pythae_loop` who computes it, `workers` the processes and the turns, `tables` the
+texts, `quality` the bounds after equal training, `command` the command line.
+"""

@@ -1,0 +1,156 @@
+"""What is computed: an objective, networks, a size of image; `infocatvae_mlp`.
+
+JAX is imported by the functions that need it alone, so that a worker of another
+library does not carry it in its memory.
+"""
+
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from infovae_jax.errors import ConfigError, nearest
+
+# Cases of a run without --cases and --all.
+DEFAULT = ("catvae_mlp", "infocatvae_mlp", "vae_mlp", "vae_conv")
+BATCH_SIZE = 128
+ALL_BATCH_SIZES = (128, 1024, 8192)
+SHAPES = {28: (28, 28, 1), 64: (64, 64, 3)}
+NUM_EXAMPLES = {28: 20_000, 64: 10_000}
+NUM_LABELS = 10
+LEARNING_RATE = 1e-3
+# The networks of 64x64 images: disentanglement_lib's (Locatello et al. 2019).
+CHANNELS = {28: (32, 64), 64: (32, 32, 64, 64)}
+NETWORKS = ("mlp", "conv", "conv64")
+# A whole config instead of the loss its paper has; see `make_config`.
+RECIPE = "infocatvae_recipe"
+_NAME = re.compile(r"(?P<objective>\w+)_(?P<kind>mlp|conv)(?P<size>28|64)?")
+
+
+class Case(NamedTuple):
+    """One computation.
+
+    Attributes:
+      objective: a name of `objectives.names()`, or RECIPE.
+      kind: of the networks, mlp or conv.
+      size: height and width of the images, a key of SHAPES.
+      batch_size: B.
+      precision: of the products, float32 or bfloat16.
+    """
+
+    objective: str
+    kind: str
+    size: int
+    batch_size: int = BATCH_SIZE
+    precision: str = "float32"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)`."""
+        return SHAPES[self.size]
+
+    @property
+    def likelihood(self) -> str:
+        """Bernoulli; of the WAE its own squared error."""
+        return "gaussian" if self.objective == "wae_mmd" else "bernoulli"
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return f"{self.objective}_{self.kind}{self.size if self.size != 28 else ''}"
+
+    def spec(self, num_examples: int):
+        """The `DataSpec` of its images."""
+        from infovae_jax.types import DataSpec
+
+        labels = NUM_LABELS if self.objective == "n_vae" else 0
+        return DataSpec(
+            self.shape, "uint8", self.likelihood, num_examples, labels, False
+        )
+
+
+def all_names() -> list[str]:
+    """Every objective with every kind of network."""
+    return [f"{objective}_{network}" for objective in known() for network in NETWORKS]
+
+
+def known() -> list[str]:
+    """Names of objectives, found by discovery, and RECIPE."""
+    from infovae_jax import objectives
+
+    return [*objectives.names(), RECIPE]
+
+
+def parse(name: str, batch_size: int = BATCH_SIZE, precision: str = "float32") -> Case:
+    """The case called `<objective>_<mlp|conv>[28|64]`; 28 where no size is given.
+
+    Raises:
+      ConfigError: no such objective or form; names the nearest.
+    """
+    match = _NAME.fullmatch(name)
+    if not match or match["objective"] not in known():
+        raise ConfigError(
+            f"unknown case '{name}'{nearest(name, all_names())}",
+            "--cases",
+            f"use <objective>_<mlp|conv>[28|64], of {', '.join(known())}",
+        )
+    size = int(match["size"] or 28)
+    return Case(match["objective"], match["kind"], size, batch_size, precision)
+
+
+def random_images(case: Case) -> np.ndarray:
+    """uint8 `[n, H, W, C]`, a fifth of the pixels lit."""
+    rng = np.random.default_rng(0)
+    shape = (max(NUM_EXAMPLES[case.size], case.batch_size), *case.shape)
+    lit = rng.random(shape, np.float32) < 0.2
+    return (lit * rng.integers(1, 256, shape, np.uint8)).astype(np.uint8)
+
+
+def make_config(case: Case):
+    """The shipped MNIST config, at the sizes and with the weights that are compared.
+
+    Schedules of weights give way to constants: all terms count from the first step.
+    InfoCatVAE is computed as its authors do (averaged parameters, softmax twice, no
+    normalisation and no invariance), so that the PyTorch code of it is an equal
+    computation; RECIPE is our own config of it as it is shipped.
+    """
+    from infovae_jax import config as config_lib
+
+    objective = case.objective.removesuffix("_recipe")
+    folder = pathlib.Path(__file__).resolve().parents[2] / "configs"
+    config = config_lib.load_config_file(f"{folder / objective}.py:mnist")
+    config.network.kind = case.kind
+    config.network.encoder_hidden = config.network.decoder_hidden = (500, 500)
+    config.network.conv_channels = CHANNELS[case.size]
+    config.train.batch_size = case.batch_size
+    config.train.precision = case.precision
+    config.optimizer.learning_rate = LEARNING_RATE
+    if case.objective == "infocatvae":
+        config.network.normalization = "none"
+        config.model.reconstruction = "soft"
+        config.model.double_softmax = True
+        config.model.invariance = False
+        config.model.separation = 2.0
+        config.weights.balance = 0.0
+        # 100 beside sums over the batch.
+        config.weights.reclassification = 100.0 / case.batch_size
+        for name in ("reconstruction", "kl_z", "kl_c"):
+            config.weights[name] = 1.0
+    if case.objective == "wae_mmd":
+        config.model.scale = 0.5**0.5  # the squared error itself
+        config.model.input_noise = 0.0
+    return config
+
+
+def peer_settings(case: Case) -> dict:
+    """What another library needs to build the same computation; plain values."""
+    config = make_config(case)
+    weights = {name: value for name, value in config.weights.items()}
+    return {
+        **config.model.to_dict(),
+        "hidden": list(config.network.encoder_hidden),
+        "channels": list(config.network.conv_channels),
+        "conv_hidden": config.network.conv_hidden,
+        "weights": weights,
+    }

@@ -1,0 +1,124 @@
+"""Three PyTorch training loops, from the usual to the tuned.
+
+`torch_loader` is what the papers' code does: eager modules, a DataLoader that collates
+example by example, `.item()` in every step. `torch_resident` holds the data in one
+tensor on the device, with fused Adam and no synchronisation; `torch_compile` is that
+with the loss compiled.
+"""
+
+import contextlib
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+
+from infovae_jax.benchmark import torch_models
+
+
+class TorchVariant:
+    """One training loop.
+
+    Args:
+      name: torch_loader, torch_resident or torch_compile.
+      case: what is computed.
+      settings: from `cases.peer_settings`.
+      images: uint8 `[n, H, W, C]`.
+      threads: of the process.
+    """
+
+    def __init__(self, name: str, case, settings: dict, images, threads: int):
+        torch.manual_seed(0)
+        torch.set_num_threads(threads)
+        # As JAX does on GPUs: float32 products may round their inputs to TF32.
+        torch.set_float32_matmul_precision("high")
+        self._case = case
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._resident = name != "torch_loader"
+        self.model = torch_models.make_model(case, settings).to(self.device)
+        self.num_params = sum(p.numel() for p in self.model.parameters())
+        self._loss = self.model
+        if name == "torch_compile":
+            self._loss = torch.compile(self.model)
+        self._optimizer = torch.optim.Adam(
+            self.model.parameters(), 1e-3, fused=self._resident or None
+        )
+        tensor = torch.from_numpy(images).float().div_(255)
+        self._batches = self._endless(tensor.permute(0, 3, 1, 2).contiguous())
+
+    def _endless(self, images: torch.Tensor):
+        size = self._case.batch_size
+        if self._resident:
+            images = images.to(self.device)
+            while True:
+                for rows in torch.randperm(len(images), device=self.device).split(size):
+                    if len(rows) == size:
+                        yield images[rows]
+        dataset = torch.utils.data.TensorDataset(images)
+        loader = torch.utils.data.DataLoader(
+            dataset, size, shuffle=True, drop_last=True
+        )
+        while True:
+            for (batch,) in loader:
+                yield batch.to(self.device)
+
+    def prepare(self) -> None:
+        """Takes the first step, which also compiles."""
+        self.steps(1)
+        self.first_step_at = time.time()
+
+    def steps(self, count: int) -> float:
+        """Takes `count` steps and returns the last loss."""
+        loss = torch.zeros(())
+        for _ in range(count):
+            self._optimizer.zero_grad()
+            with autocast(self.device, self._case.precision):
+                loss = self._loss(next(self._batches))
+            loss.backward()
+            self._optimizer.step()
+            if not self._resident:
+                loss.item()
+        return loss.item()  # waits for the device
+
+    def facts(self) -> dict:
+        """Peak memory."""
+        return memory(self.device)
+
+    @torch.no_grad()
+    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log-variance of q(z | x), `[n, d]`."""
+        images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+        mean, log_var = self.model.encode(images.to(self.device))
+        return mean.cpu().numpy(), log_var.cpu().numpy()
+
+    @torch.no_grad()
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Means of p(x | z), `[n, H, W, C]`."""
+        logits = self.model.decoder(torch.from_numpy(z).to(self.device))
+        height, width, channels = self._case.shape
+        images = torch.sigmoid(logits).view(-1, channels, height, width)
+        return images.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def autocast(device: str, precision: str):
+    """Where products run in bfloat16, if that is the precision."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device, torch.bfloat16)
+
+
+def memory(device: str) -> dict:
+    """Peak bytes of this process, and of the device."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"peak_rss_bytes": peak if sys.platform == "darwin" else peak * 1024}
+    if device == "cuda":
+        found["peak_device_bytes"] = torch.cuda.max_memory_allocated()
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Of PyTorch and what it runs on."""
+    cuda = torch.cuda.is_available()
+    device = f"cuda: {torch.cuda.get_device_name()}" if cuda else "cpu"
+    return {"torch": torch.__version__, "torch_device": device}

@@ -1,0 +1,217 @@
+"""The same losses as eager PyTorch modules; only for `--peers` and `--quality`.
+
+Written as the papers' code does: modules, one loss a batch, means over the batch.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+# Objectives that are written here.
+OBJECTIVES = (
+    "vae",
+    "beta_vae",
+    "epsilon_vae",
+    "iwae",
+    "info_vae",
+    "wae_mmd",
+    "catvae",
+    "infocatvae",
+)
+_WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def mlp(sizes: list[int], last: bool) -> nn.Sequential:
+    """Dense layers with ReLU between, and after the last one if so asked."""
+    layers = []
+    for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        layers.append(nn.Linear(inputs, outputs))
+        if last or number < len(sizes) - 2:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def make_encoder(case, settings: dict) -> tuple[nn.Module, int]:
+    """Images `[B, C, H, W]` to features `[B, F]`, and F."""
+    height, width, channels = case.shape
+    if case.kind == "mlp":
+        sizes = [height * width * channels, *settings["hidden"]]
+        return nn.Sequential(nn.Flatten(), mlp(sizes, True)), sizes[-1]
+    layers, inputs = [], channels
+    for outputs in settings["channels"]:
+        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.ReLU()]
+        inputs = outputs
+    side = case.size // 2 ** len(settings["channels"])
+    hidden = settings["conv_hidden"]
+    layers += [nn.Flatten(), nn.Linear(inputs * side**2, hidden), nn.ReLU()]
+    return nn.Sequential(*layers), hidden
+
+
+def make_decoder(case, settings: dict) -> nn.Module:
+    """Codes `[B, d]` to outputs `[B, C, H, W]` or `[B, D]`, linear."""
+    height, width, channels = case.shape
+    latent = settings["latent_dim"]
+    if case.kind == "mlp":
+        pixels = height * width * channels
+        return mlp([latent, *reversed(settings["hidden"]), pixels], False)
+    widths, hidden = settings["channels"], settings["conv_hidden"]
+    side = case.size // 2 ** len(widths)
+    layers = [
+        mlp([latent, hidden, widths[-1] * side**2], True),
+        nn.Unflatten(1, (widths[-1], side, side)),
+    ]
+    outputs = [channels, *widths[:-1]]
+    for number in reversed(range(len(widths))):
+        layers.append(nn.ConvTranspose2d(widths[number], outputs[number], 4, 2, 1))
+        if number:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def make_model(case, settings: dict) -> nn.Module:
+    """The module whose call gives the loss of a batch `[B, C, H, W]`."""
+    if case.objective in ("catvae", "infocatvae"):
+        return CatVAE(case, settings)
+    return GaussianVAE(case, settings)
+
+
+def _cross_entropy(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """-log p(x | z) of a Bernoulli, summed over pixels; any equal leading axes."""
+    return functional.binary_cross_entropy_with_logits(
+        logits, x.expand_as(logits), reduction="none"
+    ).sum(-1)
+
+
+def _kl(mean: torch.Tensor, log_var: torch.Tensor, centre=0.0) -> torch.Tensor:
+    square = (mean - centre) ** 2
+    return 0.5 * (square + log_var.exp() - 1.0 - log_var).sum(-1)
+
+
+def _kernel(a: torch.Tensor, b: torch.Tensor, name: str) -> torch.Tensor:
+    squares = torch.cdist(a, b) ** 2
+    base = 2.0 * a.shape[-1]
+    if name == "rbf":
+        return torch.exp(-squares / base)
+    return sum(t * base / (t * base + squares) for t in _WIDTHS)
+
+
+def _mmd(x: torch.Tensor, y: torch.Tensor, name: str) -> torch.Tensor:
+    n = len(x)
+
+    def within(a):
+        values = _kernel(a, a, name)
+        return (values.sum() - values.diagonal().sum()) / (n * (n - 1))
+
+    return within(x) + within(y) - 2.0 * _kernel(x, y, name).mean()
+
+
+class GaussianVAE(nn.Module):
+    """VAE, beta-VAE, IWAE, InfoVAE and WAE-MMD."""
+
+    def __init__(self, case, settings: dict):
+        super().__init__()
+        self._case, self._settings = case, settings
+        self.encoder, features = make_encoder(case, settings)
+        self._deterministic = settings.get("encoder") == "deterministic"
+        outputs = settings["latent_dim"] * (1 if self._deterministic else 2)
+        self.head = nn.Linear(features, outputs)
+        self.decoder = make_decoder(case, settings)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log-variance of q(z | x), `[B, d]`."""
+        return self.head(self.encoder(x)).chunk(2, -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch `[B, C, H, W]`."""
+        weights, flat = self._settings["weights"], x.flatten(1)
+        if self._deterministic:
+            z = self.head(self.encoder(x))
+            cost = ((self.decoder(z).flatten(1) - flat) ** 2).sum(-1).mean()
+            cost = cost + 0.5 * flat.shape[-1] * math.log(math.pi)
+            return cost + weights["mmd"] * self._divergence(z)
+        mean, log_var = self.encode(x)
+        if self._case.objective == "iwae":
+            return self._iwae(flat, mean, log_var)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        cost = _cross_entropy(self.decoder(z).flatten(1), flat).mean()
+        loss = cost + weights["kl_z"] * _kl(mean, log_var).mean()
+        if "mmd" in weights:
+            loss = loss + weights["mmd"] * self._divergence(z)
+        return loss
+
+    def _divergence(self, z: torch.Tensor) -> torch.Tensor:
+        z = z.float()
+        return _mmd(z, torch.randn_like(z), self._settings["kernel"])
+
+    def _iwae(self, flat, mean, log_var) -> torch.Tensor:
+        samples = self._settings["num_samples"]
+        noise = torch.randn(samples, *mean.shape, device=mean.device)
+        z = mean + torch.exp(0.5 * log_var) * noise
+        logits = self.decoder(z.flatten(0, 1)).flatten(1)
+        log_x = -_cross_entropy(logits.unflatten(0, (samples, -1)), flat)
+        log_prior = -0.5 * (z**2).sum(-1)
+        log_q = -0.5 * (log_var + noise**2).sum(-1)
+        log_weights = log_x + log_prior - log_q
+        return (math.log(samples) - torch.logsumexp(log_weights, 0)).mean()
+
+
+class CatVAE(nn.Module):
+    """CatVAE by exact enumeration, and InfoCatVAE as its authors' code computes it.
+
+    InfoCatVAE decodes one code of averaged parameters an image, encodes what ten
+    codes of each cluster decode to, and takes the cross-entropy of probabilities.
+    """
+
+    def __init__(self, case, settings: dict):
+        super().__init__()
+        self._settings = settings
+        self._informed = case.objective == "infocatvae"
+        clusters, latent = settings["num_clusters"], settings["latent_dim"]
+        self.encoder, features = make_encoder(case, settings)
+        self.classifier = nn.Linear(features, clusters)
+        self.head = nn.Linear(features + clusters, 2 * latent)
+        self.decoder = make_decoder(case, settings)
+        means = settings["separation"] * torch.eye(clusters)
+        means = means.repeat_interleave(latent // clusters, 1)
+        self.register_buffer("prior_means", means)
+        draws = torch.arange(clusters).repeat_interleave(
+            settings.get("draws_per_cluster", 1)
+        )
+        self.register_buffer("draws", draws)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch `[B, C, H, W]`."""
+        clusters, flat = len(self.prior_means), x.flatten(1)
+        weights = self._settings["weights"]
+        h = self.encoder(x)
+        log_q = functional.log_softmax(self.classifier(h), -1)
+        q = log_q.exp()
+        # The head is linear in [h; c]: all K posteriors are one product and a table.
+        split = self.head.in_features - clusters
+        table = self.head.weight[:, split:].T
+        shared = functional.linear(h, self.head.weight[:, :split], self.head.bias)
+        mean, log_var = (shared[:, None] + table).chunk(2, -1)
+        kl_z = (q * _kl(mean, log_var, self.prior_means)).sum(-1).mean()
+        kl_c = math.log(clusters) + (q * log_q).sum(-1).mean()
+        loss = weights["kl_z"] * kl_z + weights["kl_c"] * kl_c
+        if self._informed:
+            return loss + self._informed_terms(flat, h, q, x.shape)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        logits = self.decoder(z.flatten(0, 1)).flatten(1).unflatten(0, (-1, clusters))
+        cost = (q * _cross_entropy(logits, flat[:, None])).sum(-1).mean()
+        average = q.mean(0)
+        balance = math.log(clusters) + (average * average.log()).sum()
+        return loss + cost + weights["balance"] * balance
+
+    def _informed_terms(self, flat, h, q, shape) -> torch.Tensor:
+        mean, log_var = self.head(torch.cat([h, q], -1)).chunk(2, -1)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        cost = _cross_entropy(self.decoder(z).flatten(1), flat).mean()
+        centres = self.prior_means[self.draws]
+        generated = torch.sigmoid(self.decoder(centres + torch.randn_like(centres)))
+        logits = self.classifier(self.encoder(generated.view(-1, *shape[1:])))
+        probabilities = functional.softmax(logits, -1)
+        entropy = functional.cross_entropy(probabilities, self.draws)
+        return cost + self._settings["weights"]["reclassification"] * entropy
