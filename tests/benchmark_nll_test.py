@@ -16,7 +16,7 @@ def test_ours_is_the_same_figure_as_the_loops():
     assert 500 < ours < 700
     for name in ("torch_per_image", "torch_per_sample"):
         theirs = benchmark_nll.make_variant(name, 200).nll(4)
-        assert theirs == pytest.approx(ours, abs=6)
+        assert theirs == pytest.approx(ours, abs=3)
 
 
 def run(*arguments, code="benchmark_nll.main()"):
