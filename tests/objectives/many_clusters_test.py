@@ -105,7 +105,7 @@ def test_one_cluster_without_a_top_is_the_vaes_law(make_config, spec):
     params, x = exact.init(KEY), _images(1)
     keys = jax.random.split(KEY, 3000)
     losses = [
-        jax.vmap(lambda k, o=o: o.loss(params, x, k, o.hparams)[0])(keys)
+        jax.jit(jax.vmap(lambda k, o=o: o.loss(params, x, k, o.hparams)[0]))(keys)
         for o in (exact, drawn)
     ]
     error = np.hypot(*(np.std(value) for value in losses)) / np.sqrt(len(keys))
@@ -139,9 +139,14 @@ def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
         monkeypatch.setattr(catvae, "ENUMERATED_CLUSTERS", limit)
         objective = _make(make_config, spec, num_clusters=40, latent_dim=40)
         params = objective.init(KEY)
-        weights = jax.vmap(lambda k: objective.log_weight(params, x, k))(keys[:50])
-        elbos = jax.vmap(lambda k: sum(objective.elbo(params, x, k).values()))(keys)
-        return weights, elbos, objective.bound_recipe
+
+        @jax.jit
+        def draws(keys):
+            weights = jax.vmap(lambda k: objective.log_weight(params, x, k))(keys[:50])
+            terms = jax.vmap(lambda k: objective.elbo(params, x, k))(keys)
+            return weights, sum(terms.values())
+
+        return *draws(keys), objective.bound_recipe
 
     found = [measure(limit) for limit in (32, 1000)]
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
@@ -169,11 +174,12 @@ def test_drawing_from_some_clusters_a_step_is_unbiased(make_config, spec):
         )
         params = objective.init(KEY)
         keys = jax.random.split(KEY, 2000)
-        terms = jax.vmap(
-            lambda k, o=objective, p=params: o.loss(p, _images(2), k, o.hparams)[1][
-                "term/reclassification"
-            ]
-        )(keys)
+
+        def cost(key, objective=objective, params=params):
+            _, metrics = objective.loss(params, _images(2), key, objective.hparams)
+            return metrics["term/reclassification"]
+
+        terms = jax.jit(jax.vmap(cost))(keys)
         costs.append(np.asarray(terms, np.float64))
     error = np.hypot(costs[0].std(), costs[1].std()) / np.sqrt(2000)
     assert abs(costs[0].mean() - costs[1].mean()) < 4 * error
