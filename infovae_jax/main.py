@@ -23,6 +23,9 @@ NUM_SAMPLES = flags.DEFINE_integer(
 METRICS = flags.DEFINE_string(
     "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
 )
+INCEPTION = flags.DEFINE_string(
+    "inception", None, "--mode=evaluate: evaluation.inception of this evaluation"
+)
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
@@ -39,7 +42,7 @@ def run_mode(argv: list[str]) -> None:
     elif MODE.value == "sample":
         modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value)
     elif MODE.value == "evaluate":
-        modes.evaluate(WORKDIR.value, METRICS.value)
+        modes.evaluate(WORKDIR.value, METRICS.value, INCEPTION.value)
     else:
         modes.BY_NAME[MODE.value](WORKDIR.value)
 

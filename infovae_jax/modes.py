@@ -32,13 +32,18 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     _report(run, params, folder)
 
 
-def evaluate(workdir: str | None, metrics: str = "core") -> None:
+def evaluate(
+    workdir: str | None, metrics: str = "core", inception: str | None = None
+) -> None:
     """Evaluates a run's newest checkpoint; prints and writes `evaluation.json`.
 
-    `metrics`: see `evaluation.evaluate`.
+    `metrics`: see `evaluation.evaluate`; `inception`: in place of the run's own
+    `evaluation.inception`.
     """
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir)
+    if inception is not None:
+        run.config.evaluation.inception = inception
     _evaluate(run, params, step, folder, metrics)
 
 

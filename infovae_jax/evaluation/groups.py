@@ -28,6 +28,7 @@ NUM_DRAWS = 3
 SIGMAS = MASKS = (0.1, 0.2, 0.3, 0.5)
 TSVM_EXAMPLES, TSVM_LABELS = 1000, (100, 1000)
 ROBUST_LABELS = 1000
+MAX_TRAIN = 60_000  # first training examples that figures are fitted on
 MAX_PAIRS = 10_000
 MAX_IMAGES = 10_000
 PRDC_IMAGES = 2_000
@@ -77,11 +78,11 @@ def make_splits(run: Run, params: Any, encode_split, prepared) -> Splits:
 
     parts = []
     for x, labels in (
-        (dataset.train_x, dataset.train_y),
+        (dataset.train_x[:MAX_TRAIN], dataset.train_y),
         (dataset.test_x, dataset.test_y),
     ):
         codes = encode_split(run, params, x).mean[:, kept]
-        labels = None if labels is None else np.asarray(labels)
+        labels = None if labels is None else np.asarray(labels[: len(x)])
         parts.append(Split(prepared(run, x), labels, codes))
     return Splits(*parts, encode)
 
