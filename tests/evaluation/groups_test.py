@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from infovae_jax import evaluation, loop
+from infovae_jax import evaluation, loop, modes
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import classifier, generation, groups
@@ -214,6 +214,18 @@ def test_a_wrong_inception_file_is_refused_before_anything_is_computed(
     monkeypatch.setattr(evaluation, "make_bound_evaluator", None)  # never reached
     with pytest.raises(ConfigError, match=r"no file 'weights.npz'"):
         evaluation.evaluate(run, {}, 1, "generation")
+
+
+def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
+    run, seen = opened(make_config, "vae"), []
+    monkeypatch.setattr(modes, "_open", lambda workdir: (run, {}, 1, None))
+    monkeypatch.setattr(
+        modes, "_evaluate", lambda run, *rest: seen.append(run.config.evaluation)
+    )
+    modes.evaluate("somewhere", "generation")
+    assert seen[-1].inception is None
+    modes.evaluate("somewhere", "generation", "weights.npz")
+    assert seen[-1].inception == "weights.npz"
 
 
 def test_asking_for_groups_adds_them_to_the_core(make_config, small):
