@@ -27,6 +27,9 @@ NUM_SAMPLES = flags.DEFINE_integer(
 METRICS = flags.DEFINE_string(
     "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
 )
+INCEPTION = flags.DEFINE_string(
+    "inception", None, "--mode=evaluate: evaluation.inception of this evaluation"
+)
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
 )
@@ -52,7 +55,9 @@ def run_mode(argv: list[str]) -> None:
     elif MODE.value == "sample":
         modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
     elif MODE.value == "evaluate":
-        modes.evaluate(WORKDIR.value, METRICS.value, MEMBER.value)
+        modes.evaluate(
+            WORKDIR.value, METRICS.value, MEMBER.value, inception=INCEPTION.value
+        )
     else:
         modes.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
 

@@ -57,18 +57,24 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
 
 
 def evaluate(
-    workdir: str | None, metrics: str = "core", member: int | None = None
+    workdir: str | None,
+    metrics: str = "core",
+    member: int | None = None,
+    inception: str | None = None,
 ) -> None:
     """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     Of a population: all members in short, then the chosen one, or `member`.
 
-    `metrics`: see `evaluation.evaluate`.
+    `metrics`: see `evaluation.evaluate`; `inception`: in place of the run's own
+    `evaluation.inception`.
     """
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
     run, params, step, folder = _open(workdir, member, choose=True)
+    if inception is not None:
+        run.config.evaluation.inception = inception
     _evaluate(run, params, step, folder, metrics)
     _report(run, params, folder, step)
 

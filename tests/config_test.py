@@ -15,7 +15,9 @@ def load(name, preset="digits"):
 
 
 @pytest.mark.parametrize("name", ["vae", "catvae", "infocatvae"])
-@pytest.mark.parametrize("preset", ["digits", "mnist", "fashion_mnist", "kmnist"])
+@pytest.mark.parametrize(
+    "preset", ["digits", "mnist", "fashion_mnist", "kmnist", "shapes", "dsprites"]
+)
 def test_json_gives_the_config_back(name, preset):
     config = load(name, preset)
     config_lib.check(config)

@@ -13,6 +13,7 @@ from infovae_jax.evaluation import (
     calibration,
     clustering,
     density,
+    encoding,
     groups,
     inception,
     information,
@@ -262,12 +263,13 @@ def _factors(run: Run, params: Any, codes: Encoded) -> list[Row]:
     dataset = run.dataset
     if not (run.objective.blocks or dataset.factors):
         return []
-    train_x, test_x = (prepared(run, x) for x in (dataset.train_x, dataset.test_x))
+    first = dataset.train_x[: encoding.MAX_TRAIN]
+    train_x, test_x = (prepared(run, x) for x in (first, dataset.test_x))
     factors = {
         "luminance": (train_x.mean((1, 2, 3)), test_x.mean((1, 2, 3))),
-        **(dataset.factors or {}),
+        **{k: (a[: len(first)], b) for k, (a, b) in (dataset.factors or {}).items()},
     }
-    train_codes = encode_split(run, params, dataset.train_x)
+    train_codes = encode_split(run, params, first)
     rows = []
     for factor, (train, test) in factors.items():
         for name, (dims, block) in code_metrics.block_slices(run.objective).items():

@@ -64,16 +64,17 @@ def distinct(factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if len(known) > MAX_VALUES:
             cuts = np.quantile(values, np.arange(1, NUM_BINS) / NUM_BINS)
             classes = np.searchsorted(np.unique(cuts), values, side="right")
-            known, classes = np.unique(classes, return_inverse=True)
-        both = (np.unique(np.stack([classes, k], 1), axis=0) for k in kept.values())
-        counts = [len(np.unique(k)) for k in kept.values()]
-        if any(
-            len(pairs) == len(known) == count
-            for pairs, count in zip(both, counts, strict=True)
-        ):
+            classes = np.unique(classes, return_inverse=True)[1]
+        if any(_one_to_one(classes, other) for other in kept.values()):
             continue
         kept[name] = classes
     return kept
+
+
+def _one_to_one(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether class numbers `[n]` follow from one another, both ways."""
+    pairs = np.unique(np.stack([a, b], 1), axis=0)
+    return len(pairs) == len(np.unique(a)) == len(np.unique(b))
 
 
 def _varying(factors: np.ndarray) -> list[int]:
@@ -323,16 +324,19 @@ def beta_vae_score(
         return 1.0  # there is nothing to confuse
     rng = np.random.default_rng(seed)
     groups = [_groups(factors, j) for j in columns]
+    members = [np.concatenate(parts) for parts in groups]
+    sizes = [np.array([len(part) for part in parts]) for parts in groups]
 
     def features(num):
         chosen = rng.integers(len(columns), size=num)
         rows = np.zeros((num, codes.shape[1]))
         for row, number in enumerate(chosen):
-            picks = rng.integers(len(groups[number]), size=batch_size)
-            pairs = np.array(
-                [rng.choice(groups[number][pick], size=2) for pick in picks]
-            )
-            rows[row] = np.abs(codes[pairs[:, 0]] - codes[pairs[:, 1]]).mean(0)
+            size = sizes[number]
+            picks = rng.integers(len(size), size=batch_size)
+            first = (size.cumsum() - size)[picks, None]
+            pairs = first + rng.integers(size[picks, None], size=(batch_size, 2))
+            a, b = codes[members[number][pairs.T]]
+            rows[row] = np.abs(a - b).mean(0)
         return rows, chosen
 
     train, target = features(num_train)

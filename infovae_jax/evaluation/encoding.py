@@ -9,6 +9,8 @@ from infovae_jax.data import batches, pipeline
 from infovae_jax.evaluation.codes import block_slices
 from infovae_jax.loop import Run
 
+MAX_TRAIN = 60_000  # first training examples that figures are fitted on
+
 
 class Encoded(NamedTuple):
     """Codes of a split.
@@ -91,10 +93,10 @@ def make_splits(run: Run, params: Any) -> Splits:
 
     parts = []
     for x, labels in (
-        (dataset.train_x, dataset.train_y),
+        (dataset.train_x[:MAX_TRAIN], dataset.train_y),
         (dataset.test_x, dataset.test_y),
     ):
         codes = encode_split(run, params, x).mean[:, kept]
-        labels = None if labels is None else np.asarray(labels)
+        labels = None if labels is None else np.asarray(labels[: len(x)])
         parts.append(Split(prepared(run, x), labels, codes))
     return Splits(*parts, encode)

@@ -1,12 +1,21 @@
 """Groups of figures on real digits, kept small, and the classifier behind them."""
 
+import importlib.util
+import pathlib
+
 import numpy as np
 import pytest
 
-from infovae_jax import evaluation, loop
+from infovae_jax import evaluation, loop, modes
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import classifier, generation, groups, representation
+from infovae_jax.evaluation import (
+    classifier,
+    encoding,
+    generation,
+    groups,
+    representation,
+)
 
 
 @pytest.fixture
@@ -92,6 +101,55 @@ def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_pa
     assert "the first 3 test examples" in rows["ais/nll"].recipe
 
 
+def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path):
+    """An archive as launch/prepare_yale_b.py writes it."""
+    import jax
+
+    pytest.importorskip("PIL")
+    script = pathlib.Path(__file__).resolve().parents[2] / "launch/prepare_yale_b.py"
+    spec = importlib.util.spec_from_file_location("prepare_yale_b", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rng = np.random.default_rng(0)
+    azimuth, elevation = rng.integers(0, 4, 150), rng.integers(0, 3, 150)
+    image = np.zeros((150, 96, 84), np.uint8)
+    image[:, :48] = 60 * azimuth[:, None, None]
+    image[:, 48:] = 80 * elevation[:, None, None]
+    source, target = tmp_path / "faces.npz", tmp_path / "yale.npz"
+    subject = np.repeat([1, 2, 39], 50)
+    light = {"azimuth": 20 * azimuth - 30, "elevation": 15 * elevation}
+    np.savez(source, image=image, subject=subject, **light)
+    module.main(str(source), str(target))
+    config = make_config("vae", latent_dim=3)
+    config.train.batch_size = 32
+    config.data.source = str(target)
+    run = loop.open_run(config, say=lambda text: None)
+    params = run.objective.init(jax.random.key(0))
+    splits = groups.make_splits(
+        run, params, evaluation.encode_split, evaluation.prepared
+    )
+    rows = {row.name: row for row in groups.disentangling(run, params, splits)}
+    names = {"mig", "modularity", "sap", "factor_vae", "beta_vae", "irs"}
+    assert {f"disentanglement/{name}" for name in names} < set(rows)
+    assert all(-0.2 <= row.value <= 1 for row in rows.values())
+    assert "30 test, azimuth, elevation, label" in rows["disentanglement/mig"].recipe
+
+
+def test_large_training_sets_are_read_in_part(make_config, monkeypatch):
+    import jax
+
+    monkeypatch.setattr(encoding, "MAX_TRAIN", 300)
+    run = opened(make_config, "vae")
+    splits = groups.make_splits(
+        run,
+        run.objective.init(jax.random.key(0)),
+        evaluation.encode_split,
+        evaluation.prepared,
+    )
+    assert [len(part) for part in splits.train] == [300] * 3
+    assert len(splits.test.x) == len(run.dataset.test_x)
+
+
 @pytest.fixture
 def pixels(monkeypatch):
     """Stands for Inception's features: the first three pixels."""
@@ -170,6 +228,19 @@ def test_label_counts_leave_half_the_split_and_equal_shares():
     uneven = np.r_[np.zeros(2000, int), np.ones(60, int)]
     assert representation.label_counts(uneven) == [100]
     assert representation.label_counts(np.arange(10)) == []
+
+
+def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
+    run, seen = opened(make_config, "vae"), []
+    monkeypatch.setattr(modes, "_open", lambda *_, **__: (run, {}, 1, None))
+    monkeypatch.setattr(
+        modes, "_evaluate", lambda run, *rest: seen.append(run.config.evaluation)
+    )
+    monkeypatch.setattr(modes, "_report", lambda *_: None)
+    modes.evaluate("somewhere", "generation")
+    assert seen[-1].inception is None
+    modes.evaluate("somewhere", "generation", inception="weights.npz")
+    assert seen[-1].inception == "weights.npz"
 
 
 def test_asking_for_groups_adds_them_to_the_core(make_config, small):
