@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from infovae_jax import summary
+from infovae_jax import evaluation, loop, modes, summary
 from infovae_jax.errors import ConfigError
 
 
@@ -178,3 +179,27 @@ def test_flags_of_the_command(tmp_path):
     wrong = subprocess.run([*command, "--agaist"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: unrecognized arguments: --agaist")
+
+
+def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_path):
+    folders = []
+    for seed in (0, 1):
+        run = loop.open_run(make_config("catvae"), say=lambda text: None)
+        params = run.objective.init(jax.random.key(seed))
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        modes._save_clusters(run, params, folder)
+        folders.append(folder)
+    codes = evaluation.encode_split(run, params, run.dataset.test_x)
+    with np.load(folder / "clusters.npz", allow_pickle=False) as saved:
+        np.testing.assert_array_equal(saved["cluster"], codes.logits.argmax(-1))
+    found = summary.cluster_agreement(folders)
+    assert abs(found["stability/ari"]) < 0.5  # two networks that learned nothing
+    plain = loop.open_run(make_config("vae"), say=lambda text: None)
+    modes._save_clusters(plain, plain.objective.init(jax.random.key(0)), tmp_path)
+    assert not (tmp_path / "clusters.npz").exists()
+    # Other images are another test split, whatever their number.
+    other = run._replace(dataset=run.dataset._replace(test_x=1 - run.dataset.test_x))
+    modes._save_clusters(other, params, folders[1])
+    with pytest.raises(ConfigError, match="different test splits"):
+        summary.cluster_agreement(folders)
