@@ -43,7 +43,7 @@ def get_config(preset="digits"):
     data.levels = 256  # grey levels of discretized_logistic
     data.labels_per_class = placeholder(int)  # seen in training; None: all, 0: none
     data.binarize = "none"  # none | threshold | stochastic (per step)
-    data.stream = False  # send each batch to the device instead of all data at once
+    data.stream = False  # send log_every batches at a time, not all data at once
     data.image_size = scalar(None)  # (H, W): resize the images of a folder
 
     config.network = network = ConfigDict()

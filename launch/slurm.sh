@@ -9,7 +9,7 @@ usage() {
   cat <<'TEXT'
 usage: launch/slurm.sh [options] -- FLAGS OF main
   --nodes=N           (default 1)
-  --tasks_per_node=N  processes of a node, one a GPU (default 1)
+  --tasks_per_node=N  processes of a node (default one a GPU; each sees one GPU only)
   --gpus_per_node=N   (default 0: CPU)
   --time=HH:MM:SS     (default 12:00:00)
   --partition=NAME
@@ -18,7 +18,7 @@ usage: launch/slurm.sh [options] -- FLAGS OF main
   --dry_run           print the command, run nothing
   -h, --help          this text
 Give a --workdir on a file system that the nodes share.
-Example: launch/slurm.sh --nodes=2 --tasks_per_node=4 --gpus_per_node=4 -- \
+Example: launch/slurm.sh --nodes=2 --gpus_per_node=4 -- \
   --config=configs/infocatvae.py:mnist --workdir=runs/mnist
 TEXT
 }
@@ -61,7 +61,7 @@ if [[ ${INFOVAE_IN_JOB:-} == 1 ]]; then
   exit 0
 fi
 
-nodes=1 tasks=1 gpus=0 limit=12:00:00 partition='' python=python restarts=50 dry_run=0
+nodes=1 tasks='' gpus=0 limit=12:00:00 partition='' python=python restarts=50 dry_run=0
 while (($#)); do
   case $1 in
     --nodes=*) nodes=${1#*=} ;;
@@ -78,7 +78,10 @@ while (($#)); do
   esac
   shift
 done
-[[ $nodes$tasks$gpus$restarts =~ ^[0-9]+$ ]] || fail "a number is wanted"
+for value in "$nodes" "${tasks:-1}" "$gpus" "$restarts"; do
+  [[ $value =~ ^[0-9]+$ ]] || fail "'$value' is no number"
+done
+[[ -n $tasks ]] || tasks=$((gpus > 1 ? gpus : 1))
 # sbatch separates the variables of --export by commas.
 [[ $python != *,* ]] || fail "a comma in --python"
 (($#)) || fail "no flags of main after --"

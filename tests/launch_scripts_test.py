@@ -200,6 +200,19 @@ def test_slurm_queues_again_by_exit_code(launch, code, requeued):
     assert "scontrol" not in [name for name, _ in calls]
 
 
+def test_slurm_submits_itself_with_one_task_a_gpu(launch):
+    _, calls = launch("slurm.sh", "--gpus_per_node=4", "--nodes=2", "--", "--config=c")
+    assert [name for name, _ in calls] == ["sbatch"]
+    argv = calls[0][1]["argv"]
+    wanted = {"--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--requeue"}
+    assert wanted | {"--signal=B:TERM@120"} < set(argv)
+    assert argv[-2:] == [str(LAUNCH / "slurm.sh"), "--config=c"]
+    exported = next(a for a in argv if a.startswith("--export=")).split(",")
+    assert "INFOVAE_IN_JOB=1" in exported
+    done, calls = launch("slurm.sh", "--nodes=$(touch HACKED)", "--", "--config=c")
+    assert (done.returncode, calls) == (2, [])
+
+
 def test_one_host_gives_each_process_its_gpu(launch):
     arguments = ("--processes=2", "--gpus=5,7", "--port=777", "--", "--config=c.py")
     _, calls = launch("one_host.sh", *arguments)

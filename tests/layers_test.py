@@ -104,12 +104,13 @@ def test_objectives_do_not_know_one_another():
 
 
 def test_import_is_light_and_touches_no_device():
-    """Neither TensorFlow nor torch, and no JAX backend comes up."""
+    """No TensorFlow, no torch, nothing a first step can spare, and no JAX backend."""
     code = (
         "import sys, infovae_jax.modes, infovae_jax.main\n"
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge._backends, xla_bridge._backends\n"
-        "heavy = {'tensorflow', 'torch', 'tensorflow_datasets'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'torch', 'tensorflow_datasets', 'sklearn',"
+        " 'matplotlib', 'orbax.checkpoint', 'scipy.optimize'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
