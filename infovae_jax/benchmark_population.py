@@ -1,6 +1,6 @@
 """A population of seeds against the same seeds one after the other.
 
-    python -m infovae_jax.benchmark_population [--hidden=64,500] [--members=8]
+    python -m infovae_jax.benchmark_population [--case=vae_mlp] [--hidden=64,500]
 
 The ways take turns in one process, so that a change of the machine's speed meets all
 of them alike. CatVAE on random images of MNIST's size, batch 128, Adam, float32; the
@@ -16,6 +16,7 @@ import time
 
 from infovae_jax.benchmark import (
     BATCH_SIZE,
+    CASES,
     NUM_EXAMPLES,
     SHAPE,
     case_config,
@@ -25,7 +26,9 @@ from infovae_jax.benchmark import (
 SEQUENTIAL = "one by one"
 
 
-def make_ways(hidden: int, num_members: int, num_steps: int, chunk: int) -> dict:
+def make_ways(
+    case: str, hidden: int, num_members: int, num_steps: int, chunk: int
+) -> dict:
     """Name -> a function that takes `num_steps` steps of every member."""
     import jax
     import numpy as np
@@ -34,7 +37,7 @@ def make_ways(hidden: int, num_members: int, num_steps: int, chunk: int) -> dict
     from infovae_jax.data import pipeline
     from infovae_jax.types import DataSpec
 
-    config = case_config("catvae_mlp")
+    config = case_config(case)
     config.network.encoder_hidden = config.network.decoder_hidden = (hidden, hidden)
     spec = DataSpec(SHAPE, "uint8", "bernoulli", NUM_EXAMPLES, 0, False)
     objective = objectives.make(config, spec)
@@ -53,10 +56,8 @@ def make_ways(hidden: int, num_members: int, num_steps: int, chunk: int) -> dict
     )
     single = jax.jit(multi_step, donate_argnums=0)
     single_data = jax.device_put(random_images())
-    states = [
-        train_step.init_train_state(objective, transform, member.seed)
-        for member in members
-    ]
+    init = jax.jit(lambda: population.init_population(objective, transform, members))
+    states = [population.take_member(init(), seed) for seed in range(num_members)]
 
     def one_by_one():
         for seed in range(num_members):
@@ -66,8 +67,7 @@ def make_ways(hidden: int, num_members: int, num_steps: int, chunk: int) -> dict
     def mapped(strategy):
         every = population.make_population_step(multi_step, strategy, chunk, mesh)
         every = jax.jit(every, donate_argnums=0, out_shardings=own)
-        state = population.init_population(objective, transform, members)
-        held, placed = [jax.device_put(state, own)], jax.device_put(rows, own)
+        held, placed = [jax.device_put(init(), own)], jax.device_put(rows, own)
 
         def run():
             held[0], means = every(held[0], data, placed)
@@ -105,6 +105,7 @@ def measure(ways: dict, rounds: int) -> dict[str, dict]:
 def main() -> None:
     """Runs the benchmark; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--case", choices=list(CASES), default="vae_mlp")
     parser.add_argument("--hidden", default="64,500", help="units of both layers")
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--steps", type=int, default=50, help="of each member a turn")
@@ -114,9 +115,13 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     for hidden in map(int, options.hidden.split(",")):
-        ways = make_ways(hidden, options.members, options.steps, options.chunk)
+        ways = make_ways(
+            options.case, hidden, options.members, options.steps, options.chunk
+        )
         results[hidden] = measure(ways, options.rounds)
-        print(f"{options.members} members, {hidden} units, {options.steps} steps")
+        print(
+            f"{options.case}: {options.members} members, {hidden} units, {options.steps} steps"
+        )
         for name, row in results[hidden].items():
             low, high = row["range"]
             print(

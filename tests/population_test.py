@@ -1,9 +1,11 @@
 """Populations: members are single runs, however they are mapped, stored or chosen."""
 
 import functools
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from infovae_jax import loop, metrics, modes, population, population_run, train_step
-from infovae_jax.errors import ConfigError, NonFiniteError
+from infovae_jax.errors import ConfigError, Interrupted, NonFiniteError
 from infovae_jax.evaluation import members as members_lib
 from infovae_jax.population import Member
 
@@ -193,40 +195,48 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     population_config, tmp_path
 ):
     config = population_config("vae", 2, kl_z="0.5, 4", learning_rate="1e-3, 1e-2")
-    config.train.checkpoint_every, config.train.keep_checkpoints = 2, 5
+    config.train.checkpoint_every = 2
     run = open_quietly(config)
     mesh = population_run.make_mesh(run)
-    states, said = [], []
-    for part in ("whole", "rest"):
-        folder = tmp_path / part
+    whole, rest, said = tmp_path / "whole", tmp_path / "rest", []
+
+    def train(folder, stop_at=None):
         loop.claim_workdir(config, folder)
-        if part == "rest":
-            middle = str(2 * run.steps_per_epoch)
-            source = tmp_path / "whole"
-            shutil.copytree(
-                source / "checkpoints" / middle, folder / "checkpoints" / middle
-            )
-            shutil.copy(source / population_run.FILE, folder)
         program = population_run.make_program(run, folder, mesh, said.append)
-        states.append(loop.train(run, folder, mesh, program))
+        calls = itertools.count(1)
+
+        def row(figures):
+            if next(calls) == stop_at:
+                signal.raise_signal(signal.SIGTERM)
+            return program.row(figures)
+
+        return loop.train(run, folder, mesh, program._replace(row=row))
+
+    states = [train(whole)]
+    rest.mkdir()
+    shutil.copy(whole / population_run.FILE, rest)
+    with pytest.raises(Interrupted) as caught:
+        train(rest, stop_at=3)
+    assert caught.value.exit_code == 143
+    assert (rest / "checkpoints" / str(3 * run.steps_per_epoch)).is_dir()
+    states.append(train(rest))
     assert len(said) == 1
     assert "ms a step: vmap" in said[0]
-    record = population_run.read(tmp_path / "rest")
+    record = population_run.read(rest)
     assert set(record["seconds_per_step"]) == set(population.STRATEGIES)
     fastest = min(record["seconds_per_step"], key=record["seconds_per_step"].get)
     assert record["strategy"] == fastest
     plain = [s._replace(key=jax.random.key_data(s.key)) for s in states]
     jax.tree.map(np.testing.assert_array_equal, *plain)
     np.testing.assert_allclose(states[0].hparams["kl_z"], [0.5] * 4 + [4.0] * 4)
-    rows = metrics.read_metrics(tmp_path / "rest")
-    assert rows[0]["epoch"] == 3
-    whole = metrics.read_metrics(tmp_path / "whole")[-1]
+    rows, all_rows = map(metrics.read_metrics, (rest, whole))
+    assert [row["epoch"] for row in rows] == [row["epoch"] for row in all_rows]
     for name in ("loss", "test/elbo"):
         values = rows[-1]["members"][name]
         assert len(values) == 8
-        assert values == whole["members"][name]
+        assert values == all_rows[-1]["members"][name]
         np.testing.assert_allclose(rows[-1][name], np.mean(values), rtol=1e-6)
-    own = metrics.read_metrics(tmp_path / "rest", member=3)
+    own = metrics.read_metrics(rest, member=3)
     assert own[-1]["loss"] == rows[-1]["members"]["loss"][3]
     assert "members" not in own[-1]
 

@@ -86,6 +86,8 @@ def write(
         names = html.escape(", ".join(skipped))
         parts.append(f"<p>Not applicable to this run, or not evaluated: {names}.</p>")
     command = f"python -m infovae_jax.main --mode=report --workdir={workdir}"
+    if run.member is not None:
+        command += f" --member={run.member}"
     parts += [
         "<h2>Make this page again</h2>",
         f"<pre>{html.escape(command)}</pre>",
