@@ -140,12 +140,7 @@ def test_large_training_sets_are_read_in_part(make_config, monkeypatch):
 
     monkeypatch.setattr(encoding, "MAX_TRAIN", 300)
     run = opened(make_config, "vae")
-    splits = groups.make_splits(
-        run,
-        run.objective.init(jax.random.key(0)),
-        evaluation.encode_split,
-        evaluation.prepared,
-    )
+    splits = groups.make_splits(run, run.objective.init(jax.random.key(0)))
     assert [len(part) for part in splits.train] == [300] * 3
     assert len(splits.test.x) == len(run.dataset.test_x)
 
