@@ -211,11 +211,21 @@ def lost_process(error: Exception) -> HangError | None:
     return HangError(f"another process was lost ({what})", _whoami(), _RESUME)
 
 
+def as_user_error(error: Exception) -> UserError | None:
+    """What a user can mend, of any exception; None for a bug of ours."""
+    if isinstance(error, UserError):
+        return error
+    found = from_os_error(error) if isinstance(error, OSError) else None
+    return found or lost_process(error)
+
+
 def leave(code: int) -> NoReturn:
-    """Ends one of several processes; waits a little for others that end alike.
+    """Ends the process; one of several waits a little for others that end alike.
 
     An ordinary exit would wait minutes for processes that hang in a collective.
     """
+    if not several():
+        sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
     if code != HangError.exit_code:

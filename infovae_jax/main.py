@@ -16,7 +16,6 @@ from absl import flags
 
 from infovae_jax import config as config_lib
 from infovae_jax import distributed, modes
-from infovae_jax.errors import UserError, from_os_error
 
 CONFIG = config_lib.define_config_flag()
 MODE = flags.DEFINE_enum("mode", "train", modes.NAMES, "what to do with the run")
@@ -67,25 +66,14 @@ def main() -> None:
     try:
         run_mode(config_lib.parse_flags(sys.argv))
     except Exception as error:
-        user_error = as_user_error(error)
-        if user_error is None and not distributed.several():
-            raise
-        if user_error is None:
+        found = distributed.as_user_error(error)
+        if found is not None:
+            print(found.line(), file=sys.stderr)
+        elif distributed.several():
             traceback.print_exception(error)
         else:
-            print(user_error.line(), file=sys.stderr)
-        exit_code = user_error.exit_code if user_error else 1
-        if distributed.several():
-            distributed.leave(exit_code)
-        sys.exit(exit_code)
-
-
-def as_user_error(error: Exception) -> UserError | None:
-    """What a user can mend, of any exception; None for a bug of ours."""
-    if isinstance(error, UserError):
-        return error
-    found = from_os_error(error) if isinstance(error, OSError) else None
-    return found or distributed.lost_process(error)
+            raise
+        distributed.leave(found.exit_code if found else 1)
 
 
 if __name__ == "__main__":
