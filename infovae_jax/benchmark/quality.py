@@ -99,6 +99,9 @@ def compare(
         except workers.Failed as error:
             found[name] = {"failed": str(error)}
         say(f"{name:<15}{_outcome(found[name])}")
+    bounds = [row["test_elbo"] for row in found.values() if "test_elbo" in row]
+    if len(bounds) > 1:
+        say(f"largest difference {max(bounds) - min(bounds):.2f} nats")
     return found
 
 
