@@ -166,7 +166,8 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
             f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
         )
         rows.append(Row("information/data", found.lower, recipe))
-        saturated = "not reported: the lower bound has reached log n"
+        near = f"within {code_metrics.SATURATED} nats of log n"
+        saturated = f"not reported: the lower bound is {near}"
         for name, value, text in (
             ("data_upper", found.upper, "nats; the same from above, leave-one-out"),
             (

@@ -38,6 +38,13 @@ def test_past_log_n_the_upper_bound_is_refused_and_the_regression_is_not():
     np.testing.assert_allclose(row.regression, 10.0, atol=error + 2 / 200)
 
 
+def test_an_upper_bound_that_says_nothing_is_refused():
+    """8 nats from 500 examples: the lower bound stays below log n, yet is near it."""
+    row = bias_table.measure(8.0, 500, dims=4, repeats=1)
+    assert row.lower < np.log(500)
+    assert row.upper is None
+
+
 def test_the_table_in_markdown():
     rows = [
         bias_table.BiasRow(500, 2.0, 1.9, 2.25, 2.01),
