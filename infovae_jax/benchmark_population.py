@@ -120,7 +120,8 @@ def main() -> None:
         )
         results[hidden] = measure(ways, options.rounds)
         print(
-            f"{options.case}: {options.members} members, {hidden} units, {options.steps} steps"
+            f"{options.case}: {options.members} members, {hidden} units, "
+            f"{options.steps} steps"
         )
         for name, row in results[hidden].items():
             low, high = row["range"]
