@@ -7,8 +7,10 @@ DataLoader without workers, eager modules. Its precision is always float32.
 import contextlib
 import io
 import logging
+import shutil
 import tempfile
 import time
+import weakref
 from importlib import metadata
 
 import numpy as np
@@ -116,7 +118,8 @@ class PythaeVariant:
         self._case, self._images, self._epoch = case, images, 0
         self.model = make_model(case, settings)
         self.num_params = sum(p.numel() for p in self.model.parameters())
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._trainers = {}
 
     def _trainer(self, count: int):
@@ -127,7 +130,7 @@ class PythaeVariant:
         data = torch.from_numpy(self._images[rows]).float().div_(255)
         data = data.permute(0, 3, 1, 2).contiguous()
         config = trainers.BaseTrainerConfig(
-            output_dir=self._folder.name,
+            output_dir=self._folder,
             per_device_train_batch_size=self._case.batch_size,
             learning_rate=1e-3,
         )

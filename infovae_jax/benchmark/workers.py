@@ -19,6 +19,8 @@ PROBE = "probe"
 PEERS = ("torch_loader", "torch_resident", "torch_compile", "pythae")
 # Rounds that are taken however long they take.
 MIN_ROUNDS = 3
+# What a process has to tidy up after its last request.
+EXIT_SECONDS = 10.0
 
 
 class Options(NamedTuple):
@@ -192,6 +194,7 @@ class Worker:
     def _read(self) -> dict[str, Any]:
         ready, _, _ = select.select([self._process.stdout], [], [], self._limit)
         if not ready:
+            self._process.kill()
             self.close()
             raise Failed(f"no answer within {self._limit:.0f} s")
         line = self._process.stdout.readline()
@@ -205,12 +208,14 @@ class Worker:
         return value
 
     def close(self) -> None:
-        """Ends the process."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        """Ends the process: the end of its requests, or a kill where it is busy."""
         with contextlib.suppress(BrokenPipeError):  # a request that nobody read
             self._process.stdin.close()
+        try:
+            self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
 
 
