@@ -23,7 +23,7 @@ from infovae_jax.types import Block, Objective
 
 RIDGE = 1e-3
 # Nats below log n within which the information of n examples is out of sight: there
-# the upper bound is off by 2 nats and more, see bias_table.
+# the upper bound is off by 1.5 nats and more, see bias_table.
 SATURATED = 1.0
 
 

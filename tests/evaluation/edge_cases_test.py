@@ -132,7 +132,7 @@ def arguments(function):
         value = EXAMPLES[name][0] if name in EXAMPLES else SCALARS[name]
         if name in EXAMPLES:
             names.append(name)
-        if parameter.kind == parameter.KEYWORD_ONLY:
+        if parameter.default is not parameter.empty:
             keywords[name] = value
         else:
             positional.append((name, value))
