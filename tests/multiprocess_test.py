@@ -225,11 +225,19 @@ def wait_for_rows(pair, folder):
     [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGSTOP)],
 )
 def test_a_lost_process_ends_the_other(tmp_path, victim, number):
-    """Killed or, what no closed connection tells, silent."""
+    """Killed or, what no closed connection tells, silent.
+
+    JAX 0.7 ends a process of its own accord, with code 1, when another is silent.
+    """
     with Pair(endless(tmp_path), tmp_path) as pair:
         wait_for_rows(pair, tmp_path / "run")
         pair.processes[victim].send_signal(number)
-        assert pair.processes[1 - victim].wait(timeout=120) == 7, pair.text()
+        code = pair.processes[1 - victim].wait(timeout=120)
+        if number == signal.SIGSTOP and jax.__version_info__ < (0, 10):
+            assert code in (1, 7), pair.text()
+            assert "heartbeats" in pair.text(1 - victim)
+            return
+        assert code == 7, pair.text()
         last = [x for x in pair.text(1 - victim).splitlines() if "error: " in x][-1]
         assert "another process was lost" in last
         assert last.count("; ") >= 2
