@@ -93,8 +93,8 @@ class Program(NamedTuple):
     Attributes:
       init: `init() -> state`, pure.
       sharding: of every leaf of the state.
-      step: `step(state, data, indices) -> (state, metrics)`, jitted, state donated.
-      indices: `indices(first, last)`, the batches of these steps, on the devices.
+      advance: `advance(blocks)` yields each block `(first, last)` of steps with its
+        `step_block(state) -> (state, metrics)`; the state is donated.
       bound: `bound(params) -> {'test/elbo', 'test/<term>'}`.
       row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
       num_members: runs in the program.
@@ -102,8 +102,7 @@ class Program(NamedTuple):
 
     init: Callable[[], TrainState]
     sharding: Any
-    step: Callable
-    indices: Callable
+    advance: Callable
     bound: Callable
     row: Callable
     num_members: int = 1
@@ -209,20 +208,29 @@ def make_multi_step(run: Run) -> Callable:
 
 def single_program(run: Run, mesh: Mesh) -> Program:
     """The program of one run, whose batches the devices of `mesh` share."""
+    everywhere, split = sharding.replicated(mesh), sharding.batch_sharded(mesh, 1)
     return Program(
         init=lambda: _init_state(run),
-        sharding=sharding.replicated(mesh),
-        step=jax.jit(
-            make_multi_step(run),
-            donate_argnums=0,
-            out_shardings=sharding.replicated(mesh),
-        ),
-        indices=lambda first, last: jax.device_put(
-            run.batch_indices(first, last), sharding.batch_sharded(mesh, 1)
+        sharding=everywhere,
+        advance=make_advance(
+            jax.jit(make_multi_step(run), donate_argnums=0, out_shardings=everywhere),
+            jax.device_put(run.training_data(), everywhere),
+            lambda first, last: jax.device_put(run.batch_indices(first, last), split),
         ),
         bound=make_bound_evaluator(run),
         row=lambda figures: {name: float(value) for name, value in figures.items()},
     )
+
+
+def make_advance(step: Callable, data: Any, indices: Callable) -> Callable:
+    """`Program.advance` of a jitted `step(state, data, indices(first, last))`."""
+
+    def advance(blocks):
+        for block in blocks:
+            rows = indices(*block)
+            yield block, lambda state, rows=rows: step(state, data, rows)
+
+    return advance
 
 
 def train(
@@ -258,14 +266,13 @@ def train(
     writer = metrics.MetricsWriter(workdir, start)
     if start:
         print(f"resumed at step {start} of {total}")
-    data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     progress = Progress(start, total, run.steps_per_epoch)
     try:
         with SignalGuard() as guard:
-            for first, last in dispatches(start, total, log_every(run)):
+            blocks = dispatches(start, total, log_every(run))
+            for (first, last), step_block in program.advance(blocks):
                 began = time.perf_counter()
-                indices = program.indices(first, last)
-                state, means = program.step(state, data, indices)
+                state, means = step_block(state)
                 row = {"step": last, "epoch": last / run.steps_per_epoch}
                 row |= program.row(means)
                 metrics.check_finite(row, str(workdir))

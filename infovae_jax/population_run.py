@@ -86,8 +86,11 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
     return Program(
         init=init,
         sharding=own,
-        step=jax.jit(step, donate_argnums=0, out_shardings=own),
-        indices=indices,
+        advance=loop.make_advance(
+            jax.jit(step, donate_argnums=0, out_shardings=own),
+            jax.device_put(run.training_data(), sharding.replicated(mesh)),
+            indices,
+        ),
         bound=functools.partial(
             member_bounds,
             run,
