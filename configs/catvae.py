@@ -2,7 +2,7 @@
 
 python -m infovae_jax.main --config=configs/catvae.py
 
-Many clusters (see `python -m infovae_jax.benchmark_clusters` for the cost of a step):
+Many clusters (see `python -m infovae_jax.benchmark.clusters` for the cost of a step):
 --config.model.num_clusters=1000 --config.model.latent_dim=2000
 --config.model.reconstruction=topk
 """

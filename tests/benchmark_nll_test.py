@@ -6,25 +6,25 @@ import sys
 
 import pytest
 
-from infovae_jax import benchmark_nll
+from infovae_jax.benchmark import nll
 
 
 def test_ours_is_the_same_figure_as_the_loops():
     """Equal weights and images: the NLLs differ by their draws alone."""
     pytest.importorskip("torch")
-    ours = benchmark_nll.make_variant("jax", 200).nll(4)
+    ours = nll.make_variant("jax", 200).nll(4)
     assert 500 < ours < 700
     for name in ("torch_per_image", "torch_per_sample"):
-        theirs = benchmark_nll.make_variant(name, 200).nll(4)
+        theirs = nll.make_variant(name, 200).nll(4)
         assert theirs == pytest.approx(ours, abs=3)
 
 
-def run(*arguments, code="benchmark_nll.main()"):
+def run(*arguments, code="nll.main()"):
     return subprocess.run(
         [
             sys.executable,
             "-c",
-            f"from infovae_jax import benchmark_nll; {code}",
+            f"from infovae_jax.benchmark import nll; {code}",
             *arguments,
         ],
         capture_output=True,
@@ -34,7 +34,7 @@ def run(*arguments, code="benchmark_nll.main()"):
 
 def test_runs_alone(tmp_path):
     out = tmp_path / "out.json"
-    code = "benchmark_nll.TURNS['jax'] = 2; benchmark_nll.main()"
+    code = "nll.TURNS['jax'] = 2; nll.main()"
     done = run("--samples=10", "--rounds=2", f"--out={out}", code=code)
     assert done.returncode == 0, done.stderr
     row = json.loads(out.read_text())["jax"]

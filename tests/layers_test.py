@@ -39,11 +39,7 @@ LAYERS = [
         "modes",
         "summary",
         "benchmark",
-        "benchmark_nll",
-        "benchmark_nll_torch",
-        "benchmark_clusters",
         "robustness",
-        "benchmark_population",
     ],
     ["main"],
 ]

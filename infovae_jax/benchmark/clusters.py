@@ -1,6 +1,6 @@
 """What a training step costs as the number of clusters grows.
 
-    python -m infovae_jax.benchmark_clusters [--clusters=10,100,1000] [--rounds=7]
+    python -m infovae_jax.benchmark.clusters [--clusters=10,100,1000] [--rounds=7]
         [--objective=catvae] [--readings=exact,topk,soft] [--out=FILE.json]
 
 Two latent dims a cluster, an MLP of 500-500 units, batch 128, 784 pixels, Adam. All

@@ -1,6 +1,6 @@
 """A population of seeds against the same seeds one after the other.
 
-    python -m infovae_jax.benchmark_population [--case=vae_mlp] [--hidden=64,500]
+    python -m infovae_jax.benchmark.population [--case=vae_mlp] [--hidden=64,500]
 
 The ways take turns in one process, so that a change of the machine's speed meets all
 of them alike. CatVAE on random images of MNIST's size, batch 128, Adam, float32; the
@@ -14,14 +14,7 @@ import pathlib
 import statistics
 import time
 
-from infovae_jax.benchmark import (
-    BATCH_SIZE,
-    CASES,
-    NUM_EXAMPLES,
-    SHAPE,
-    case_config,
-    random_images,
-)
+from infovae_jax.benchmark import cases
 
 SEQUENTIAL = "one by one"
 
@@ -35,27 +28,27 @@ def make_ways(
 
     from infovae_jax import objectives, optimizer, population, sharding, train_step
     from infovae_jax.data import pipeline
-    from infovae_jax.types import DataSpec
 
-    config = case_config(case)
+    case = cases.parse(case)
+    config = cases.make_config(case)
     config.network.encoder_hidden = config.network.decoder_hidden = (hidden, hidden)
-    spec = DataSpec(SHAPE, "uint8", "bernoulli", NUM_EXAMPLES, 0, False)
-    objective = objectives.make(config, spec)
+    images = cases.random_images(case)
+    objective = objectives.make(config, case.spec(len(images)))
     transform = optimizer.make_optimizer(config.optimizer, 1)
     step = train_step.make_train_step(objective, transform, {})
     multi_step = train_step.make_multi_step(step)
     members = [population.Member(seed, {}) for seed in range(num_members)]
     mesh = sharding.make_member_mesh(0, num_members)
     own = sharding.batch_sharded(mesh)
-    data = jax.device_put(random_images(), sharding.replicated(mesh))
+    data = jax.device_put(images, sharding.replicated(mesh))
     rows = np.stack(
         [
-            pipeline.batch_indices(seed, 0, num_steps, NUM_EXAMPLES, BATCH_SIZE)
+            pipeline.batch_indices(seed, 0, num_steps, len(images), case.batch_size)
             for seed in range(num_members)
         ]
     )
     single = jax.jit(multi_step, donate_argnums=0)
-    single_data = jax.device_put(random_images())
+    single_data = jax.device_put(images)
     init = jax.jit(lambda: population.init_population(objective, transform, members))
     states = [population.take_member(init(), seed) for seed in range(num_members)]
 
@@ -105,7 +98,7 @@ def measure(ways: dict, rounds: int) -> dict[str, dict]:
 def main() -> None:
     """Runs the benchmark; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--case", choices=list(CASES), default="vae_mlp")
+    parser.add_argument("--case", default="vae_mlp", help="see `cases`")
     parser.add_argument("--hidden", default="64,500", help="units of both layers")
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--steps", type=int, default=50, help="of each member a turn")

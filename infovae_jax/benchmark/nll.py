@@ -1,7 +1,7 @@
 """Time of the importance-weighted NLL, alone or beside PyTorch in interleaved rounds.
 
-    python -m infovae_jax.benchmark_nll [--samples=5000] [--out=FILE.json]
-    python -m infovae_jax.benchmark_nll --peers      # needs torch (the `dev` extra)
+    python -m infovae_jax.benchmark.nll [--samples=5000] [--out=FILE.json]
+    python -m infovae_jax.benchmark.nll --peers      # needs torch (the `dev` extra)
 
 Each variant lives in a process of its own; they take turns on command (A, B, C, A, B,
 C, ...), so that a change of the machine's speed meets all alike. The networks (784 -
@@ -94,9 +94,9 @@ def make_variant(name: str, num_samples: int):
     """The variant called `name`, with `nll(num_images) -> mean in nats`."""
     if name == "jax":
         return JaxVariant(num_samples)
-    from infovae_jax import benchmark_nll_torch
+    from infovae_jax.benchmark import nll_torch
 
-    return benchmark_nll_torch.TorchVariant(num_samples, name == "torch_per_image")
+    return nll_torch.TorchVariant(num_samples, name == "torch_per_image")
 
 
 def serve(name: str, num_samples: int, threads: int) -> None:
@@ -115,7 +115,7 @@ def start(name: str, num_samples: int, threads: int) -> subprocess.Popen:
     """A process that serves the variant."""
     options = [f"--serve={name}", f"--samples={num_samples}", f"--threads={threads}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "infovae_jax.benchmark_nll", *options],
+        [sys.executable, "-m", "infovae_jax.benchmark.nll", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -130,7 +130,7 @@ def turn(worker: subprocess.Popen, num_images: int) -> dict[str, float]:
     line = worker.stdout.readline()
     if not line:
         raise ConfigError(
-            "a variant ended early", "benchmark_nll", "see its message above"
+            "a variant ended early", "benchmark.nll", "see its message above"
         )
     return json.loads(line)
 

@@ -1,4 +1,4 @@
-"""The importance-weighted NLL in PyTorch, for `benchmark_nll --peers` only.
+"""The importance-weighted NLL in PyTorch, for `benchmark.nll --peers` only.
 
 The loops are those of published evaluation code: one image after another, encoded
 once, `.item()` for each; its samples as one batch, or one after another as well.
@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn import functional
 
-from infovae_jax.benchmark_nll import LATENT_DIM, SIZES, images, weights
+from infovae_jax.benchmark.nll import LATENT_DIM, SIZES, images, weights
 
 
 def _dense(part: str, *, last: bool) -> nn.Sequential:
