@@ -189,7 +189,11 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
     if strategy == "auto" and each == 1:
         strategy = "scan"  # nothing to map; the program of a single run
     if strategy == "auto":
-        seconds = _timed(run, mesh, init, indices, min(settings.chunk, each))
+        # Chunks of all members are vmap.
+        ways = [
+            w for w in population.STRATEGIES if w != "chunks" or settings.chunk < each
+        ]
+        seconds = _timed(run, mesh, init, indices, ways)
         strategy = min(seconds, key=seconds.get)
     taken = [f"{name} {1e3 * value:.3g}" for name, value in seconds.items()]
     measured = f" (ms a step: {', '.join(taken)})" if taken else ""
@@ -208,15 +212,16 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
     return strategy, settings.chunk
 
 
-def _timed(run: Run, mesh: Mesh, init, indices, chunk: int) -> dict[str, float]:
+def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, float]:
     """Seconds a step of each strategy, the best of some short dispatches."""
+    chunk = run.config.population.chunk
     state = jax.jit(init, out_shardings=sharding.batch_sharded(mesh))()
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     steps = min(TIMED_STEPS, loop.log_every(run))
     rows = indices(0, steps)
     multi_step = train_step.make_multi_step(loop.make_step(run))
     seconds = {}
-    for strategy in population.STRATEGIES:
+    for strategy in ways:
         step = population.make_population_step(multi_step, strategy, chunk, mesh)
         step = jax.jit(step)  # not donated: the state serves every strategy
         jax.block_until_ready(step(state, data, rows))
