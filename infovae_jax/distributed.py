@@ -3,7 +3,7 @@
 Nothing here runs in an ordinary run of one process. With several, every process runs
 the same program; process 0 alone writes files and prints. A process that is lost ends
 the others with exit code 7: by the error of the broken collective where it raises one
-(Gloo), by the heartbeat of JAX's coordination service otherwise. JAX 0.7 ends the
+(Gloo), by the heartbeat of JAX's coordination service otherwise. JAX 0.7 may end the
 process itself then, with code 1 and a reason in its log.
 """
 
