@@ -1,11 +1,12 @@
 """bfloat16 is where the networks multiply, and nowhere else."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import load_config
 
 from infovae_jax import config as config_lib
 from infovae_jax import networks, objectives, train_step
@@ -14,6 +15,7 @@ from infovae_jax.errors import ConfigError
 from infovae_jax.types import Batch, DataSpec
 
 KEY = jax.random.key(0)
+VAE = pathlib.Path(__file__).resolve().parents[1] / "configs" / "vae.py"
 # Primitives of likelihoods, divergences and moments.
 REDUCTIONS = ("reduce_sum", "rsqrt", "log", "log1p", "exp", "logistic")
 
@@ -129,7 +131,7 @@ def test_training_in_bfloat16_reaches_the_bound_of_float32():
 
     images = (load_digits().images / 16.0).astype(np.float32)[..., None]
     train, test = images[:1400], jnp.asarray(images[1400:])
-    config = load_config("vae")
+    config = config_lib.load_config_file(str(VAE))
     config.network.encoder_hidden = config.network.decoder_hidden = (128,)
     spec = DataSpec((8, 8, 1), "float32", "bernoulli", len(train), 0, False)
     found = {}
@@ -155,7 +157,7 @@ def test_training_in_bfloat16_reaches_the_bound_of_float32():
 
 
 def test_unknown_precision(make_config):
-    config = load_config("vae")
+    config = config_lib.load_config_file(str(VAE))
     config.train.precision = "bfloat61"
     with pytest.raises(ConfigError, match="did you mean 'bfloat16'"):
         config_lib.check(config)
