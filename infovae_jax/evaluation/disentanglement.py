@@ -57,9 +57,14 @@ def distinct(factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     A factor that follows from an earlier one and the other way about (a value and the
     number of that value) would be confused with it by every score. One of more than
     MAX_VALUES values is cut into NUM_BINS classes of about equal size.
+
+    Raises:
+      DataError: an empty factor.
+      MetricError: a value that is not finite; names the factor.
     """
     kept: dict[str, np.ndarray] = {}
     for name, values in factors.items():
+        values = checks.vector(values, WHERE, name)
         known, classes = np.unique(values, return_inverse=True)
         if len(known) > MAX_VALUES:
             cuts = np.quantile(values, np.arange(1, NUM_BINS) / NUM_BINS)

@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from infovae_jax import loop, objectives
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import annealing, density, groups
+from infovae_jax.evaluation import annealing, density, encoding, groups
 
 KEY = jax.random.key(0)
 SCALE = 0.5
@@ -270,7 +270,7 @@ def test_non_finite_weights_are_refused_by_name(make_config, tmp_path, monkeypat
     functions = (lambda *arguments: lost), None
     monkeypatch.setattr(annealing, "make_annealing", lambda *arguments: functions)
     monkeypatch.setattr(annealing, "bidirectional_gap", lambda *a: {"gap": 0.1})
-    splits = groups.Splits(None, groups.Split(x[:2], None, None), None)
+    splits = groups.Splits(None, encoding.Split(x[:2], None, None), None)
     with pytest.raises(NonFiniteError, match="'ais/nll' is nan for 1 of 2"):
         groups.likelihood(run, params, splits)
 

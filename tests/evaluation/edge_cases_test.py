@@ -102,8 +102,9 @@ SCALARS = {
     "num_test": 20,
     "num_subsets": 2,
 }
-# Checked elsewhere: a solver behind the SVM, and a plain dict and number.
-OWN_TESTS = {"rounded_svm", "robustness"}
+# Checked elsewhere: a solver behind the SVM, a plain dict and number, and below what
+# takes a dict of factors or a function of images.
+OWN_TESTS = {"rounded_svm", "robustness", "distinct", "distances"}
 
 
 def find_metrics():
@@ -198,6 +199,21 @@ def test_codes_of_unlike_widths_are_refused():
         generation.kernel_distance(Z, narrow)
     with pytest.raises(DataError, match="mean of .*log_var of"):
         codes.information_bounds(Z, narrow, jax.random.key(0))
+
+
+def test_factors_and_features_that_are_not_finite_are_refused():
+    broken = Z.copy()
+    broken[1, 0] = np.nan
+    with pytest.raises(MetricError, match=r"nan in azimuth at \[1\]"):
+        disentanglement.distinct({"label": CLASSES, "azimuth": broken[:, 0]})
+    with pytest.raises(DataError, match="azimuth of shape"):
+        disentanglement.distinct({"azimuth": Z[:0, 0]})
+    own = generation.Features("own", lambda x: x, "the numbers themselves")
+    for real, made in ((broken, Z), (Z, broken)):
+        with pytest.raises(MetricError, match="nan in the features"):
+            generation.distances(own, real, made)
+    with pytest.raises(DataError, match="features of shape"):
+        generation.distances(own, Z, Z[:0])
 
 
 def test_one_class_one_cluster_and_constant_codes():

@@ -125,9 +125,7 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
     config.data.source = str(target)
     run = loop.open_run(config, say=lambda text: None)
     params = run.objective.init(jax.random.key(0))
-    splits = groups.make_splits(
-        run, params, evaluation.encode_split, evaluation.prepared
-    )
+    splits = groups.make_splits(run, params)
     rows = {row.name: row for row in groups.disentangling(run, params, splits)}
     names = {"mig", "modularity", "sap", "factor_vae", "beta_vae", "irs"}
     assert {f"disentanglement/{name}" for name in names} < set(rows)
