@@ -35,6 +35,7 @@ EXTRAS = {
 EXTRAS["cuda"] = EXTRAS["gpu"]
 EXTRAS["test"] = [
     "pytest>=8",
+    "pytest-xdist>=3.6",
     "beartype>=0.19",
     "ruff>=0.8",
     *EXTRAS["images"],

@@ -210,6 +210,11 @@ def make_step(run: Run) -> train_step.TrainStep:
     )
 
 
+def make_multi_step(run: Run) -> Callable:
+    """`train_step.make_multi_step` of the run's objective, optimiser and weights."""
+    return train_step.make_multi_step(make_step(run))
+
+
 def single_program(
     run: Run, mesh: Mesh, evaluators: Sequence[Evaluator] = ()
 ) -> Program:

@@ -80,7 +80,7 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
         return jax.device_put(np.stack([of_seed[m.seed] for m in members]), own)
 
     strategy, chunk = _settled(run, workdir, mesh, init, indices, say)
-    multi_step = train_step.make_multi_step(loop.make_step(run))
+    multi_step = loop.make_multi_step(run)
     step = population.make_population_step(multi_step, strategy, chunk, mesh)
     step = jax.jit(step, donate_argnums=0, out_shardings=own)
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
@@ -219,7 +219,7 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     steps = min(TIMED_STEPS, loop.log_every(run))
     rows = indices(0, steps)
-    multi_step = train_step.make_multi_step(loop.make_step(run))
+    multi_step = loop.make_multi_step(run)
     seconds = {}
     for strategy in ways:
         step = population.make_population_step(multi_step, strategy, chunk, mesh)

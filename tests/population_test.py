@@ -210,7 +210,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
                 signal.raise_signal(signal.SIGTERM)
             return program.row(figures)
 
-        return loop.train(run, folder, mesh, program._replace(row=row))
+        return loop.train(run, folder, mesh, program=program._replace(row=row))
 
     states = [train(whole)]
     rest.mkdir()

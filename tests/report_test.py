@@ -22,6 +22,7 @@ PARTS = {
     "shared_traversals",
     "class_traversals",
     "class_samples_wide",
+    "members",  # of a population
 }
 # Charts of figures that are not there yet after training.
 EVALUATED = {

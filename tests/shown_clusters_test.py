@@ -25,7 +25,16 @@ def _scene(num_clusters, assigned):
     run = SimpleNamespace(
         objective=objective, dataset=SimpleNamespace(spec=spec, test_y=None)
     )
-    return figures.Scene(run, None, codes, images, [], jax.random.key(0), None)
+    return figures.Scene(
+        run=run,
+        params=None,
+        codes=codes,
+        test_x=images,
+        rows=[],
+        evaluation=None,
+        key=jax.random.key(0),
+        matched=None,
+    )
 
 
 def test_the_most_used_clusters_are_shown():

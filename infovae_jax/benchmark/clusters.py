@@ -38,7 +38,7 @@ KL_FORMS = ("vmap", "products")
 
 def make_config(objective: str, reading: str, num_clusters: int):
     """The shipped config of an objective, with so many clusters."""
-    folder = pathlib.Path(__file__).resolve().parent.parent / "configs"
+    folder = pathlib.Path(__file__).resolve().parents[2] / "configs"
     config = config_lib.load_config_file(f"{folder / objective}.py:mnist")
     config.network.encoder_hidden = config.network.decoder_hidden = HIDDEN
     config.model.num_clusters = num_clusters

@@ -69,7 +69,7 @@ class JaxVariant:
         from infovae_jax.evaluation import density
         from infovae_jax.types import DataSpec
 
-        folder = pathlib.Path(__file__).resolve().parent.parent / "configs"
+        folder = pathlib.Path(__file__).resolve().parents[2] / "configs"
         config = config_lib.load_config_file(f"{folder / 'vae'}.py")
         config.network.kind = "mlp"
         config.network.encoder_hidden = config.network.decoder_hidden = (500, 500)
