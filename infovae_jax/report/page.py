@@ -24,6 +24,7 @@ h1 { margin: 0 0 .25rem; } h2 { margin: 2.5rem 0 .5rem; font-size: 1.2rem; }
 table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; vertical-align: top;
          border-bottom: 1px solid #e4e8ee; }
+td:first-child { white-space: nowrap; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.recipe { color: #556; }
 tr.section th { padding-top: 1.2rem; font-size: 1rem; }

@@ -28,6 +28,10 @@ DISENTANGLEMENT = {
 }
 
 
+# The first of these that was measured is drawn under corruption.
+TSVM_LABELS = (1000, 600, 100)
+
+
 def curve(metrics: dict, stem: str) -> np.ndarray:
     """Points (level, value) `[n, 2]` of the figures `<stem>_<level>`, by level."""
     points = []
@@ -121,20 +125,21 @@ def robustness(scene: Scene) -> Figure | None:
         ),
         "mask": ("masked pixels", "share of pixels set to 0"),
     }
-    curves = {kind: curve(metrics, f"robust/{kind}") for kind in kinds}
-    curves = {kind: points for kind, points in curves.items() if len(points)}
-    if not curves:
+    counts = [n for n in TSVM_LABELS if f"robust/tsvm_{n}_clean" in metrics]
+    stems = {"logistic regression": "robust/"}
+    stems |= {f"TSVM, {n} labels": f"robust/tsvm_{n}_" for n in counts[:1]}
+    kinds = {k: v for k, v in kinds.items() if len(curve(metrics, f"robust/{k}"))}
+    if not kinds:
         return None
-    figure, panels = style.charts(len(curves), width=4.6)
-    for number, (axes, (kind, points)) in enumerate(
-        zip(panels, curves.items(), strict=True)
-    ):
-        if metrics.get("robust/clean") is not None:
-            points = np.concatenate([[[0.0, metrics["robust/clean"]]], points])
-        _line(axes, points, number, None)
+    figure, panels = style.charts(len(kinds), width=4.6)
+    for axes, (kind, (title, xlabel)) in zip(panels, kinds.items(), strict=True):
+        for number, (label, stem) in enumerate(stems.items()):
+            points = curve(metrics, f"{stem}{kind}")
+            if metrics.get(f"{stem}clean") is not None:
+                points = np.concatenate([[[0.0, metrics[f"{stem}clean"]]], points])
+            _line(axes, points, number, label)
         _chance(axes, scene)
         axes.set_ylim(0, 1.02)
-        title, xlabel = kinds[kind]
         style.finish(axes, xlabel, "accuracy on the test split", title)
     return figure
 
