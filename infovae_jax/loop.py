@@ -143,8 +143,14 @@ def open_run(config: ConfigDict, say=print) -> Run:
     transform = optimizer.make_optimizer(
         config.optimizer, steps_per_epoch, population.LEARNING_RATE in config.sweep
     )
-    run = Run(config, dataset, objective, transform, steps_per_epoch)
-    run = run._replace(validation_x=validation_x)
+    run = Run(
+        config,
+        dataset,
+        objective,
+        transform,
+        steps_per_epoch,
+        validation_x=validation_x,
+    )
     return _with_labels(run) if objective.uses_labels else run
 
 
@@ -342,13 +348,21 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
 
         return advance
     program = jax.jit(train_step.make_multi_step(step), **options)
-    data = sharding.put_tree(run.training_data(), everywhere)
     split = sharding.batch_sharded(mesh, 1)
+    return advance_resident(
+        program,
+        sharding.put_tree(run.training_data(), everywhere),
+        lambda *block: sharding.put_tree(run.batch_indices(*block), split),
+    )
+
+
+def advance_resident(step: Callable, data: Any, indices: Callable) -> Callable:
+    """`Program.advance` of a jitted `step(state, data, indices(first, last))`."""
 
     def advance(blocks):
         for block in blocks:
-            indices = sharding.put_tree(run.batch_indices(*block), split)
-            yield block, lambda state, i=indices: program(state, data, i)
+            rows = indices(*block)
+            yield block, lambda state, rows=rows: step(state, data, rows)
 
     return advance
 

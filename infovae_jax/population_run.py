@@ -84,16 +84,10 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
     step = population.make_population_step(multi_step, strategy, chunk, mesh)
     step = jax.jit(step, donate_argnums=0, out_shardings=own)
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
-
-    def advance(blocks):
-        for block in blocks:
-            rows = indices(*block)
-            yield block, lambda state, rows=rows: step(state, data, rows)
-
     return Program(
         init=init,
         shardings=own,
-        advance=advance,
+        advance=loop.advance_resident(step, data, indices),
         bound=functools.partial(
             member_bounds,
             run,

@@ -153,9 +153,7 @@ def make_multi_step(train_step: TrainStep) -> Callable:
             batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), data)
             return train_step(state, batch)
 
-        state, metrics = jax.lax.scan(body, state, indices)
-        means = {name: value.mean(0) for name, value in metrics.items()}
-        return state, means | {"loss_last": metrics["loss"][-1]}
+        return _scan(body, state, indices)
 
     return run
 
@@ -168,11 +166,15 @@ def make_stream_step(train_step: TrainStep) -> Callable:
     """
 
     def run(state: TrainState, batches):
-        state, metrics = jax.lax.scan(train_step, state, batches)
-        means = {name: value.mean(0) for name, value in metrics.items()}
-        return state, means | {"loss_last": metrics["loss"][-1]}
+        return _scan(train_step, state, batches)
 
     return run
+
+
+def _scan(body: TrainStep, state: TrainState, inputs) -> tuple[TrainState, Metrics]:
+    state, metrics = jax.lax.scan(body, state, inputs)
+    means = {name: value.mean(0) for name, value in metrics.items()}
+    return state, means | {"loss_last": metrics["loss"][-1]}
 
 
 def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:
