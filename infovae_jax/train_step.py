@@ -126,7 +126,9 @@ def make_train_step(
         grads, metrics = jax.grad(loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         statistics = metrics.pop(MODEL_STATE, state.model_state)
-        metrics["optimizer/grad_norm"] = optax.tree.norm(grads)
+        # Behind a barrier, or XLA writes out the squares that the norm and Adam share.
+        seen = jax.lax.optimization_barrier(grads)
+        metrics["optimizer/grad_norm"] = optax.tree.norm(seen)
         new_state = state._replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
