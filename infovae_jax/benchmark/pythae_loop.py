@@ -99,9 +99,11 @@ def make_model(case, settings: dict):
     }
     parts["epsilon_vae"] = parts["beta_vae"]
     model, config = parts[case.objective]()
-    return model(
-        config, encoder=_Encoder(case, settings), decoder=_Decoder(case, settings)
-    )
+    networks = {
+        "encoder": _Encoder(case, settings),
+        "decoder": _Decoder(case, settings),
+    }
+    return torch_models.start_like_ours(model(config, **networks))
 
 
 class PythaeVariant:

@@ -20,6 +20,8 @@ OBJECTIVES = (
     "catvae",
     "infocatvae",
 )
+# Of a standard normal variable that is kept within -2 and 2.
+_CUT_DEVIATION = 0.87962566103423978
 _WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -73,8 +75,26 @@ def make_decoder(case, settings: dict) -> nn.Module:
 def make_model(case, settings: dict) -> nn.Module:
     """The module whose call gives the loss of a batch `[B, C, H, W]`."""
     if case.objective in ("catvae", "infocatvae"):
-        return CatVAE(case, settings)
-    return GaussianVAE(case, settings)
+        return start_like_ours(CatVAE(case, settings))
+    return start_like_ours(GaussianVAE(case, settings))
+
+
+@torch.no_grad()
+def start_like_ours(model: nn.Module) -> nn.Module:
+    """LeCun's normal weights, cut off at two deviations, and biases of zero.
+
+    PyTorch starts at a third of that variance, which costs more than a nat after ten
+    epochs of MNIST: equal training begins with weights of equal law.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            # Of a transposed convolution, [I, O, k, k], fan-in is the first axis.
+            inputs = 0 if isinstance(layer, nn.ConvTranspose2d) else 1
+            taps = layer.weight[0, 0].numel()
+            scale = (layer.weight.shape[inputs] * taps) ** -0.5 / _CUT_DEVIATION
+            nn.init.trunc_normal_(layer.weight, 0.0, scale, -2 * scale, 2 * scale)
+            nn.init.zeros_(layer.bias)
+    return model
 
 
 def _cross_entropy(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
