@@ -9,12 +9,8 @@ Padding is SAME: `out = ceil(in / stride)`, with `total = max((out - 1) * stride
 kernel - in, 0)` zeros, `total // 2` of them in front.
 """
 
-from typing import Any
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.networks.layers import choose
@@ -57,10 +53,10 @@ def conv2d(x: Array, kernel: Array, stride: int, form: str = "auto") -> Array:
     """
     sizes = [-(-length // stride) for length in x.shape[1:3]]
     fronts = [
-        _front(n, m, kernel.shape[0], stride)
+        zeros_before(n, m, kernel.shape[0], stride)
         for n, m in zip(x.shape[1:3], sizes, strict=True)
     ]
-    if _resolve(form) == "lax":
+    if resolve(form) == "lax":
         padding = [
             (front, (out - 1) * stride + kernel.shape[0] - length - front)
             for front, out, length in zip(fronts, sizes, x.shape[1:3], strict=True)
@@ -74,7 +70,7 @@ def conv2d(x: Array, kernel: Array, stride: int, form: str = "auto") -> Array:
         )
     blocks = -(-kernel.shape[0] // stride)
     patches = _patches(x, fronts, sizes, blocks, stride)
-    table = _blocked(kernel, blocks, stride)
+    table = blocked(kernel, stride)
     return _tall_matmul(patches, table.reshape(-1, kernel.shape[-1]))
 
 
@@ -95,10 +91,10 @@ def conv_transpose2d(
     """
     size, (height, width) = kernel.shape[0], out_size
     fronts = [
-        _front(out, length, size, stride)
+        zeros_before(out, length, size, stride)
         for out, length in zip(out_size, x.shape[1:3], strict=True)
     ]
-    if _resolve(form) == "lax":
+    if resolve(form) == "lax":
         padding = []
         for front, out, length in zip(fronts, out_size, x.shape[1:3], strict=True):
             low = size - 1 - front
@@ -125,19 +121,22 @@ def conv_transpose2d(
     return full[:, fronts[0] : fronts[0] + height, fronts[1] : fronts[1] + width]
 
 
-def _resolve(form: str) -> str:
+def resolve(form: str) -> str:
+    """'dot' or 'lax': the form itself, or the backend's where it is 'auto'."""
     choose(FORMS, form, "conv_form")
     if form != "auto":
         return form
     return "dot" if jax.default_backend() == "cpu" else "lax"
 
 
-def _front(length: int, out: int, kernel: int, stride: int) -> int:
+def zeros_before(length: int, out: int, kernel: int, stride: int) -> int:
+    """Zeros before the first pixel of an axis of `length`."""
     return max((out - 1) * stride + kernel - length, 0) // 2
 
 
-def _blocked(kernel: Array, blocks: int, stride: int) -> Array:
+def blocked(kernel: Array, stride: int) -> Array:
     """`[k, k, I, O]` -> `[m, m, s, s, I, O]`, zero-padded to m * s taps an axis."""
+    blocks = -(-kernel.shape[0] // stride)
     missing = blocks * stride - kernel.shape[0]
     kernel = jnp.pad(kernel, ((0, missing), (0, missing), (0, 0), (0, 0)))
     split = kernel.reshape(blocks, stride, blocks, stride, *kernel.shape[2:])
@@ -151,7 +150,7 @@ def _gather_then_dot(x: Array, kernel: Array, blocks: int, stride: int) -> Array
     plain correlation with the tap blocks reversed, hence one product.
     """
     outputs = kernel.shape[-1]
-    table = _blocked(kernel, blocks, stride)[::-1, ::-1].transpose(0, 1, 4, 2, 3, 5)
+    table = blocked(kernel, stride)[::-1, ::-1].transpose(0, 1, 4, 2, 3, 5)
     edge = (blocks - 1, blocks - 1)
     padded = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
     sizes = [length + blocks - 1 for length in x.shape[1:3]]
@@ -161,7 +160,7 @@ def _gather_then_dot(x: Array, kernel: Array, blocks: int, stride: int) -> Array
 
 def _dot_then_overlap(x: Array, kernel: Array, blocks: int, stride: int) -> Array:
     """The same as `_gather_then_dot`: every x spreads to m * m blocks, then a sum."""
-    table = jnp.moveaxis(_blocked(kernel, blocks, stride), 4, 0)  # [I, m, m, s, s, O]
+    table = jnp.moveaxis(blocked(kernel, stride), 4, 0)  # [I, m, m, s, s, O]
     spread = x @ table.reshape(x.shape[-1], -1)
     spread = spread.reshape(*x.shape[:3], blocks, blocks, -1)
     total = 0.0
@@ -239,41 +238,3 @@ def _patches(
     x = x.reshape(x.shape[0], rows, stride, columns, stride, -1)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape[0], rows, columns, -1)
     return _shifts(x, sizes, blocks)
-
-
-class Conv(nn.Module):
-    """`conv2d` with its kernel and a bias."""
-
-    features: int
-    kernel_size: int
-    stride: int
-    form: str
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return conv2d(x, kernel, self.stride, self.form) + bias[None, None, None]
-
-
-class ConvTranspose(nn.Module):
-    """`conv_transpose2d` with its kernel and a bias."""
-
-    features: int
-    kernel_size: int
-    stride: int
-    out_size: tuple[int, int]
-    form: str
-    dtype: Any = None
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = conv_transpose2d(x, kernel, self.stride, self.out_size, self.form)
-        return y + bias[None, None, None]

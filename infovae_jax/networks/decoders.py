@@ -7,10 +7,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax.networks.conv import ConvTranspose, check_sizes, halved_sizes
+from infovae_jax.networks import planes
+from infovae_jax.networks.conv import check_sizes, halved_sizes
+from infovae_jax.networks.conv_layers import ConvTranspose
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
     INITIALIZERS,
+    as_rows,
     choose,
     choose_precision,
     dense,
@@ -75,7 +78,7 @@ class _MLPDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, train: bool = False) -> Array:
-        h = z
+        h = as_rows(z)
         for number, size in enumerate(self.hidden):
             h = dense(size, self.initializer, f"dense_{number}", self.dtype)(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
@@ -101,13 +104,16 @@ class _ConvDecoder(nn.Module):
         activate = ACTIVATIONS[self.activation]
         sizes = halved_sizes(self.shape[:2], len(self.channels))
         height, width = sizes[-1]
-        h = z
+        h = as_rows(z)
         if self.hidden:
             layer = dense(self.hidden, self.initializer, "dense_0", self.dtype)
-            h = activate(layer(z))
+            h = activate(layer(h))
         size = height * width * self.channels[-1]
         h = dense(size, self.initializer, "dense_1", self.dtype)(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
+        as_planes = planes.suits(self.form, h)
+        parts = planes.split(h, self.normalization == "batch") if as_planes else [h]
+        axis = 0 if as_planes else -1
         outputs = (self.shape[2], *self.channels[:-1])
         for number in reversed(range(len(self.channels))):
             layer = ConvTranspose(
@@ -119,8 +125,12 @@ class _ConvDecoder(nn.Module):
                 self.dtype,
                 name=f"conv_{number}",
             )
-            h = layer(h)
+            parts = [layer(part, as_planes) for part in parts]
             if number:
-                h = normalize(h, self.normalization, train, f"norm_{number}")
-                h = activate(h)
+                norm = f"norm_{number}"
+                parts = [
+                    activate(normalize(part, self.normalization, train, norm, axis))
+                    for part in parts
+                ]
+        h = planes.join(parts) if as_planes else parts[0]
         return h.astype(jnp.float32).reshape(*z.shape[:-1], *self.shape)

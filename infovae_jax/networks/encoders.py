@@ -7,11 +7,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax.networks.conv import Conv, check_sizes, halved_sizes
+from infovae_jax.networks import planes
+from infovae_jax.networks.conv import check_sizes, halved_sizes
+from infovae_jax.networks.conv_layers import Conv
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
     INITIALIZERS,
     NORMALIZATIONS,
+    as_rows,
     choose,
     choose_precision,
     dense,
@@ -68,12 +71,13 @@ class _MLPEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
-        h = x.reshape(*x.shape[:-3], -1)
+        leading = x.shape[:-3]
+        h = as_rows(x.reshape(*leading, -1))
         for number, size in enumerate(self.hidden):
             h = dense(size, self.initializer, f"dense_{number}", self.dtype)(h)
             h = normalize(h, self.normalization, train, f"norm_{number}")
             h = ACTIVATIONS[self.activation](h)
-        return h.astype(jnp.float32)
+        return h.astype(jnp.float32).reshape(*leading, h.shape[-1])
 
 
 class _ConvEncoder(nn.Module):
@@ -91,13 +95,20 @@ class _ConvEncoder(nn.Module):
         activate = ACTIVATIONS[self.activation]
         leading = x.shape[:-3]
         h = x.reshape(-1, *x.shape[-3:])
+        as_planes = planes.suits(self.form, h)
+        parts = planes.split(h, self.normalization == "batch") if as_planes else [h]
+        axis = 0 if as_planes else -1
         for number, channels in enumerate(self.channels):
-            name = f"conv_{number}"
-            h = Conv(channels, self.kernel, 2, self.form, self.dtype, name=name)(h)
-            h = activate(normalize(h, self.normalization, train, f"norm_{number}"))
-        h = h.reshape(*leading, -1)
-        if not self.hidden:
-            return h.astype(jnp.float32)
-        h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)
-        h = activate(normalize(h, self.normalization, train, "norm_dense"))
-        return h.astype(jnp.float32)
+            name, norm = f"conv_{number}", f"norm_{number}"
+            layer = Conv(channels, self.kernel, 2, self.form, self.dtype, name=name)
+            parts = [layer(part, as_planes) for part in parts]
+            parts = [
+                activate(normalize(part, self.normalization, train, norm, axis))
+                for part in parts
+            ]
+        h = planes.join(parts) if as_planes else parts[0]
+        h = h.reshape(len(h), -1)
+        if self.hidden:
+            h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)
+            h = activate(normalize(h, self.normalization, train, "norm_dense"))
+        return h.astype(jnp.float32).reshape(*leading, h.shape[-1])

@@ -36,6 +36,15 @@ def dense(features: int, initializer: str, name: str, dtype=None) -> nn.Dense:
     return nn.Dense(features, dtype=dtype, kernel_init=kernel_init, name=name)
 
 
+def as_rows(x: Array) -> Array:
+    """`[..., F]` as `[N, F]`; one leading axis, or none, stays as it is.
+
+    The gradient of a product with several leading axes contracts them all at once,
+    and before such a product XLA writes its operands out transposed.
+    """
+    return x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
+
+
 def choose(options, name: str, key: str):
     """`options[name]`, or a ConfigError that names the config key and the nearest."""
     if name not in options:
@@ -58,27 +67,30 @@ def choose_precision(precision: str):
     return PRECISIONS[precision]
 
 
-def normalize(h: Array, kind: str, train: bool, name: str) -> Array:
+def normalize(h: Array, kind: str, train: bool, name: str, axis: int = -1) -> Array:
     """Batch normalisation, layer normalisation without scale and shift, or nothing.
 
-    The layer's is over the last axis (units, or channels of one position). The next
-    layer has weights of its own, so a learned scale would add nothing. The batch's is
-    over all others, with a learned scale and shift; to be called inside a flax module.
+    The layer's is over `axis` (units, or channels of one position). The next layer
+    has weights of its own, so a learned scale would add nothing. The batch's is over
+    all others, with a learned scale and shift; to be called inside a flax module.
     Moments are float32 whatever the type of h, and so is what is normalised.
 
     Args:
-      h: `[..., F]`.
+      h: `[..., F]`, or with F elsewhere.
       kind: one of NORMALIZATIONS.
       train: batch moments (True) or running ones; of batch normalisation.
       name: of the layer, for its parameters.
+      axis: where F stands.
     """
     if kind == "none":
         return h
     if kind == "batch":
-        return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=1e-5, name=name)(h)
+        return nn.BatchNorm(
+            not train, axis=axis, momentum=MOMENTUM, epsilon=1e-5, name=name
+        )(h)
     h = h.astype(jnp.float32)
-    centred = h - h.mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    centred = h - h.mean(axis, keepdims=True)
+    return centred * jax.lax.rsqrt((centred**2).mean(axis, keepdims=True) + 1e-5)
 
 
 def to_network(module: nn.Module, *inputs: Array) -> Network:
