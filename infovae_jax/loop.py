@@ -1,10 +1,8 @@
-"""train(config, workdir): the only file that knows time, disk and signals."""
+"""train(run, workdir): the loop over programs, their figures and checkpoints."""
 
 import json
 import os
 import pathlib
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from infovae_jax import (
     checkpoint,
@@ -31,12 +28,13 @@ from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax.data import batches, pipeline
 from infovae_jax.data.labels import visible_labels
-from infovae_jax.errors import ConfigError, Interrupted
+from infovae_jax.errors import ConfigError
+from infovae_jax.progress import Progress
+from infovae_jax.signals import SignalGuard
 from infovae_jax.types import Batch, Dataset, Objective, TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS_PER_DISPATCH = 100
-_IMPORTED = time.perf_counter()
 
 Evaluator = Callable[[Any], dict[str, float]]
 
@@ -258,7 +256,8 @@ def train(
 
     Every random number and every batch is a function of (seed, step), and the
     steps are cut into the same programs whatever was interrupted, so a run that
-    was killed and continued ends with the same bits.
+    was killed and continued ends with the same bits. The devices do not wait for the
+    host: a block's figures are read when the next one was given out.
 
     Args:
       run: from `open_run`.
@@ -283,40 +282,54 @@ def train(
     program = program or single_program(run, mesh, evaluators)
     state = _restore_or_init(program, saved)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
-    first_process = distributed.is_first()
+    first_process, several = distributed.is_first(), distributed.several()
     writer = metrics.MetricsWriter(workdir, start) if first_process else None
     if start:
         distributed.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
     blocks = dispatches(start, total, log_every(run))
+
+    def show(row):
+        if writer is not None:
+            writer.write(row)
+            progress.show(row)
+
     try:
         with (
             SignalGuard() as guard,
             distributed.Watchdog(config.train.hang_seconds) as watchdog,
         ):
+            reader = _Reader(run, workdir, program)
+            ahead = None  # what the devices work on while the block before is read
             for (first, last), step_block in program.advance(blocks):
-                began = time.perf_counter()
                 watchdog.feed(f"the work from step {first} to {last}")
+                began = time.perf_counter()
                 state, means = step_block(state)
-                row = {"step": last, "epoch": last / run.steps_per_epoch}
-                row |= program.row(means)
-                metrics.check_finite(row, str(workdir))
-                seconds = time.perf_counter() - began
-                examples = (last - first) * config.train.batch_size
-                row["time/examples_per_second"] = (
-                    examples * program.num_members / seconds
+                ready = all(leaf.is_ready() for leaf in jax.tree.leaves(means))
+                ended = time.perf_counter() if ready else None
+                if ahead is not None:
+                    show(reader.row(ahead))
+                ahead = _Dispatched(first, last, means, began, ended)
+                measured, due = (
+                    _passed(first, last, total, epochs, run)
+                    for epochs in (
+                        config.train.eval_every,
+                        config.train.checkpoint_every,
+                    )
                 )
-                if _passed(first, last, total, config.train.eval_every, run):
+                # Of several processes none works ahead: on CPUs the collectives of the
+                # steps could cross those by which the processes agree.
+                row = reader.row(ahead) if several else None
+                stop = guard.agreed()
+                if not (several or measured or due or stop):
+                    continue
+                # Read before anything else sees the state: it may not be finite.
+                row, ahead = row or reader.row(ahead), None
+                if measured:
                     bound = program.bound(train_step.variables(state))
                     row = metrics.joined(row, program.row(bound))
-                if first_process:
-                    writer.write(row)
-                    progress.show(row)
-                stop = guard.agreed()
-                if (
-                    _passed(first, last, total, config.train.checkpoint_every, run)
-                    or stop
-                ):
+                show(row)
+                if due or stop:
                     host = sharding.to_host(state)
                     distributed.on_first(
                         lambda last=last, host=host: saved.save(last, host)
@@ -328,6 +341,45 @@ def train(
             writer.close()
         progress.close()
     return state
+
+
+class _Dispatched(NamedTuple):
+    """Steps first..last-1, given to the devices at the time `began`.
+
+    CPUs may do a program's work before they say that they took it; `ended` is then
+    when that was, and None otherwise.
+    """
+
+    first: int
+    last: int
+    means: Any
+    began: float
+    ended: float | None
+
+
+class _Reader:
+    """Waits for the figures of dispatched blocks, in their order."""
+
+    def __init__(self, run: Run, workdir: pathlib.Path, program: Program):
+        self._run, self._workdir, self._program = run, workdir, program
+        self._idle_since = 0.0
+
+    def row(self, block: _Dispatched) -> dict[str, float]:
+        """The block's row of `metrics.jsonl`.
+
+        Raises:
+          NonFiniteError: the loss left the numbers.
+        """
+        row = {"step": block.last, "epoch": block.last / self._run.steps_per_epoch}
+        row |= self._program.row(block.means)
+        metrics.check_finite(row, str(self._workdir))
+        # A block given out ahead began when the one before it was done.
+        began = max(block.began, self._idle_since)
+        self._idle_since = block.ended or time.perf_counter()
+        steps = (block.last - block.first) * self._program.num_members
+        examples = steps * self._run.config.train.batch_size
+        row["time/examples_per_second"] = examples / (self._idle_since - began)
+        return row
 
 
 def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):
@@ -444,106 +496,6 @@ def mean_bound(run: Run, eval_step: Callable, params, x: np.ndarray) -> dict:
     sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
     count = sums.pop("count")
     return {name: value / count for name, value in sums.items()}
-
-
-class SignalGuard:
-    """Turns SIGINT and SIGTERM into a wish to stop at the next dispatch."""
-
-    def __init__(self):
-        self.signal = None
-        self._previous = {}
-
-    def __enter__(self):
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        except ValueError:
-            pass  # not the main thread: the host program owns the signals
-        return self
-
-    def __exit__(self, *exc_info):
-        for number, handler in self._previous.items():
-            # None: the handler was set from C, by JAX's service for processes.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    def agreed(self) -> bool:
-        """Whether to stop: this process was told so, or another one was."""
-        number = distributed.agreed(int(self.signal or 0))
-        self.signal = signal.Signals(number) if number else None
-        return bool(number)
-
-    def _note(self, number, frame):
-        del frame
-        if self.signal is not None:  # the second Ctrl-C does not wait
-            raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
-
-    def interrupted(self, workdir: pathlib.Path, step: int) -> Interrupted:
-        """The error that ends the run, with the signal's exit code."""
-        return Interrupted(
-            f"stopped by {self.signal.name}, saved at step {step}",
-            str(workdir),
-            "run the same command to go on",
-            exit_code=128 + int(self.signal),
-        )
-
-
-class Progress:
-    """A bar with ETA and the terms where stderr is a terminal, else plain lines."""
-
-    def __init__(self, start: int, total: int, steps_per_epoch: int):
-        self._total, self._steps_per_epoch = total, steps_per_epoch
-        self._bar = None
-        self._last_line = time.monotonic() - 60.0
-        self._said_start = False
-        if distributed.is_first() and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=total, initial=start, unit="step", dynamic_ncols=True
-            )
-
-    def show(self, row: dict[str, float]) -> None:
-        """Shows one row of metrics, and once how long the start took."""
-        if not self._said_start:
-            self._said_start = True
-            text = f"time to first step: {seconds_since_start():.1f} s"
-            tqdm.write(text, file=sys.stderr)
-        terms = {
-            name.removeprefix("term/"): value
-            for name, value in row.items()
-            if name == "loss" or name.startswith("term/") or name == "test/elbo"
-        }
-        text = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{text} nats", refresh=False)
-            self._bar.update(row["step"] - self._bar.n)
-            return
-        # Plain lines at most every two seconds, so that logs stay readable.
-        now = time.monotonic()
-        if now - self._last_line < 2.0 and row["step"] < self._total:
-            return
-        self._last_line = now
-        rate = row["time/examples_per_second"]
-        print(
-            f"step {int(row['step'])}/{self._total} epoch {row['epoch']:.2f} "
-            f"{text} nats ({rate:.0f} examples/s)",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def close(self) -> None:
-        """Ends the bar."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def seconds_since_start() -> float:
-    """Age of this process, the start of the interpreter included."""
-    try:  # field 22 of stat: clock ticks between boot and the process's start
-        fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-    except (OSError, AttributeError):
-        return time.perf_counter() - _IMPORTED
 
 
 def enable_compilation_cache() -> None:

@@ -30,6 +30,8 @@ LAYERS = [
         "distributed",
         "streaming",
         "population",
+        "progress",
+        "signals",
     ],
     ["loop"],
     ["population_run"],

@@ -42,8 +42,19 @@ def split(x: Array, whole: bool) -> list[Array]:
     """
     counts = (1,) if whole else NUM_PARTS
     fits = (n for n in counts if len(x) % n == 0 and len(x) // n >= MIN_RUN)
-    count = next(fits, 1)
+    return _split(x, next(fits, 1))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _split(x: Array, count: int) -> list[Array]:
     return [x[number::count].transpose(3, 1, 2, 0) for number in range(count)]
+
+
+# A reordering, whose transpose is its inverse; that of the slices would be a sum.
+_split.defvjp(
+    lambda x, count: (_split(x, count), None),
+    lambda count, residuals, cotangents: (join(cotangents),),
+)
 
 
 def join(parts: list[Array]) -> Array:

@@ -245,6 +245,11 @@ def calibration(scene: Scene) -> Figure | None:
     top.plot([0, 1], [0, 1], color=style.GREY, lw=1, ls="--", label="calibrated")
     top.set_ylim(0, 1.02)
     style.finish(top, ylabel="accuracy on the test split")
+    named = top.get_legend_handles_labels()
+    top.get_legend().remove()  # it would lie on the bars
+    figure.legend(
+        *named, loc="outside upper center", ncols=3, fontsize=8, frameon=False
+    )
     bottom.bar(centres, np.nan_to_num(share), 0.94 / count, color=style.GREY)
     bottom.set_xlim(0, 1)
     style.finish(bottom, "confidence, max q(y|x)", "share of examples")

@@ -1,0 +1,102 @@
+"""The loop's order: the devices work on a block while the one before is read."""
+
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from infovae_jax import checkpoint, loop, metrics
+from infovae_jax.errors import NonFiniteError
+
+
+def logged(run, mesh, events):
+    """The program of a run that notes what is given out, read and measured."""
+    program = loop.single_program(run, mesh)
+
+    def advance(blocks):
+        for block, step_block in program.advance(blocks):
+            events.append(("out", block[1]))
+            yield block, step_block
+
+    def row(figures):
+        if "test/elbo" not in figures:
+            events.append(("read",))
+        return program.row(figures)
+
+    def bound(params):
+        events.append(("measured",))
+        return program.bound(params)
+
+    return program._replace(advance=advance, row=row, bound=bound)
+
+
+@pytest.fixture
+def run(make_config):
+    config = make_config("vae")
+    config.train.num_epochs, config.train.log_every = 2, 3
+    config.train.eval_every = config.train.checkpoint_every = 1
+    return loop.open_run(config, say=lambda text: None)
+
+
+def test_a_block_is_read_when_the_next_was_given_out(run, tmp_path):
+    events, mesh = [], run.make_mesh()
+    assert run.steps_per_epoch == 11
+    loop.claim_workdir(run.config, tmp_path)
+    loop.train(run, tmp_path, mesh, program=logged(run, mesh, events))
+    read = ("read",)
+    assert events == [
+        *(("out", 3), ("out", 6), read, ("out", 9), read, ("out", 12), read),
+        # An epoch has ended in this block: its state is measured and saved as it is.
+        *(read, ("measured",)),
+        *(("out", 15), ("out", 18), read, ("out", 21), read, ("out", 22), read),
+        *(read, ("measured",)),
+    ]
+    rows = metrics.read_metrics(tmp_path)
+    assert [row["step"] for row in rows] == [3, 6, 9, 12, 15, 18, 21, 22]
+    assert ["test/elbo" in row for row in rows] == [False, False, False, True] * 2
+    assert all(row["time/examples_per_second"] > 0 for row in rows)
+
+
+def test_speed_counts_the_work_wherever_it_was_done(run, tmp_path):
+    """On CPUs a small program may be through before it counts as given out."""
+    mesh = run.make_mesh()
+    program = loop.single_program(run, mesh)
+
+    def advance(blocks):
+        for block, step_block in program.advance(blocks):
+
+            def slow(state, step_block=step_block):
+                time.sleep(0.05)
+                return jax.block_until_ready(step_block(state))
+
+            yield block, slow
+
+    loop.claim_workdir(run.config, tmp_path)
+    loop.train(run, tmp_path, mesh, program=program._replace(advance=advance))
+    rows = metrics.read_metrics(tmp_path)
+    steps = np.diff([0, *(row["step"] for row in rows)])
+    seconds = steps * 128 / [row["time/examples_per_second"] for row in rows]
+    assert np.all(seconds > 0.05)
+    # Two of them compile; the others do little else than wait.
+    assert np.all(seconds[1:-1] < 0.5)
+
+
+def test_a_state_that_is_not_finite_is_not_saved(run, tmp_path):
+    """Its figures are read before it is."""
+    mesh = run.make_mesh()
+    program = loop.single_program(run, mesh)
+
+    def row(figures):
+        found = program.row(figures)
+        if "test/elbo" not in found:
+            row.count += 1
+            found["loss"] = np.nan if row.count == 8 else found["loss"]
+        return found
+
+    row.count = 0
+    loop.claim_workdir(run.config, tmp_path)
+    with pytest.raises(NonFiniteError, match="22"):
+        loop.train(run, tmp_path, mesh, program=program._replace(row=row))
+    assert checkpoint.Checkpoints(tmp_path / "checkpoints").latest() == 12
+    assert metrics.read_metrics(tmp_path)[-1]["step"] == 21
