@@ -5,6 +5,9 @@ magnitude; the same sums written as space-to-depth, a few shifts and ONE matrix
 product run at the speed of a matrix product. Parameters have the same shapes in
 both forms, so a checkpoint moves between machines.
 
+On CPU a batch that the network sees as one goes through `planes` instead; the dot
+form here is for the few images, or the single one under a vmap, that are left.
+
 Padding is SAME: `out = ceil(in / stride)`, with `total = max((out - 1) * stride +
 kernel - in, 0)` zeros, `total // 2` of them in front.
 """
