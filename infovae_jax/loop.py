@@ -305,11 +305,10 @@ def train(
                 watchdog.feed(f"the work from step {first} to {last}")
                 began = time.perf_counter()
                 state, means = step_block(state)
-                ready = all(leaf.is_ready() for leaf in jax.tree.leaves(means))
-                ended = time.perf_counter() if ready else None
+                block = _Dispatched(first, last, means, began).looked_at()
                 if ahead is not None:
-                    show(reader.row(ahead))
-                ahead = _Dispatched(first, last, means, began, ended)
+                    show(reader.row(ahead.before(block)))
+                ahead = block
                 measured, due = (
                     _passed(first, last, total, epochs, run)
                     for epochs in (
@@ -347,14 +346,26 @@ class _Dispatched(NamedTuple):
     """Steps first..last-1, given to the devices at the time `began`.
 
     CPUs may do a program's work before they say that they took it; `ended` is then
-    when that was, and None otherwise.
+    when that was, and None as long as the block was not seen to be done.
     """
 
     first: int
     last: int
     means: Any
     began: float
-    ended: float | None
+    ended: float | None = None
+
+    def looked_at(self) -> "_Dispatched":
+        """The block, ended now if it is done."""
+        return self._replace(ended=time.perf_counter()) if self._is_done() else self
+
+    def before(self, following: "_Dispatched") -> "_Dispatched":
+        """The block, ended when the one after it began if it is done by now."""
+        done = following.ended is not None or self._is_done()
+        return self._replace(ended=self.ended or following.began) if done else self
+
+    def _is_done(self) -> bool:
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(self.means))
 
 
 class _Reader:

@@ -82,6 +82,26 @@ def test_speed_counts_the_work_wherever_it_was_done(run, tmp_path):
     assert np.all(seconds[1:-1] < 0.5)
 
 
+class Leaf:
+    def __init__(self, ready):
+        self.is_ready = lambda: ready
+
+
+@pytest.mark.parametrize("first_done", [False, True])
+@pytest.mark.parametrize("second_done", [False, True])
+def test_blocks_end_in_their_order(first_done, second_done):
+    """Whenever the host comes to look at them."""
+    first = loop._Dispatched(0, 3, {"loss": Leaf(False)}, 1.0).looked_at()
+    assert first.ended is None
+    first = first._replace(means={"loss": Leaf(first_done)})
+    began = time.perf_counter()
+    second = loop._Dispatched(3, 6, {"loss": Leaf(second_done)}, began).looked_at()
+    assert (second.ended is not None) == second_done
+    first = first.before(second)
+    assert first.ended == (began if first_done or second_done else None)
+    assert second.ended is None or first.ended <= second.began < second.ended
+
+
 def test_a_state_that_is_not_finite_is_not_saved(run, tmp_path):
     """Its figures are read before it is."""
     mesh = run.make_mesh()

@@ -102,6 +102,8 @@ from infovae_jax import config as config_lib, loop
 import sys, pathlib
 config = config_lib.load_config_file("configs/infocatvae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
+config.network.kind = sys.argv[3]
+config.network.conv_channels, config.network.conv_hidden = (4, 8), 16
 config.train.num_epochs = 5
 config.train.num_devices = int(sys.argv[1])
 config = config_lib.from_json(config_lib.to_json(config))
@@ -114,7 +116,8 @@ print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
 """
 
 
-def test_two_devices_train_as_one(tmp_path):
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_two_devices_train_as_one(tmp_path, kind):
     from infovae_jax.metrics import read_metrics
 
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -128,7 +131,7 @@ def test_two_devices_train_as_one(tmp_path):
     for count in (1, 2):
         folder = tmp_path / str(count)
         done = subprocess.run(
-            [sys.executable, "-c", _SHARDED, str(count), str(folder)],
+            [sys.executable, "-c", _SHARDED, str(count), str(folder), kind],
             cwd=root,
             env=env,
             capture_output=True,
