@@ -21,14 +21,10 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, as_planes: bool = False) -> Array:
-        inputs = x.shape[0] if as_planes else x.shape[-1]
-        shape = (self.kernel_size, self.kernel_size, inputs, self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = _with_parameters(self, x, as_planes)
         if as_planes:
-            return planes.conv(x, kernel, self.stride) + bias[:, None, None, None]
-        return conv2d(x, kernel, self.stride, self.form) + bias[None, None, None]
+            return planes.conv(x, kernel, self.stride) + bias
+        return conv2d(x, kernel, self.stride, self.form) + bias
 
 
 class ConvTranspose(nn.Module):
@@ -43,13 +39,18 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, as_planes: bool = False) -> Array:
-        inputs = x.shape[0] if as_planes else x.shape[-1]
-        shape = (self.kernel_size, self.kernel_size, inputs, self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = _with_parameters(self, x, as_planes)
         if as_planes:
-            y = planes.conv_transpose(x, kernel, self.stride, self.out_size)
-            return y + bias[:, None, None, None]
+            return planes.conv_transpose(x, kernel, self.stride, self.out_size) + bias
         y = conv_transpose2d(x, kernel, self.stride, self.out_size, self.form)
-        return y + bias[None, None, None]
+        return y + bias
+
+
+def _with_parameters(layer: nn.Module, x: Array, as_planes: bool):
+    """x, the kernel and the bias as it is added to x's layout, in the layer's type."""
+    inputs = x.shape[0] if as_planes else x.shape[-1]
+    shape = (layer.kernel_size, layer.kernel_size, inputs, layer.features)
+    kernel = layer.param("kernel", nn.initializers.lecun_normal(), shape)
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    x, kernel, bias = promote_dtype(x, kernel, bias, dtype=layer.dtype)
+    return x, kernel, bias[:, None, None, None] if as_planes else bias[None, None, None]

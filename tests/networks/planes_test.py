@@ -85,7 +85,7 @@ def test_networks_of_a_batch_agree_in_both_forms(make_config, normalization, bat
     found = []
     for form in ("dot", "lax"):
         config = make_config("vae").network
-        config.kind, config.conv_form, config.normalization = "conv", form, "none"
+        config.kind, config.conv_form = "conv", form
         config.normalization = normalization
         config.conv_channels, config.conv_hidden = (4, 6), 12
         encoder, _ = networks.make_encoder(config, (9, 7, 2))
