@@ -19,6 +19,7 @@ from infovae_jax.types import (
 )
 
 TrainStep = Callable[..., tuple[TrainState, Metrics]]
+GRAD_NORM = "optimizer/grad_norm"
 
 
 def init_train_state(
@@ -103,7 +104,10 @@ def make_train_step(
     binarize: str = "none",
     targets: dict[str, schedules.Target] | None = None,
 ) -> TrainStep:
-    """`train_step(state, batch) -> (state, metrics)`, pure and not yet jitted.
+    """`train_step(state, batch, measured=True) -> (state, metrics)`, pure, not jitted.
+
+    The gradient's norm is 0 in a step that is not `measured`, a bool that may be
+    traced: of a run of many steps only the last one's is looked at.
 
     Args:
       objective: gives the loss.
@@ -114,7 +118,9 @@ def make_train_step(
       targets: see `make_targets`.
     """
 
-    def train_step(state: TrainState, batch) -> tuple[TrainState, Metrics]:
+    def train_step(
+        state: TrainState, batch, measured=True
+    ) -> tuple[TrainState, Metrics]:
         key_data, key_loss = jax.random.split(jax.random.fold_in(state.key, state.step))
         batch = pipeline.prepare_batch(batch, key_data, binarize)
         hparams = scheduled_hparams(state, weight_schedules)
@@ -126,9 +132,9 @@ def make_train_step(
         grads, metrics = jax.grad(loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         statistics = metrics.pop(MODEL_STATE, state.model_state)
-        # Behind a barrier, or XLA writes out the squares that the norm and Adam share.
-        seen = jax.lax.optimization_barrier(grads)
-        metrics["optimizer/grad_norm"] = optax.tree.norm(seen)
+        metrics[GRAD_NORM] = jax.lax.cond(
+            measured, optax.tree.norm, lambda grads: jnp.zeros(()), grads
+        )
         new_state = state._replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
@@ -146,14 +152,14 @@ def make_multi_step(train_step: TrainStep) -> Callable:
 
     `data` `[n, H, W, C]`, or a `Batch` of all examples, stays on the device; `indices`
     is `[S, B]` int32. Jit it with the state donated. The metrics are means over the S
-    steps, except for the loss's last value `loss_last`, by which a non-finite step is
-    noticed at once.
+    steps, except for the gradient's norm, which is the last step's, and for the loss's
+    last value `loss_last`, by which a non-finite step is noticed at once.
     """
 
     def run(state: TrainState, data, indices: Array):
-        def body(state, rows):
+        def body(state, rows, measured):
             batch = jax.tree.map(lambda array: jnp.take(array, rows, axis=0), data)
-            return train_step(state, batch)
+            return train_step(state, batch, measured)
 
         return _scan(body, state, indices)
 
@@ -174,9 +180,19 @@ def make_stream_step(train_step: TrainStep) -> Callable:
 
 
 def _scan(body: TrainStep, state: TrainState, inputs) -> tuple[TrainState, Metrics]:
-    state, metrics = jax.lax.scan(body, state, inputs)
-    means = {name: value.mean(0) for name, value in metrics.items()}
-    return state, means | {"loss_last": metrics["loss"][-1]}
+    length = jax.tree.leaves(inputs)[0].shape[0]
+    # The norm reads all gradients once more, which CPUs feel. On an accelerator a
+    # branch costs more than the norm: the host has to learn which one to take.
+    branches = jax.default_backend() == "cpu"
+    measured = jnp.arange(length) == length - 1 if branches else None
+
+    def step(state, own):
+        inputs, measured = own
+        return body(state, inputs, measured if branches else True)
+
+    state, metrics = jax.lax.scan(step, state, (inputs, measured))
+    last = {GRAD_NORM: metrics[GRAD_NORM][-1], "loss_last": metrics["loss"][-1]}
+    return state, {name: value.mean(0) for name, value in metrics.items()} | last
 
 
 def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:

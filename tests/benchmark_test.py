@@ -25,7 +25,8 @@ def tiny(name, batch_size=32):
 @pytest.mark.parametrize(
     "name",
     ["vae_mlp", "vae_conv", "vae_conv64", "catvae_mlp", "infocatvae_mlp", "iwae_mlp"]
-    + ["beta_vae_mlp", "info_vae_mlp", "wae_mmd_mlp", "infocatvae_conv"],
+    + ["catvae_topk_mlp", "infocatvae_conv", "beta_vae_mlp", "info_vae_mlp"]
+    + ["wae_mmd_mlp"],
 )
 @pytest.mark.parametrize("peer", ["torch_resident", "pythae"])
 def test_networks_of_the_peers_are_equal_in_size(name, peer):
@@ -44,7 +45,9 @@ def test_networks_of_the_peers_are_equal_in_size(name, peer):
 
 
 @pytest.mark.parametrize(
-    "name", ["vae_mlp", "catvae_mlp", "infocatvae_mlp", "iwae_mlp", "wae_mmd_mlp"]
+    "name",
+    ["vae_mlp", "catvae_mlp", "catvae_topk_mlp", "infocatvae_mlp"]
+    + ["iwae_mlp", "wae_mmd_mlp"],
 )
 @pytest.mark.parametrize("peer", ["torch_loader", "pythae"])
 def test_losses_of_the_peers_are_alike(name, peer):
@@ -69,7 +72,7 @@ def test_losses_of_the_peers_are_alike(name, peer):
 
 def test_every_objective_is_a_case():
     found = {name.rpartition("_")[0] for name in cases.all_names()}
-    assert found == {*objectives.names(), cases.RECIPE}
+    assert found == {*objectives.names(), cases.RECIPE, cases.TOPK}
     for name in cases.all_names():
         case = cases.parse(name, 64)
         assert case.name == name
@@ -118,15 +121,72 @@ def test_elbo_is_the_closed_form():
     """A decoder of constant means: the bound has no noise, and KL is known."""
     images = np.full((7, 2, 2, 1), 255, np.uint8)
 
-    def encode(x):
-        return np.full((len(x), 3), 0.5, np.float32), np.full((len(x), 3), -1.0)
+    def posteriors(x):
+        shape = (len(x), 1, 3)
+        return np.zeros((len(x), 1)), np.full(shape, 0.5), np.full(shape, -1.0)
 
     def decode(z):
         return np.full((len(z), 2, 2, 1), 0.25, np.float32)
 
     kl = 3 * 0.5 * (0.25 + np.exp(-1.0) - 1.0 + 1.0)
-    found = quality.test_elbo(encode, decode, images)
+    found = quality.test_elbo(posteriors, decode, np.zeros((1, 3)), images)
     np.testing.assert_allclose(found, 4 * np.log(0.25) - kl, rtol=1e-6)
+
+
+def test_elbo_of_clusters_is_the_closed_form():
+    """Each posterior is its cluster's prior but for variance; two kinds of decoding."""
+    images = np.full((7, 2, 2, 1), 255, np.uint8)
+    prior = quality.prior_means({"num_clusters": 2, "latent_dim": 2, "separation": 9.0})
+    q = np.array([0.3, 0.7])
+
+    def posteriors(x):
+        mean = np.broadcast_to(prior, (len(x), 2, 2))
+        return np.tile(np.log(q), (len(x), 1)), mean, np.full(mean.shape, -4.0)
+
+    def decode(z):
+        p = np.where(z[:, 0] > 4.5, 0.25, 0.5)  # the first cluster, the second
+        return np.broadcast_to(p[:, None, None, None], (len(z), 2, 2, 1))
+
+    kl_z = 2 * 0.5 * (np.exp(-4.0) - 1.0 + 4.0)
+    log_x = 4 * np.log([0.25, 0.5])
+    expected = (q * (log_x - kl_z - np.log(2 * q))).sum()
+    found = quality.test_elbo(posteriors, decode, prior, images)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("peer", ["jax", "torch_resident"])
+def test_bound_of_a_variant_is_what_its_library_says(peer):
+    """Minus the loss of CatVAE without its balance term, on one batch's images."""
+    if peer != "jax":
+        pytest.importorskip("torch")
+    case = cases.parse("catvae_mlp", 300)
+    settings = cases.peer_settings(case)
+    variant = workers.make_variant(peer, case, settings, TINY, 1)
+    posteriors = variant.posteriors(np.float32(TINY) / 255.0)
+    prior = quality.prior_means(settings)
+    assert [part.shape for part in posteriors] == [(300, 10), *[(300, 10, 20)] * 2]
+    found = quality.test_elbo(variant.posteriors, variant.decode, prior, TINY)
+    usage = np.exp(np.float64(posteriors[0])).mean(0)
+    balance = np.log(10) + (usage * np.log(usage)).sum()
+    loss = variant.steps(1) - settings["weights"]["balance"] * balance
+    np.testing.assert_allclose(found, -loss, rtol=2e-3)
+
+
+def test_quality_compares_the_bounds(capsys):
+    """Of digits, enlarged, after one epoch: enumeration and its estimate."""
+    command.main(
+        [
+            "--quality",
+            "--cases=catvae_mlp,catvae_topk_mlp",
+            "--batch_sizes=512",
+            "--epochs=1",
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["catvae_mlp", "jax"]
+    assert lines[-2].startswith("catvae_topk_mlp")
+    assert "test ELBO -" in lines[-2]
+    assert lines[-1].startswith("catvae: largest difference")
 
 
 def test_quality_reads_digits_enlarged():
@@ -214,11 +274,12 @@ def test_a_worker_that_is_silent_is_ended():
         ("--cases=vae_mpl", "did you mean 'vae_mlp'"),
         ("--batch_sizes=12x", "no batch sizes"),
         ("--table=nowhere.json", "no figures of a benchmark"),
+        ("--quality --cases=n_vae_mlp", "no test ELBO for case 'n_vae_mlp'"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(argument, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        command.main([argument])
+        command.main(argument.split())
     assert stopped.value.code == ConfigError.exit_code
     assert message in capsys.readouterr().err
 

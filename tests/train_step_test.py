@@ -41,13 +41,24 @@ def test_many_steps_in_one_program_are_the_steps_one_by_one(parts):
     step, state, data = parts
     indices = pipeline.batch_indices(0, 0, 7, 20, 4)
     together, means = jax.jit(train_step.make_multi_step(step))(state, data, indices)
-    single, losses = state, []
+    single, losses, norms = state, [], []
     for rows in indices:
         single, metrics = jax.jit(step)(single, data[rows])
         losses.append(float(metrics["loss"]))
+        norms.append(float(metrics["optimizer/grad_norm"]))
     assert_equal_states(together, single)
     np.testing.assert_allclose(means["loss"], np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(means["loss_last"], losses[-1], rtol=1e-5)
+    assert norms[-1] > 0
+    np.testing.assert_allclose(means["optimizer/grad_norm"], norms[-1], rtol=1e-5)
+
+
+def test_norm_of_the_gradient_is_where_it_is_asked_for(parts):
+    step, state, data = parts
+    gradient = jax.jit(step)(state, data[:4])[1]["optimizer/grad_norm"]
+    for measured, expected in ((True, gradient), (False, 0.0)):
+        _, metrics = jax.jit(step)(state, data[:4], jnp.bool_(measured))
+        np.testing.assert_allclose(metrics["optimizer/grad_norm"], expected, rtol=1e-6)
 
 
 def test_scheduled_weights_follow_the_step(parts):

@@ -15,7 +15,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Flags and their defaults."""
     parser = argparse.ArgumentParser(prog="python -m infovae_jax.benchmark")
     add = parser.add_argument
-    add("--cases", help=f"default: {','.join(cases.DEFAULT)}")
+    add("--cases", help=f"default: {','.join(cases.DEFAULT)} (fewer with --quality)")
     add("--all", action="store_true", help="all objectives, networks and batches")
     add("--batch_sizes", help=f"default: {cases.BATCH_SIZE}")
     add("--precision", default="float32", choices=("float32", "bfloat16"))
@@ -42,6 +42,10 @@ def chosen_cases(options) -> list[cases.Case]:
       ConfigError: an unknown case, or a batch size that is none.
     """
     names = cases.DEFAULT
+    if options.quality:
+        from infovae_jax.benchmark import quality
+
+        names = quality.DEFAULT
     if options.all:
         names = cases.all_names()
     if options.cases:
@@ -165,8 +169,10 @@ def run(options) -> None:
         timing = workers.Options(
             threads=options.threads, answer_seconds=options.answer_seconds
         )
-        found = quality.compare(options.data, options.epochs, timing)
-        _save(options.out, {"epochs": options.epochs, "variants": found})
+        chosen = chosen_cases(options)
+        quality.check(chosen)
+        found = quality.compare(options.data, options.epochs, timing, chosen)
+        _save(options.out, {"epochs": options.epochs, "cases": found})
     else:
         measure(options)
 

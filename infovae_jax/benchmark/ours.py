@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax import objectives, optimizer, train_step
+from infovae_jax import networks, objectives, optimizer, train_step
 from infovae_jax.benchmark.cases import Case, make_config, random_images
 from infovae_jax.data import pipeline
 from infovae_jax.types import Batch
@@ -123,10 +123,19 @@ class JaxVariant:
         """FLOP/s of a square product in the case's precision, now."""
         return matmul_rate(self._case.precision)
 
-    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log-variance of q(z | x), `[n, d]`."""
-        q = jax.jit(self.objective.encode)(train_step.variables(self.state), x)
-        return np.asarray(q.mean), np.asarray(q.log_var)
+    def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See `quality.test_elbo`."""
+        params = train_step.variables(self.state)
+        q = jax.tree.map(np.asarray, jax.jit(self.objective.encode)(params, x))
+        if self.objective.classify is None:
+            return np.zeros((len(x), 1)), q.mean[:, None], q.log_var[:, None]
+        logits = jax.jit(self.objective.classify)(params, x)
+        # q is that of the most probable cluster; the head adds a row a cluster.
+        chosen = np.asarray(logits.argmax(-1))
+        shifts = map(np.asarray, networks.cluster_shifts(params["posterior"]))
+        parts = zip(q, shifts, strict=True)
+        every = (own[:, None] + rows - rows[chosen][:, None] for own, rows in parts)
+        return np.asarray(jax.nn.log_softmax(logits)), *every
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Means of p(x | z), `[n, H, W, C]`."""

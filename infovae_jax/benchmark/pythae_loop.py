@@ -162,12 +162,13 @@ class PythaeVariant:
         return torch_loops.memory("cuda" if torch.cuda.is_available() else "cpu")
 
     @torch.no_grad()
-    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log-variance of q(z | x), `[n, d]`."""
+    def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See `quality.test_elbo`; K = 1."""
         self.model.eval()
         images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
         output = self.model.encoder(images.to(self.model.device))
-        return output.embedding.cpu().numpy(), output.log_covariance.cpu().numpy()
+        found = output.embedding.cpu().numpy(), output.log_covariance.cpu().numpy()
+        return np.zeros((len(x), 1)), *(part[:, None] for part in found)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:

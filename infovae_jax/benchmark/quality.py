@@ -1,7 +1,7 @@
-"""Whether equal training gives equal bounds: the VAE of every library.
+"""Whether equal training gives equal bounds: VAE and CatVAE of every library.
 
 The test ELBO of all of them is computed here, by the same formula and with the same
-noise, from the posterior's parameters and the decoder's means.
+noise, from the posteriors' parameters and the decoder's means.
 """
 
 import functools
@@ -10,9 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from infovae_jax.benchmark import workers
-from infovae_jax.benchmark.cases import Case
+from infovae_jax.benchmark.cases import TOPK, Case
 from infovae_jax.errors import ConfigError
 
+# What is compared where no cases are named.
+DEFAULT = ("vae_mlp", "catvae_mlp", "catvae_topk_mlp")
+# Objectives whose bound is written here.
+MODELS = ("vae", "catvae")
 # Variants that are trained; the resident loop and the compiled one compute the same.
 NAMES = (workers.OURS, "torch_loader", "pythae")
 SAMPLES = 10
@@ -56,53 +60,110 @@ def _enlarged(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def test_elbo(encode: Callable, decode: Callable, images: np.ndarray) -> float:
-    """Mean ELBO in nats of a VAE with a Bernoulli likelihood.
+def check(chosen: list[Case]) -> None:
+    """Raises ConfigError for a case whose bound is not written here."""
+    for case in chosen:
+        if case.model not in MODELS or case.size != 28:
+            raise ConfigError(
+                f"no test ELBO for case '{case.name}'",
+                "--cases",
+                f"with --quality, use {' or '.join(MODELS)} of 28x28 images",
+            )
 
-    The rate in closed form, the distortion from SAMPLES codes of each image.
+
+def prior_means(settings: dict) -> np.ndarray:
+    """Of the components of p(z), whose variances are 1, `[K, d]`.
 
     Args:
-      encode: images `[n, H, W, C]` float32 -> mean and log-variance `[n, d]`.
+      settings: from `cases.peer_settings`; without clusters p(z) is N(0, I).
+    """
+    clusters, latent = settings.get("num_clusters", 1), settings["latent_dim"]
+    separation = settings.get("separation", 0.0)
+    return separation * np.repeat(np.eye(clusters), latent // clusters, axis=1)
+
+
+def test_elbo(
+    posteriors: Callable, decode: Callable, prior: np.ndarray, images: np.ndarray
+) -> float:
+    """Mean ELBO in nats of a VAE or a mixture of K, with a Bernoulli likelihood.
+
+        sum_c q(c | x) (E_q(z | x, c) log p(x | z) - KL(q(z | x, c) || N(mu_c, I)))
+        - KL(q(c | x) || uniform)
+
+    The KL terms in closed form, the expectation from SAMPLES codes of each image in
+    all, at least one a cluster.
+
+    Args:
+      posteriors: images `[n, H, W, C]` float32 -> log q(c | x) `[n, K]`, mean and
+        log-variance of q(z | x, c) `[n, K, d]`.
       decode: codes `[n, d]` -> means `[n, H, W, C]`.
+      prior: mu, `[K, d]`.
       images: uint8 `[n, H, W, C]`.
     """
-    total = 0.0
+    total, clusters = 0.0, len(prior)
+    samples = max(SAMPLES // clusters, 1)
     for start in range(0, len(images), 500):
         x = images[start : start + 500].astype(np.float32) / 255.0
-        mean, log_var = (a.astype(np.float64) for a in encode(x))
-        noise = np.random.default_rng(start).standard_normal((SAMPLES, *mean.shape))
+        log_q, mean, log_var = (a.astype(np.float64) for a in posteriors(x))
+        noise = np.random.default_rng(start).standard_normal((samples, *mean.shape))
         z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)
-        p = np.stack([decode(codes) for codes in z]).astype(np.float64)
-        p = np.clip(p, _TINY, 1.0 - _TINY)
-        log_x = (x * np.log(p) + (1.0 - x) * np.log1p(-p)).sum((2, 3, 4)).mean(0)
-        rate = 0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).sum(-1)
-        total += float((log_x - rate).sum())
+        log_x = np.empty((samples, len(x), clusters))
+        for draw, cluster in np.ndindex(samples, clusters):
+            p = decode(z[draw, :, cluster]).astype(np.float64)
+            p = np.clip(p, _TINY, 1.0 - _TINY)
+            pixels = x * np.log(p) + (1.0 - x) * np.log1p(-p)
+            log_x[draw, :, cluster] = pixels.sum((1, 2, 3))
+        square = (mean - prior) ** 2
+        kl_z = 0.5 * (square + np.exp(log_var) - 1.0 - log_var).sum(-1)
+        inner = log_x.mean(0) - kl_z - (log_q + np.log(clusters))
+        total += float((np.exp(log_q) * inner).sum())
     return total / len(images)
 
 
 def compare(
-    source: str, epochs: int, options: workers.Options, say=print
+    source: str, epochs: int, options: workers.Options, chosen: list[Case], say=print
 ) -> dict[str, dict]:
-    """Trains the VAE of every library for as many epochs; test ELBO of each, nats."""
-    case = Case("vae", "mlp", 28)
-    steps = len(read(source)[0]) // case.batch_size
+    """Trains each case with every library for as many epochs.
+
+    Returns:
+      case -> library -> `test_elbo` in nats, or `failed`.
+    """
     found = {}
-    for name in NAMES:
-        try:
-            worker = workers.Worker(name, case, options, data=source)
+    for case in chosen:
+        rows = found[case.name] = {}
+        for name in NAMES:
+            if case.objective == TOPK and name != workers.OURS:
+                continue  # the peers' model is that of the case without it
             try:
-                for _ in range(epochs):
-                    worker.call("steps", count=steps)
-                found[name] = {"test_elbo": worker.call("test_elbo")["value"]}
-            finally:
-                worker.close()
-        except workers.Failed as error:
-            found[name] = {"failed": str(error)}
-        say(f"{name:<15}{_outcome(found[name])}")
-    bounds = [row["test_elbo"] for row in found.values() if "test_elbo" in row]
-    if len(bounds) > 1:
-        say(f"largest difference {max(bounds) - min(bounds):.2f} nats")
+                rows[name] = {"test_elbo": _train(name, case, options, source, epochs)}
+            except workers.Failed as error:
+                rows[name] = {"failed": str(error)}
+            say(f"{case.name:<18}{name:<15}{_outcome(rows[name])}")
+    for model in sorted({case.model for case in chosen}):
+        of_model = [found[case.name] for case in chosen if case.model == model]
+        bounds = [
+            row["test_elbo"]
+            for rows in of_model
+            for row in rows.values()
+            if "test_elbo" in row
+        ]
+        if len(bounds) > 1:
+            say(f"{model}: largest difference {max(bounds) - min(bounds):.2f} nats")
     return found
+
+
+def _train(
+    name: str, case: Case, options: workers.Options, source: str, epochs: int
+) -> float:
+    """Test ELBO of the variant called `name` after so many epochs, nats."""
+    steps = len(read(source)[0]) // case.batch_size
+    worker = workers.Worker(name, case, options, data=source)
+    try:
+        for _ in range(epochs):
+            worker.call("steps", count=steps)
+        return worker.call("test_elbo")["value"]
+    finally:
+        worker.close()
 
 
 def _outcome(row: dict) -> str:

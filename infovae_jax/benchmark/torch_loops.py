@@ -86,11 +86,11 @@ class TorchVariant:
         return memory(self.device)
 
     @torch.no_grad()
-    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log-variance of q(z | x), `[n, d]`."""
+    def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See `quality.test_elbo`."""
         images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
-        mean, log_var = self.model.encode(images.to(self.device))
-        return mean.cpu().numpy(), log_var.cpu().numpy()
+        found = self.model.posteriors(images.to(self.device))
+        return tuple(part.cpu().numpy() for part in found)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:

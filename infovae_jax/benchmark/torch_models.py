@@ -18,6 +18,7 @@ OBJECTIVES = (
     "info_vae",
     "wae_mmd",
     "catvae",
+    "catvae_topk",
     "infocatvae",
 )
 # Of a standard normal variable that is kept within -2 and 2.
@@ -74,7 +75,7 @@ def make_decoder(case, settings: dict) -> nn.Module:
 
 def make_model(case, settings: dict) -> nn.Module:
     """The module whose call gives the loss of a batch `[B, C, H, W]`."""
-    if case.objective in ("catvae", "infocatvae"):
+    if case.model in ("catvae", "infocatvae"):
         return start_like_ours(CatVAE(case, settings))
     return start_like_ours(GaussianVAE(case, settings))
 
@@ -143,6 +144,11 @@ class GaussianVAE(nn.Module):
         """Mean and log-variance of q(z | x), `[B, d]`."""
         return self.head(self.encoder(x)).chunk(2, -1)
 
+    def posteriors(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """As of `CatVAE`, with K = 1."""
+        mean, log_var = self.encode(x)
+        return torch.zeros_like(mean[:, :1]), mean[:, None], log_var[:, None]
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The loss of a batch `[B, C, H, W]`."""
         weights, flat = self._settings["weights"], x.flatten(1)
@@ -201,18 +207,25 @@ class CatVAE(nn.Module):
         )
         self.register_buffer("draws", draws)
 
+    def posteriors(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """log q(c | x) `[B, K]`, mean and log-variance of q(z | x, c) `[B, K, d]`."""
+        return self._posteriors(self.encoder(x))
+
+    def _posteriors(self, h: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        log_q = functional.log_softmax(self.classifier(h), -1)
+        # The head is linear in [h; c]: all K posteriors are one product and a table.
+        split = self.head.in_features - len(self.prior_means)
+        table = self.head.weight[:, split:].T
+        shared = functional.linear(h, self.head.weight[:, :split], self.head.bias)
+        return log_q, *(shared[:, None] + table).chunk(2, -1)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The loss of a batch `[B, C, H, W]`."""
         clusters, flat = len(self.prior_means), x.flatten(1)
         weights = self._settings["weights"]
         h = self.encoder(x)
-        log_q = functional.log_softmax(self.classifier(h), -1)
+        log_q, mean, log_var = self._posteriors(h)
         q = log_q.exp()
-        # The head is linear in [h; c]: all K posteriors are one product and a table.
-        split = self.head.in_features - clusters
-        table = self.head.weight[:, split:].T
-        shared = functional.linear(h, self.head.weight[:, :split], self.head.bias)
-        mean, log_var = (shared[:, None] + table).chunk(2, -1)
         kl_z = (q * _kl(mean, log_var, self.prior_means)).sum(-1).mean()
         kl_c = math.log(clusters) + (q * log_q).sum(-1).mean()
         loss = weights["kl_z"] * kl_z + weights["kl_c"] * kl_c

@@ -105,7 +105,10 @@ def serve(request: str) -> None:
             method = call.pop("call")
             began = time.perf_counter()
             if method == "test_elbo":
-                value = quality.test_elbo(variant.encode, variant.decode, test)
+                prior = quality.prior_means(cases.peer_settings(case))
+                value = quality.test_elbo(
+                    variant.posteriors, variant.decode, prior, test
+                )
             else:
                 value = getattr(variant, method)(**call)
             seconds = time.perf_counter() - began
