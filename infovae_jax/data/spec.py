@@ -120,6 +120,22 @@ def _check_factors(raw: layout.Raw) -> None:
                 )
 
 
+def _scan_both(raw: layout.Raw) -> dict[str, Scan]:
+    return {
+        "train": scan(raw.train_x, "train", raw.where),
+        "test": scan(raw.test_x, "test", raw.where),
+    }
+
+
+def _bits_as_images(raw: layout.Raw) -> layout.Raw:
+    """Bytes that are 0 or 1 throughout mean black and white, not two dark greys."""
+    return raw._replace(
+        train_x=raw.train_x * np.uint8(255),
+        test_x=raw.test_x * np.uint8(255),
+        title=f"{raw.title}, 0 and 1 taken as black and white",
+    )
+
+
 def decide(raw: layout.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
@@ -150,10 +166,10 @@ def decide(raw: layout.Raw, config: Any) -> Dataset:
             "store both splits with one type, size and number of channels",
         )
     _check_factors(raw)
-    scans = {
-        "train": scan(raw.train_x, "train", raw.where),
-        "test": scan(raw.test_x, "test", raw.where),
-    }
+    scans = _scan_both(raw)
+    if raw.train_x.dtype == np.uint8 and max(s.high for s in scans.values()) == 1 / 255:
+        raw = _bits_as_images(raw)
+        scans = _scan_both(raw)
     in_range = all(s.outside is None for s in scans.values())
     if config.likelihood in UNIT_RANGE:
         _require_unit_range(scans, "data.likelihood", config.likelihood)

@@ -45,7 +45,7 @@ def test_types(load, dtype, stored):
     dataset = load({"x": x})
     assert dataset.spec.dtype == stored
     assert dataset.train_x.dtype == np.dtype(stored)
-    top = 255 if dtype == "bool" else 1
+    top = 255 if stored == "uint8" else 1
     assert set(np.unique(dataset.train_x).tolist()) == {0, top}
 
 
@@ -77,8 +77,25 @@ def test_binary_data_are_noticed(load, x):
     assert "true log-likelihood" in dataset.decision
 
 
-def test_uint8_of_zero_and_one_are_grey_values(load):
-    assert not load({"x": np.round(GREY).astype(np.uint8)}).spec.binary
+def test_bytes_of_zero_and_one_are_black_and_white(load):
+    x = np.round(GREY).astype(np.uint8)
+    dataset = load({"x_train": x, "x_test": np.zeros_like(x)})
+    assert dataset.test_x.max() == 0
+    np.testing.assert_array_equal(dataset.train_x, 255 * x)
+    assert dataset.train_x.dtype == np.uint8
+    assert dataset.spec.binary
+    assert "0 and 1 taken as black and white" in dataset.decision
+
+
+@pytest.mark.parametrize("other", [0, 2, 255])
+def test_other_bytes_are_grey_values(load, other):
+    """All black, or a byte above 1 in either split: as stored."""
+    x = np.zeros((10, 4, 4), np.uint8)
+    x[0, 0, 0] = min(other, 1)
+    test = np.full_like(x, other)
+    dataset = load({"x_train": x, "x_test": test})
+    np.testing.assert_array_equal(dataset.train_x[..., 0], x)
+    assert "taken as" not in dataset.decision
 
 
 @pytest.mark.parametrize("binarize", ["threshold", "stochastic"])
