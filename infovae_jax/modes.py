@@ -21,6 +21,7 @@ from infovae_jax import (
     train_step,
 )
 from infovae_jax.errors import ConfigError
+from infovae_jax.run import Run, claim_workdir, open_run
 
 
 def train(config: ConfigDict | None, workdir: str | None) -> None:
@@ -33,12 +34,12 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
-    run = loop.open_run(config, say=distributed.say)
+    run = open_run(config, say=distributed.say)
     many = population.is_population(config)
     mesh = population_run.make_mesh(run) if many else run.make_mesh()
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         distributed.say("note: CPUs are slower in bfloat16 than in float32")
-    distributed.on_first(lambda: loop.claim_workdir(config, folder))
+    distributed.on_first(lambda: claim_workdir(config, folder))
     distributed.say(f"workdir: {folder}")
     if many:
         program = population_run.make_program(run, folder, mesh)
@@ -174,7 +175,7 @@ def _open(workdir: str | None, member: int | None = None, choose: bool = False):
             f"members 0 to {count - 1}" if many else "no members: it is a single run"
         )
         raise ConfigError(f"no member {member}", "--member", f"this run has {there}")
-    run = loop.open_run(config)
+    run = open_run(config)
     if not many:
         params, step = loop.restore_params(run, folder)
         return run, params, step, folder
@@ -191,7 +192,7 @@ def _open(workdir: str | None, member: int | None = None, choose: bool = False):
     return population_run.member_run(run, member), params, step, folder
 
 
-def _choose_member(run: loop.Run, params, folder: pathlib.Path):
+def _choose_member(run: Run, params, folder: pathlib.Path):
     """Evaluates all members; the run and the parameters of the chosen one."""
     from infovae_jax.evaluation import members
 
@@ -209,7 +210,7 @@ def _choose_member(run: loop.Run, params, folder: pathlib.Path):
     return population_run.member_run(run, chosen.member), params
 
 
-def _evaluators(run: loop.Run) -> list[loop.Evaluator]:
+def _evaluators(run: Run) -> list[loop.Evaluator]:
     """What training measures beside the bound; made when first called."""
 
     @functools.cache
@@ -237,7 +238,7 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
     loop.save_json(folder / "evaluation.json", result)
 
 
-def _save_clusters(run: loop.Run, params, folder: pathlib.Path) -> None:
+def _save_clusters(run: Run, params, folder: pathlib.Path) -> None:
     """`clusters.npz` where the objective clusters: what `summary` compares over runs.
 
     `cluster` `[m]` is argmax q(c | x) of the test split, `test_split` its digest.
@@ -255,7 +256,7 @@ def _save_clusters(run: loop.Run, params, folder: pathlib.Path) -> None:
     np.savez(folder / "clusters.npz", cluster=clusters, test_split=split)
 
 
-def _report(run: loop.Run, params, folder: pathlib.Path, step: int) -> None:
+def _report(run: Run, params, folder: pathlib.Path, step: int) -> None:
     from infovae_jax import report
 
     path = report.write(run, params, folder, step)

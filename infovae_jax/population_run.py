@@ -22,6 +22,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from infovae_jax import (
+    blocks,
     checkpoint,
     loop,
     metrics,
@@ -30,9 +31,11 @@ from infovae_jax import (
     sharding,
     train_step,
 )
+from infovae_jax.bound import mean_bound
 from infovae_jax.errors import ConfigError
-from infovae_jax.loop import Program, Run
+from infovae_jax.loop import Program
 from infovae_jax.population import Member
+from infovae_jax.run import Run
 
 FILE = "population.json"
 TIMED_STEPS = 5
@@ -62,7 +65,7 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
 
     Args:
       run: opened with the config of the population.
-      workdir: a folder that `loop.claim_workdir` accepted.
+      workdir: a folder that `claim_workdir` accepted.
       mesh: from `make_mesh`.
       say: prints the decision.
     """
@@ -112,7 +115,7 @@ def member_bounds(
     run: Run, eval_step: Callable, params: Any, x: np.ndarray, prefix: str
 ) -> dict[str, np.ndarray]:
     """The bound and its terms on `x`, name -> `[M]`."""
-    means = loop.mean_bound(run, eval_step, params, x)
+    means = mean_bound(run, eval_step, params, x)
     return {f"{prefix}{name}": value for name, value in means.items()}
 
 
@@ -211,7 +214,7 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     chunk = run.config.population.chunk
     state = jax.jit(init, out_shardings=sharding.batch_sharded(mesh))()
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
-    steps = min(TIMED_STEPS, loop.log_every(run))
+    steps = min(TIMED_STEPS, blocks.length(run.config, run.steps_per_epoch))
     rows = indices(0, steps)
     multi_step = loop.make_multi_step(run)
     seconds = {}

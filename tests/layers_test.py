@@ -33,6 +33,8 @@ LAYERS = [
         "progress",
         "signals",
     ],
+    ["run", "blocks"],
+    ["bound"],
     ["loop"],
     ["population_run"],
     ["evaluation"],

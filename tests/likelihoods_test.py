@@ -128,14 +128,14 @@ def test_objectives_train_with_every_likelihood(make_config, spec, name, likelih
 
 
 def test_levels_that_the_data_do_not_have_are_refused(make_config):
-    from infovae_jax import loop
+    from infovae_jax.run import open_run
 
     config = make_config("vae")
     config.data.likelihood = "discretized_logistic"
     config.data.levels = 16
     with pytest.raises(ConfigError, match="none of 16 levels"):
-        loop.open_run(config, say=lambda text: None)
+        open_run(config, say=lambda text: None)
     config.data.levels = 17
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     assert run.dataset.spec.likelihood == "discretized_logistic"
     assert "17 grey levels" in run.dataset.decision

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import checkpoint, loop, metrics
+from infovae_jax import blocks, checkpoint, loop, metrics
 from infovae_jax.errors import NonFiniteError
+from infovae_jax.run import claim_workdir, open_run
 
 
 def logged(run, mesh, events):
@@ -36,13 +37,13 @@ def run(make_config):
     config = make_config("vae")
     config.train.num_epochs, config.train.log_every = 2, 3
     config.train.eval_every = config.train.checkpoint_every = 1
-    return loop.open_run(config, say=lambda text: None)
+    return open_run(config, say=lambda text: None)
 
 
 def test_a_block_is_read_when_the_next_was_given_out(run, tmp_path):
     events, mesh = [], run.make_mesh()
     assert run.steps_per_epoch == 11
-    loop.claim_workdir(run.config, tmp_path)
+    claim_workdir(run.config, tmp_path)
     loop.train(run, tmp_path, mesh, program=logged(run, mesh, events))
     read = ("read",)
     assert events == [
@@ -72,7 +73,7 @@ def test_speed_counts_the_work_wherever_it_was_done(run, tmp_path):
 
             yield block, slow
 
-    loop.claim_workdir(run.config, tmp_path)
+    claim_workdir(run.config, tmp_path)
     loop.train(run, tmp_path, mesh, program=program._replace(advance=advance))
     rows = metrics.read_metrics(tmp_path)
     steps = np.diff([0, *(row["step"] for row in rows)])
@@ -91,11 +92,11 @@ class Leaf:
 @pytest.mark.parametrize("second_done", [False, True])
 def test_blocks_end_in_their_order(first_done, second_done):
     """Whenever the host comes to look at them."""
-    first = loop._Dispatched(0, 3, {"loss": Leaf(False)}, 1.0).looked_at()
+    first = blocks.Dispatched(0, 3, {"loss": Leaf(False)}, 1.0).looked_at()
     assert first.ended is None
     first = first._replace(means={"loss": Leaf(first_done)})
     began = time.perf_counter()
-    second = loop._Dispatched(3, 6, {"loss": Leaf(second_done)}, began).looked_at()
+    second = blocks.Dispatched(3, 6, {"loss": Leaf(second_done)}, began).looked_at()
     assert (second.ended is not None) == second_done
     first = first.before(second)
     assert first.ended == (began if first_done or second_done else None)
@@ -115,7 +116,7 @@ def test_a_state_that_is_not_finite_is_not_saved(run, tmp_path):
         return found
 
     row.count = 0
-    loop.claim_workdir(run.config, tmp_path)
+    claim_workdir(run.config, tmp_path)
     with pytest.raises(NonFiniteError, match="22"):
         loop.train(run, tmp_path, mesh, program=program._replace(row=row))
     assert checkpoint.Checkpoints(tmp_path / "checkpoints").latest() == 12

@@ -18,6 +18,7 @@ import pytest
 
 from infovae_jax import config as config_lib
 from infovae_jax import distributed, loop, metrics, sharding, train_step
+from infovae_jax.run import open_run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 300
@@ -29,6 +30,7 @@ WHOLE_RUN = """
 import pathlib, shutil, sys
 import jax
 from infovae_jax import config, distributed, loop, modes, report
+from infovae_jax.run import open_run
 report.PICTURES = report.PICTURES[:1]  # the others are tested elsewhere
 distributed.start(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), 20)
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
@@ -39,7 +41,7 @@ if distributed.is_first():
     shutil.copytree(middle, folder / "rest/checkpoints" / middle.name)
 rest = config.from_json(text)
 rest.train.shard_params = rest.data.stream = True
-run = loop.open_run(rest, say=distributed.say)
+run = open_run(rest, say=distributed.say)
 state = loop.train(run, folder / "rest", run.make_mesh())
 jax.distributed.shutdown()
 """
@@ -48,11 +50,12 @@ MANY_DEVICES = """
 import json, pathlib, sys
 import jax
 from infovae_jax import config, loop
+from infovae_jax.run import open_run
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
 for number, changes in enumerate(sys.argv[3:]):
     cfg = config.from_json(text)
     cfg.update_from_flattened_dict(json.loads(changes))
-    run = loop.open_run(cfg)
+    run = open_run(cfg)
     workdir = folder / str(number)
     workdir.mkdir()
     state = loop.train(run, workdir, run.make_mesh())
@@ -86,7 +89,7 @@ def config_file(tmp_path_factory):
 def single(tmp_path_factory):
     """The rows of one process with one device."""
     folder = tmp_path_factory.mktemp("single")
-    run = loop.open_run(small_config(), say=lambda text: None)
+    run = open_run(small_config(), say=lambda text: None)
     loop.train(run, folder, run.make_mesh())
     return metrics.read_metrics(folder)
 
@@ -153,7 +156,7 @@ def test_two_processes_are_one_run_and_write_once(tmp_path, config_file, single)
         # kernels split over the processes and rows read where they are used.
         assert [row["step"] for row in rest] == [50]
         assert_same_losses(rest, single[-1:])
-        run = loop.open_run(small_config(), say=lambda text: None)
+        run = open_run(small_config(), say=lambda text: None)
         params = [loop.restore_params(run, tmp_path / part)[0] for part in parts]
         # 1e-3: Adam divides by roots of second moments that are near zero.
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3), *params)
@@ -259,7 +262,7 @@ def test_streamed_data_give_the_same_bits(tmp_path):
     states = []
     for stream in (False, True):
         config.data.stream = stream
-        run = loop.open_run(config, say=lambda text: None)
+        run = open_run(config, say=lambda text: None)
         (tmp_path / str(stream)).mkdir()
         states.append(loop.train(run, tmp_path / str(stream), run.make_mesh()))
     params = [train_step.variables(state) for state in states]

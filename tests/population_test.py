@@ -18,6 +18,7 @@ from infovae_jax import loop, metrics, modes, population, population_run, train_
 from infovae_jax.errors import ConfigError, Interrupted, NonFiniteError
 from infovae_jax.evaluation import members as members_lib
 from infovae_jax.population import Member
+from infovae_jax.run import claim_workdir, open_run
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def population_config(make_config):
 
 
 def open_quietly(config):
-    return loop.open_run(config, say=lambda text: None)
+    return open_run(config, say=lambda text: None)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     whole, rest, said = tmp_path / "whole", tmp_path / "rest", []
 
     def train(folder, stop_at=None):
-        loop.claim_workdir(config, folder)
+        claim_workdir(config, folder)
         program = population_run.make_program(run, folder, mesh, said.append)
         calls = itertools.count(1)
 
@@ -327,11 +328,12 @@ def test_the_choice():
 _SHARDED = """
 import jax, numpy as np
 from infovae_jax import config as config_lib, loop, population, population_run, sharding
+from infovae_jax.run import open_run
 config = config_lib.load_config_file("configs/vae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
 config.num_seeds = 4
 config = config_lib.from_json(config_lib.to_json(config))
-run = loop.open_run(config, say=lambda text: None)
+run = open_run(config, say=lambda text: None)
 members = population.members_of(config)
 rows = np.stack([run.batch_indices(0, 5, m.seed) for m in members])
 found = []
@@ -460,6 +462,6 @@ def test_refused_in_one_line_before_any_compile(run_main, tmp_path, arguments, p
 
 def test_a_single_run_has_no_members(make_config, tmp_path):
     config = make_config("vae")
-    loop.claim_workdir(config, tmp_path)
+    claim_workdir(config, tmp_path)
     with pytest.raises(ConfigError, match="single run"):
         modes.encode(str(tmp_path), 0)

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from infovae_jax import config as config_lib
-from infovae_jax import loop, report
+from infovae_jax import report
 from infovae_jax.report import grids, planes, results, scores
+from infovae_jax.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
 PARTS = {
@@ -81,9 +82,9 @@ def opened(make_config, name, tmp_path, labels=True, hostile=""):
     config.data.source = str(source)
     config.data.test_fraction = 0.5
     config.train.batch_size = 8
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     workdir = tmp_path / "run"
-    loop.claim_workdir(config, workdir)
+    claim_workdir(config, workdir)
     return run, run.objective.init(jax.random.key(0)), workdir
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from infovae_jax import config as config_lib
 from infovae_jax import loop, metrics
+from infovae_jax.run import claim_workdir, open_run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -38,7 +39,7 @@ def command(folder):
 
 def final_params(folder):
     config = config_lib.from_json((folder / "config.json").read_text())
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     return loop.restore_params(run, folder)
 
 
@@ -179,11 +180,11 @@ def test_from_a_checkpoint_in_the_middle_to_the_same_bits(make_config, tmp_path,
     for key, value in changes.items():
         group, _, last = key.partition(".")
         config[group][last] = value
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     states = []
     for part in ("whole", "rest"):
         folder = tmp_path / part
-        loop.claim_workdir(config, folder)
+        claim_workdir(config, folder)
         if part == "rest":
             middle = 2 * run.steps_per_epoch
             source = tmp_path / "whole" / "checkpoints" / str(middle)

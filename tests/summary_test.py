@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infovae_jax import evaluation, loop, modes, summary
+from infovae_jax import evaluation, modes, summary
 from infovae_jax.errors import ConfigError
+from infovae_jax.run import open_run
 
 
 def test_table_of_two_runs(tmp_path):
@@ -184,7 +185,7 @@ def test_flags_of_the_command(tmp_path):
 def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_path):
     folders = []
     for seed in (0, 1):
-        run = loop.open_run(make_config("catvae"), say=lambda text: None)
+        run = open_run(make_config("catvae"), say=lambda text: None)
         params = run.objective.init(jax.random.key(seed))
         folder = tmp_path / str(seed)
         folder.mkdir()
@@ -195,7 +196,7 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
         np.testing.assert_array_equal(saved["cluster"], codes.logits.argmax(-1))
     found = summary.cluster_agreement(folders)
     assert abs(found["stability/ari"]) < 0.5  # two networks that learned nothing
-    plain = loop.open_run(make_config("vae"), say=lambda text: None)
+    plain = open_run(make_config("vae"), say=lambda text: None)
     modes._save_clusters(plain, plain.objective.init(jax.random.key(0)), tmp_path)
     assert not (tmp_path / "clusters.npz").exists()
     # Other images are another test split, whatever their number.

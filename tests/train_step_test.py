@@ -10,10 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import objectives, sharding, train_step
+from infovae_jax import blocks, objectives, sharding, train_step
 from infovae_jax.data import pipeline
 from infovae_jax.errors import ConfigError
-from infovae_jax.loop import dispatches
 
 
 @pytest.fixture
@@ -81,11 +80,11 @@ def test_initial_state_is_a_function_of_the_seed(make_config, spec):
     assert not np.array_equal(kernels[0], kernels[2])
 
 
-def test_dispatches_do_not_depend_on_where_they_start():
-    whole = list(dispatches(0, 47, 10))
+def test_blocks_do_not_depend_on_where_they_start():
+    whole = list(blocks.cut(0, 47, 10))
     assert whole == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 47)]
-    assert list(dispatches(20, 47, 10)) == whole[2:]
-    assert list(dispatches(47, 47, 10)) == []
+    assert list(blocks.cut(20, 47, 10)) == whole[2:]
+    assert list(blocks.cut(47, 47, 10)) == []
 
 
 def test_eval_step_ignores_padding(make_config, spec):
@@ -110,6 +109,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 _SHARDED = """
 import jax
 from infovae_jax import config as config_lib, loop
+from infovae_jax.run import claim_workdir, open_run
 import sys, pathlib
 config = config_lib.load_config_file("configs/infocatvae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
@@ -118,9 +118,9 @@ config.network.conv_channels, config.network.conv_hidden = (4, 8), 16
 config.train.num_epochs = 5
 config.train.num_devices = int(sys.argv[1])
 config = config_lib.from_json(config_lib.to_json(config))
-run = loop.open_run(config, say=lambda text: None)
+run = open_run(config, say=lambda text: None)
 folder = pathlib.Path(sys.argv[2])
-loop.claim_workdir(config, folder)
+claim_workdir(config, folder)
 mesh = run.make_mesh()
 state = loop.train(run, folder, mesh)
 print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))

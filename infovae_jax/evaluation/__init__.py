@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.bound import make_bound_evaluator
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.evaluation import (
     calibration,
@@ -21,7 +22,7 @@ from infovae_jax.evaluation import (
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Encoded, encode_split, prepared
 from infovae_jax.evaluation.rows import Row
-from infovae_jax.loop import Run, make_bound_evaluator
+from infovae_jax.run import Run
 from infovae_jax.types import DataSpec
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
@@ -36,7 +37,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
     """All figures of a run on its test split.
 
     Args:
-      run: from `loop.open_run`.
+      run: from `open_run`.
       params: restored parameters.
       step: the step they belong to, for the record.
       metrics: 'core', 'all', or groups of `groups.GROUPS` with commas between; the

@@ -17,8 +17,8 @@ from infovae_jax import population, population_run, sharding
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import clustering, information
-from infovae_jax.loop import Run
 from infovae_jax.population import Member
+from infovae_jax.run import Run
 
 STABILITY = "stability/ari"
 STABILITY_EXAMPLES = 10_000

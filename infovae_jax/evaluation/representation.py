@@ -12,7 +12,7 @@ import numpy as np
 from infovae_jax.evaluation import probes, transductive
 from infovae_jax.evaluation.encoding import Split, Splits
 from infovae_jax.evaluation.rows import Row
-from infovae_jax.loop import Run
+from infovae_jax.run import Run
 
 NUM_LABELS = (100, 600, 1000, 3000)
 NUM_DRAWS = 3

@@ -9,9 +9,9 @@ import numpy as np
 from infovae_jax import metrics, population_run
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
-from infovae_jax.loop import Run
 from infovae_jax.report import figures, grids, page, planes, results
 from infovae_jax.report.gallery import PICTURES
+from infovae_jax.run import Run
 
 DPI = 110
 
@@ -22,7 +22,7 @@ def write(
     """Writes `figures/*.png` and `report.html` of a run.
 
     Args:
-      run: from `loop.open_run`.
+      run: from `open_run`.
       params: restored parameters.
       workdir: holds `metrics.jsonl` and, where evaluated, `evaluation.json`.
       step: that the parameters belong to, for the record.

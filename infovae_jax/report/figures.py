@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import Encoded, clustering
 from infovae_jax.evaluation.codes import block_slices
-from infovae_jax.loop import Run
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
+from infovae_jax.run import Run
 from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10

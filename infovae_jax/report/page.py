@@ -10,8 +10,8 @@ import jax
 import infovae_jax
 from infovae_jax import config as config_lib
 from infovae_jax.checkpoint import write_atomically
-from infovae_jax.loop import Run
 from infovae_jax.report.results import Evaluation
+from infovae_jax.run import Run
 
 MAX_BYTES = 5_000_000
 

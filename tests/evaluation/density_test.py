@@ -9,9 +9,10 @@ import pytest
 from scipy import integrate
 from scipy import stats as scipy_stats
 
-from infovae_jax import loop, objectives
+from infovae_jax import objectives
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import annealing, density, encoding, groups
+from infovae_jax.run import open_run
 
 KEY = jax.random.key(0)
 SCALE = 0.5
@@ -153,7 +154,7 @@ def bits_of_a_linear_run(make_config, tmp_path, x, likelihood, num_samples, **da
     config.evaluation.batch_size = 3
     for key, value in data.items():
         config.data[key] = value
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     return run, linear_params(run.objective, stretch=0.5)
 
 

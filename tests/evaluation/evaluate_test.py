@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import evaluation, loop
+from infovae_jax import evaluation
+from infovae_jax.run import open_run
 
 # Evaluations are pure, so the tests share them.
 _EVALUATED = {}
@@ -23,7 +24,7 @@ def _evaluate(make_config, name):
     config = make_config(name)
     config.evaluation.nll_samples = 5
     config.evaluation.nll_examples = 40
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     params = run.objective.init(jax.random.key(0))
     return run, params, evaluation.evaluate(run, params, 7)
 
@@ -116,7 +117,7 @@ def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
     config.data.source = str(path)
     config.train.batch_size = 8
     config.evaluation.nll_samples, config.evaluation.nll_examples = 2, 4
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     result = evaluation.evaluate(run, run.objective.init(jax.random.key(0)), 0)
     table = result["metrics"]["factors/kl_by_class"]
     assert set(table[2]) == {None}

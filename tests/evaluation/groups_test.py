@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from infovae_jax import evaluation, loop, modes
+from infovae_jax import evaluation, modes
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import (
@@ -16,6 +16,7 @@ from infovae_jax.evaluation import (
     groups,
     representation,
 )
+from infovae_jax.run import open_run
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def opened(make_config, name, **data):
     config.evaluation.nll_samples, config.evaluation.nll_examples = 2, 10
     for key, value in data.items():
         config.data[key] = value
-    return loop.open_run(config, say=lambda text: None)
+    return open_run(config, say=lambda text: None)
 
 
 def prepared_groups(run, params):
@@ -123,7 +124,7 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
     config = make_config("vae", latent_dim=3)
     config.train.batch_size = 32
     config.data.source = str(target)
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     params = run.objective.init(jax.random.key(0))
     splits = groups.make_splits(run, params)
     rows = {row.name: row for row in groups.disentangling(run, params, splits)}

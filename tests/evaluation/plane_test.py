@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import loop, modes
+from infovae_jax import modes
 from infovae_jax.evaluation import plane
 from infovae_jax.metrics import read_metrics
+from infovae_jax.run import open_run
 
 
 def two_classes(rng, num, gap):
@@ -65,7 +66,7 @@ def test_figures_of_fresh_parameters(make_config, tmp_path, name, labels, names)
     config = make_config(name)
     config.data.source, config.data.test_fraction = str(source), 0.5
     config.train.batch_size = 8
-    run = loop.open_run(config, say=lambda text: None)
+    run = open_run(config, say=lambda text: None)
     evaluate = plane.make_plane_evaluator(run)
     found = evaluate(run.objective.init(jax.random.key(0)))
     assert found.keys() == names
@@ -76,7 +77,7 @@ def test_figures_of_fresh_parameters(make_config, tmp_path, name, labels, names)
 
 def test_a_code_of_noise_alone_says_nothing_and_a_sharp_one_all(make_config):
     """The posteriors are replaced by ones whose information is known."""
-    run = loop.open_run(make_config("vae"), say=lambda text: None)
+    run = open_run(make_config("vae"), say=lambda text: None)
     dim = run.objective.latent_dim
 
     def constant(params, x):

@@ -1,0 +1,158 @@
+"""A run opened for use: its config checked, its data read, its objective built."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from infovae_jax import checkpoint, objectives, optimizer, population, sharding
+from infovae_jax import config as config_lib
+from infovae_jax import data as data_lib
+from infovae_jax.data import pipeline
+from infovae_jax.data.labels import visible_labels
+from infovae_jax.errors import ConfigError
+from infovae_jax.types import Batch, Dataset, Objective
+
+
+class Run(NamedTuple):
+    """A run opened for use: what every mode needs.
+
+    Attributes:
+      config: resolved and checked.
+      dataset: both splits and their spec.
+      objective: built for them.
+      transform: the optax transformation.
+      steps_per_epoch: full batches of the training split.
+      labels: `[n]` int32 that training sees, -1 where unknown; None where the
+        objective takes none.
+      added: labelled examples added to each batch.
+      validation_x: `[v, H, W, C]` held out of the training split, or None.
+      member: which member of a population this run is, or None.
+    """
+
+    config: ConfigDict
+    dataset: Dataset
+    objective: Objective
+    transform: Any
+    steps_per_epoch: int
+    labels: np.ndarray | None = None
+    added: int = 0
+    validation_x: np.ndarray | None = None
+    member: int | None = None
+
+    def make_mesh(self) -> Mesh:
+        """The devices that share a batch."""
+        train = self.config.train
+        return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
+
+    def batch_indices(
+        self, first: int, last: int, seed: int | None = None
+    ) -> np.ndarray:
+        """Training examples of steps first..last-1, `[last - first, B]` int32."""
+        return pipeline.training_indices(
+            self.config.seed if seed is None else seed,
+            first,
+            last - first,
+            self.dataset.spec.num_examples,
+            self.config.train.batch_size,
+            np.flatnonzero(self.labels >= 0) if self.added else None,
+            self.added,
+        )
+
+    def training_data(self) -> Batch | np.ndarray:
+        """What a step takes its batch from: all images, with labels where used."""
+        x = np.asarray(self.dataset.train_x)
+        return x if self.labels is None else Batch(x, self.labels)
+
+
+def open_run(config: ConfigDict, say=print) -> Run:
+    """Checks a config, reads its data, prints the decision, builds the objective.
+
+    Nothing is compiled yet when this returns or fails.
+
+    Raises:
+      ConfigError, DataError: see docs of the parts.
+    """
+    config_lib.check(config)
+    objectives.check(config)
+    population.check(config)
+    dataset, validation_x = data_lib.load(config.data), None
+    if config.population.validation:
+        dataset, validation_x = population.hold_out(
+            dataset, config.population.validation, config.data.split_seed
+        )
+    say(dataset.decision)
+    count = dataset.spec.num_examples
+    steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
+    clusters = config.model.num_clusters if "num_clusters" in config.model else 1
+    if clusters > count:
+        raise ConfigError(
+            f"{clusters} clusters for {count} training examples",
+            "config.model.num_clusters",
+            f"give at most {count}",
+        )
+    objective = objectives.make(config, dataset.spec)
+    transform = optimizer.make_optimizer(
+        config.optimizer, steps_per_epoch, population.LEARNING_RATE in config.sweep
+    )
+    run = Run(
+        config,
+        dataset,
+        objective,
+        transform,
+        steps_per_epoch,
+        validation_x=validation_x,
+    )
+    return _with_labels(run) if objective.uses_labels else run
+
+
+def _with_labels(run: Run) -> Run:
+    """The run with the labels that training may see."""
+    data, spec = run.config.data, run.dataset.spec
+    labels = visible_labels(
+        run.dataset.train_y,
+        spec.num_examples,
+        spec.num_labels,
+        data.labels_per_class,
+        data.split_seed,
+    )
+    known = int((labels >= 0).sum())
+    added = 0
+    if 0 < known < spec.num_examples:
+        added = min(run.config.train.labelled_batch_size, known)
+    return run._replace(labels=labels, added=added)
+
+
+def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Makes the run's folder and its `config.json`, or checks that it is this run's.
+
+    Raises:
+      ConfigError: the path is a file, not writable, or holds another run (the
+        differing keys are named).
+    """
+    saved = workdir / "config.json"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if saved.exists():
+            old = config_lib.from_json(saved.read_text())
+            changed = config_lib.difference(old, config)
+            if changed:
+                raise ConfigError(
+                    f"the workdir holds another config: {', '.join(changed)}",
+                    str(workdir),
+                    "give another --workdir, or the same config to go on",
+                )
+            return
+        checkpoint.write_atomically(saved, config_lib.to_json(config))
+    except ValueError as error:
+        raise ConfigError(
+            f"config.json is damaged ({error})", str(saved), "give another --workdir"
+        ) from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(
+            f"cannot be used as a folder ({error.strerror})",
+            str(workdir),
+            "give another --workdir",
+        ) from None
