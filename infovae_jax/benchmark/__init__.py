@@ -11,7 +11,9 @@ Every variant lives in a process of its own that stays alive; they take turns on
 command (A, B, C, A, B, C, ...), so that a change of the machine's speed meets all of
 them alike, and only ratios within one run are compared. The networks, the batch, the
 optimiser (Adam, 1e-3), the threads and the precision are equal; the images are random
-ones, as sparse as MNIST's.
+ones, as sparse as MNIST's. One default case is not an equal computation, and says so:
+`catvae_topk` trains CatVAE by its unbiased estimate, beside peers that enumerate;
+`--quality` trains both to the end and compares their bounds.
 
 The modules: `cases` what is computed, `ours` and `torch_models`, `torch_loops`,
 `pythae_loop` who computes it, `workers` the processes and the turns, `tables` the
