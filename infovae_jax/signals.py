@@ -30,7 +30,8 @@ class SignalGuard:
     def agreed(self) -> bool:
         """Whether to stop: this process was told so, or another one was."""
         number = distributed.agreed(int(self.signal or 0))
-        self.signal = signal.Signals(number) if number else None
+        if number:  # else one may have come while the processes agreed: next time
+            self.signal = signal.Signals(number)
         return bool(number)
 
     def _note(self, number, frame):
