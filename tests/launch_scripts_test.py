@@ -234,3 +234,27 @@ def test_one_host_gives_each_process_its_gpu(launch):
     assert done.returncode == 5
     assert [note["argv"] for _, note in calls] == [["-m", "infovae_jax.main", "x"]]
     assert calls[0][1]["env"]["JAX_PLATFORMS"] == "cpu"
+
+
+def test_seeds_have_folders_of_their_own(launch):
+    """Other flags, another folder; the same ones again, the same."""
+
+    def folders(*flags):
+        done, calls = launch("seeds.sh", "configs/vimae.py:mnist", "0 7", *flags)
+        assert done.returncode == 0, done.stderr
+        runs, summary = [call["argv"] for _, call in calls[:-1]], calls[-1][1]["argv"]
+        assert [argv[3] for argv in runs] == ["--config.seed=0", "--config.seed=7"]
+        assert all(argv[5:] == list(flags) for argv in runs)
+        found = [argv[4].removeprefix("--workdir=") for argv in runs]
+        assert summary == ["-m", "infovae_jax.summary", *found]
+        return found
+
+    plain = folders()
+    assert plain == [f"runs/vimae-mnist-seeds/{seed}" for seed in (0, 7)]
+    logistic = folders("--config.model.prior=logistic")
+    assert logistic == [
+        f"runs/vimae-mnist-model.prior-logistic-seeds/{seed}" for seed in (0, 7)
+    ]
+    assert folders("--config.model.prior=logistic") == logistic
+    odd = folders("--config.weights.kl_z=ramp(0, 1, 1, 2)", "--config.data.source=a/b")
+    assert all(path.count("/") == 2 and " " not in path for path in odd)
