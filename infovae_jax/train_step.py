@@ -184,13 +184,13 @@ def _scan(body: TrainStep, state: TrainState, inputs) -> tuple[TrainState, Metri
     # The norm reads all gradients once more, which CPUs feel. On an accelerator a
     # branch costs more than the norm: the host has to learn which one to take.
     branches = jax.default_backend() == "cpu"
-    measured = jnp.arange(length) == length - 1 if branches else None
 
     def step(state, own):
-        inputs, measured = own
-        return body(state, inputs, measured if branches else True)
+        inputs, is_last = own
+        return body(state, inputs, is_last if branches else True)
 
-    state, metrics = jax.lax.scan(step, state, (inputs, measured))
+    is_last = jnp.arange(length) == length - 1
+    state, metrics = jax.lax.scan(step, state, (inputs, is_last))
     last = {GRAD_NORM: metrics[GRAD_NORM][-1], "loss_last": metrics["loss"][-1]}
     return state, {name: value.mean(0) for name, value in metrics.items()} | last
 

@@ -13,13 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax import networks, objectives, optimizer, train_step
+from infovae_jax import (
+    blocks,
+    networks,
+    objectives,
+    optimizer,
+    shifted_gaussians,
+    train_step,
+)
 from infovae_jax.benchmark.cases import Case, make_config, random_images
 from infovae_jax.data import pipeline
+from infovae_jax.distributions import Gaussian
+from infovae_jax.shifted_gaussians import ShiftedGaussians
 from infovae_jax.types import Batch
 
-# As in the trainer: at most so many steps to a program.
-MAX_STEPS_PER_PROGRAM = 100
 LIBRARIES = ("jax", "jaxlib", "flax", "optax")
 # Of the product that gives the device's measured rate.
 MATMUL_SIZE = {"cpu": 1024, "gpu": 8192, "tpu": 8192}
@@ -72,7 +79,7 @@ class JaxVariant:
         self._dispatch(1)
         self.first_step_at = time.time()
         seconds = statistics.median(self._time(1) for _ in range(3))
-        length = min(max(int(turn_seconds / seconds), 1), MAX_STEPS_PER_PROGRAM)
+        length = min(max(int(turn_seconds / seconds), 1), blocks.MAX_STEPS)
         self._dispatch(length)
         programs = max(round(turn_seconds / self._time(length)), 1)
         return length * programs
@@ -81,7 +88,7 @@ class JaxVariant:
         """Takes `count` steps and returns the last loss."""
         loss = math.nan
         while count:
-            length = min(count, max(self._programs, default=MAX_STEPS_PER_PROGRAM))
+            length = min(count, max(self._programs, default=blocks.MAX_STEPS))
             loss = self._dispatch(length)
             count -= length
         return loss
@@ -126,16 +133,17 @@ class JaxVariant:
     def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """See `quality.test_elbo`."""
         params = train_step.variables(self.state)
-        q = jax.tree.map(np.asarray, jax.jit(self.objective.encode)(params, x))
+        q = jax.jit(self.objective.encode)(params, x)
         if self.objective.classify is None:
-            return np.zeros((len(x), 1)), q.mean[:, None], q.log_var[:, None]
+            parts = (np.asarray(part)[:, None] for part in q)
+            return np.zeros((len(x), 1)), *parts
         logits = jax.jit(self.objective.classify)(params, x)
         # q is that of the most probable cluster; the head adds a row a cluster.
-        chosen = np.asarray(logits.argmax(-1))
-        shifts = map(np.asarray, networks.cluster_shifts(params["posterior"]))
-        parts = zip(q, shifts, strict=True)
-        every = (own[:, None] + rows - rows[chosen][:, None] for own, rows in parts)
-        return np.asarray(jax.nn.log_softmax(logits)), *every
+        chosen = logits.argmax(-1)
+        shifts = Gaussian(*networks.cluster_shifts(params["posterior"]))
+        shared = jax.tree.map(lambda own, rows: own - rows[chosen], q, shifts)
+        every = shifted_gaussians.components(ShiftedGaussians(shared, shifts))
+        return tuple(map(np.asarray, (jax.nn.log_softmax(logits), *every)))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Means of p(x | z), `[n, H, W, C]`."""

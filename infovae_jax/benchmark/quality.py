@@ -77,9 +77,13 @@ def prior_means(settings: dict) -> np.ndarray:
     Args:
       settings: from `cases.peer_settings`; without clusters p(z) is N(0, I).
     """
+    from infovae_jax import priors
+
     clusters, latent = settings.get("num_clusters", 1), settings["latent_dim"]
     separation = settings.get("separation", 0.0)
-    return separation * np.repeat(np.eye(clusters), latent // clusters, axis=1)
+    return np.asarray(
+        priors.cluster_means(clusters, latent // clusters, separation), np.float64
+    )
 
 
 def test_elbo(
@@ -140,12 +144,11 @@ def compare(
                 rows[name] = {"failed": str(error)}
             say(f"{case.name:<18}{name:<15}{_outcome(rows[name])}")
     for model in sorted({case.model for case in chosen}):
-        of_model = [found[case.name] for case in chosen if case.model == model]
         bounds = [
             row["test_elbo"]
-            for rows in of_model
-            for row in rows.values()
-            if "test_elbo" in row
+            for case in chosen
+            for row in found[case.name].values()
+            if case.model == model and "test_elbo" in row
         ]
         if len(bounds) > 1:
             say(f"{model}: largest difference {max(bounds) - min(bounds):.2f} nats")
