@@ -14,11 +14,12 @@ import traceback
 
 from absl import flags
 
+from infovae_jax import commands
 from infovae_jax import config as config_lib
-from infovae_jax import distributed, modes
+from infovae_jax.training import processes
 
 CONFIG = config_lib.define_config_flag()
-MODE = flags.DEFINE_enum("mode", "train", modes.NAMES, "what to do with the run")
+MODE = flags.DEFINE_enum("mode", "train", commands.NAMES, "what to do with the run")
 WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
 NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 64, "--mode=sample: how many images", lower_bound=1
@@ -35,7 +36,7 @@ CLUSTER = flags.DEFINE_integer(
 MEMBER = flags.DEFINE_integer(
     "member", None, "other modes: this member of a population", lower_bound=0
 )
-distributed.define_flags()
+processes.define_flags()
 
 
 def run_mode(argv: list[str]) -> None:
@@ -49,16 +50,16 @@ def run_mode(argv: list[str]) -> None:
             "training is of all members", "--member", "give it to another --mode"
         )
     if MODE.value == "train":
-        distributed.start_from_flags()
-        modes.train(CONFIG.value, WORKDIR.value)
+        processes.start_from_flags()
+        commands.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
-        modes.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
+        commands.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
     elif MODE.value == "evaluate":
-        modes.evaluate(
+        commands.evaluate(
             WORKDIR.value, METRICS.value, MEMBER.value, inception=INCEPTION.value
         )
     else:
-        modes.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
+        commands.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
 
 
 def main() -> None:
@@ -66,14 +67,14 @@ def main() -> None:
     try:
         run_mode(config_lib.parse_flags(sys.argv))
     except Exception as error:
-        found = distributed.as_user_error(error)
+        found = processes.as_user_error(error)
         if found is not None:
             print(found.line(), file=sys.stderr)
-        elif distributed.several():
+        elif processes.several():
             traceback.print_exception(error)
         else:
             raise
-        distributed.leave(found.exit_code if found else 1)
+        processes.leave(found.exit_code if found else 1)
 
 
 if __name__ == "__main__":

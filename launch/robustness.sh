@@ -83,5 +83,5 @@ train vimae_n vimae --config.model.prior=normal \
   ${matched[@]+"${matched[@]}"} ${mmd[@]+"${mmd[@]}"}
 train vimae_l vimae --config.model.prior=logistic \
   ${matched[@]+"${matched[@]}"} ${mmd[@]+"${mmd[@]}"}
-run python -m infovae_jax.robustness "${workdirs[@]}" \
+run python -m infovae_jax.report.robustness "${workdirs[@]}" \
   --json="${root}/robustness.json"

@@ -19,4 +19,4 @@ for seed in $seeds; do
     --workdir="$workdir" "$@"
   workdirs+=("$workdir")
 done
-python -m infovae_jax.summary "${workdirs[@]}"
+python -m infovae_jax.report.summary "${workdirs[@]}"

@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import checkpoint
 from infovae_jax.errors import CheckpointError
+from infovae_jax.training import checkpoint
 from infovae_jax.types import TrainState
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import cluster_sums
+from infovae_jax.objectives import _rao_blackwell
 
 KEY = jax.random.key(0)
 LOGITS = jnp.array([0.3, 1.5, -1.0, 0.6, -0.2, 1.0])
@@ -14,8 +14,8 @@ NUM_KEYS = 10_000
 
 
 def _estimate(key, logits, values, num_top, num_draws):
-    chosen = cluster_sums.choose(key, logits, num_top, num_draws)
-    return cluster_sums.estimate(chosen, values[chosen.clusters])
+    chosen = _rao_blackwell.choose(key, logits, num_top, num_draws)
+    return _rao_blackwell.estimate(chosen, values[chosen.clusters])
 
 
 def _exact(logits, values):
@@ -56,7 +56,7 @@ def test_value_and_gradients_are_unbiased(num_top, num_draws):
     ids=["no score function", "no weight", "not divided by the proposal"],
 )
 def test_a_wrong_weight_is_caught(monkeypatch, wrong):
-    monkeypatch.setattr(cluster_sums, "importance_weights", wrong)
+    monkeypatch.setattr(_rao_blackwell, "importance_weights", wrong)
     assert np.abs(_z_scores(2, 1)).max() > 20
 
 
@@ -66,7 +66,7 @@ def test_the_baseline_lowers_the_variance_of_the_gradient():
     values = VALUES + 100.0
 
     def bare(logits, key):
-        chosen = cluster_sums.choose(key, logits, 2, 1)
+        chosen = _rao_blackwell.choose(key, logits, 2, 1)
         weights = jnp.concatenate([chosen.top_weights, chosen.drawn_weights])
         return weights @ values[chosen.clusters]
 
@@ -80,7 +80,7 @@ def test_the_baseline_lowers_the_variance_of_the_gradient():
 def test_top_clusters_come_first_and_draws_follow_the_rest():
     keys = jax.random.split(KEY, NUM_KEYS)
     logits = jnp.broadcast_to(LOGITS, (NUM_KEYS, 6))
-    chosen = cluster_sums.choose(keys, logits, 2, 1)
+    chosen = _rao_blackwell.choose(keys, logits, 2, 1)
     np.testing.assert_array_equal(
         chosen.clusters[:, :2], np.broadcast_to([1, 5], (NUM_KEYS, 2))
     )
@@ -92,7 +92,7 @@ def test_top_clusters_come_first_and_draws_follow_the_rest():
     expected = np.where(np.isin(np.arange(6), [1, 5]), 0, q) / q[[0, 2, 3, 4]].sum()
     np.testing.assert_allclose(shares, expected, atol=0.02)
     # A batch holds the numbers of its examples drawn one by one.
-    one = cluster_sums.choose(keys[3], LOGITS, 2, 1)
+    one = _rao_blackwell.choose(keys[3], LOGITS, 2, 1)
     np.testing.assert_array_equal(one.clusters, chosen.clusters[3])
 
 
@@ -112,5 +112,5 @@ def test_certain_assignments_stay_finite(scale):
     value, grads = jax.value_and_grad(_estimate, (1, 2))(KEY, logits, VALUES, 1, 2)
     np.testing.assert_allclose(value, VALUES[1], rtol=1e-5)
     assert all(bool(jnp.isfinite(g).all()) for g in grads)
-    chosen = cluster_sums.choose(KEY, logits, 1, 2)
+    chosen = _rao_blackwell.choose(KEY, logits, 1, 2)
     np.testing.assert_array_equal(chosen.clusters, [1, 5, 5])

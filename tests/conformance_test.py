@@ -7,8 +7,9 @@ import optax
 import pytest
 
 from infovae_jax import config as config_lib
-from infovae_jax import model_state, objectives, train_step
+from infovae_jax import objectives
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import model_state, train_step
 
 KEY = jax.random.key(0)
 

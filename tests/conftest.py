@@ -14,11 +14,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 jaxtyping.install_import_hook(
     [
-        "infovae_jax.cluster_sums",
+        "infovae_jax.objectives._rao_blackwell",
         "infovae_jax.distributions",
         "infovae_jax.objectives",
         "infovae_jax.priors",
-        "infovae_jax.shifted_gaussians",
+        "infovae_jax.distributions.cluster_gaussians",
     ],
     "beartype.beartype",
 )

@@ -246,7 +246,7 @@ def test_seeds_have_folders_of_their_own(launch):
         assert [argv[3] for argv in runs] == ["--config.seed=0", "--config.seed=7"]
         assert all(argv[5:] == list(flags) for argv in runs)
         found = [argv[4].removeprefix("--workdir=") for argv in runs]
-        assert summary == ["-m", "infovae_jax.summary", *found]
+        assert summary == ["-m", "infovae_jax.report.summary", *found]
         return found
 
     plain = folders()

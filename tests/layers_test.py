@@ -106,7 +106,7 @@ def test_objectives_do_not_know_one_another():
 def test_import_is_light_and_touches_no_device():
     """No TensorFlow, no torch, nothing a first step can spare, and no JAX backend."""
     code = (
-        "import sys, infovae_jax.modes, infovae_jax.main\n"
+        "import sys, infovae_jax.commands, infovae_jax.main\n"
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge._backends, xla_bridge._backends\n"
         "heavy = {'tensorflow', 'torch', 'tensorflow_datasets', 'sklearn',"

@@ -7,12 +7,13 @@ import pytest
 from scipy import integrate
 from scipy import stats as scipy_stats
 
-from infovae_jax import model_state, objectives
-from infovae_jax.errors import ConfigError
-from infovae_jax.likelihoods import (
+from infovae_jax import objectives
+from infovae_jax.distributions.likelihoods import (
     continuous_bernoulli_log_normalizer,
     make_likelihood,
 )
+from infovae_jax.errors import ConfigError
+from infovae_jax.training import model_state
 from infovae_jax.types import LIKELIHOODS, DataSpec
 
 KEY = jax.random.key(0)
@@ -128,7 +129,7 @@ def test_objectives_train_with_every_likelihood(make_config, spec, name, likelih
 
 
 def test_levels_that_the_data_do_not_have_are_refused(make_config):
-    from infovae_jax.run import open_run
+    from infovae_jax.training.run import open_run
 
     config = make_config("vae")
     config.data.likelihood = "discretized_logistic"

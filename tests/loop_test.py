@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import blocks, checkpoint, loop, metrics
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.run import claim_workdir, open_run
+from infovae_jax.training import blocks, checkpoint, loop, metrics
+from infovae_jax.training.run import claim_workdir, open_run
 
 
 def logged(run, mesh, events):

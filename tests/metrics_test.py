@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from infovae_jax import metrics
 from infovae_jax.errors import NonFiniteError
+from infovae_jax.training import metrics
 
 ROW = {"step": 3, "epoch": 1.5, "loss": 2.0}
 

@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import model_state, networks, objectives, train_step
+from infovae_jax import networks, objectives
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import model_state, train_step
 from infovae_jax.types import STATISTICS
 
 KEY = jax.random.key(0)

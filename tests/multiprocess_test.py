@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from infovae_jax import config as config_lib
-from infovae_jax import distributed, loop, metrics, sharding, train_step
-from infovae_jax.run import open_run
+from infovae_jax.training import loop, metrics, processes, sharding, train_step
+from infovae_jax.training.run import open_run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 300
@@ -29,19 +29,20 @@ ENV = {**os.environ, "NPROC": "16", "PYTHONPATH": str(ROOT)}
 WHOLE_RUN = """
 import pathlib, shutil, sys
 import jax
-from infovae_jax import config, distributed, loop, modes, report
-from infovae_jax.run import open_run
+from infovae_jax import commands, config, report
+from infovae_jax.training import loop, processes
+from infovae_jax.training.run import open_run
 report.PICTURES = report.PICTURES[:1]  # the others are tested elsewhere
-distributed.start(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), 20)
+processes.start(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), 20)
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
-modes.train(config.from_json(text), str(folder / "run"))
-if distributed.is_first():
+commands.train(config.from_json(text), str(folder / "run"))
+if processes.is_first():
     saved = (folder / "run/checkpoints").iterdir()
     middle = min(saved, key=lambda path: int(path.name))
     shutil.copytree(middle, folder / "rest/checkpoints" / middle.name)
 rest = config.from_json(text)
 rest.train.shard_params = rest.data.stream = True
-run = open_run(rest, say=distributed.say)
+run = open_run(rest, say=processes.say)
 state = loop.train(run, folder / "rest", run.make_mesh())
 jax.distributed.shutdown()
 """
@@ -49,8 +50,9 @@ jax.distributed.shutdown()
 MANY_DEVICES = """
 import json, pathlib, sys
 import jax
-from infovae_jax import config, loop
-from infovae_jax.run import open_run
+from infovae_jax import config
+from infovae_jax.training import loop
+from infovae_jax.training.run import open_run
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
 for number, changes in enumerate(sys.argv[3:]):
     cfg = config.from_json(text)
@@ -283,8 +285,8 @@ def test_only_large_divisible_kernels_are_split():
 def test_work_that_hangs_ends_with_code_7():
     code = (
         "import time\n"
-        "from infovae_jax import distributed\n"
-        "with distributed.Watchdog(0.5) as dog:\n"
+        "from infovae_jax.training import processes\n"
+        "with processes.Watchdog(0.5) as dog:\n"
         "    for _ in range(5):\n"
         "        time.sleep(0.2)\n"
         "        dog.feed('the work from step 5 to 9')\n"
@@ -318,8 +320,8 @@ def test_flags_that_make_no_cluster_are_refused(run_main, flags, part):
 
 
 def test_alone_nothing_is_shared():
-    assert not distributed.several()
-    assert distributed.is_first()
-    assert distributed.on_first(lambda: 3) == 3
-    assert distributed.agreed(15) == 15
-    assert distributed.lost_process(RuntimeError("Gloo all-reduce failed")) is None
+    assert not processes.several()
+    assert processes.is_first()
+    assert processes.on_first(lambda: 3) == 3
+    assert processes.agreed(15) == 15
+    assert processes.lost_process(RuntimeError("Gloo all-reduce failed")) is None

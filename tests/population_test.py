@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from infovae_jax import loop, metrics, modes, population, population_run, train_step
+from infovae_jax import commands, objectives
+from infovae_jax.config import sweeps
+from infovae_jax.config.sweeps import Member
 from infovae_jax.errors import ConfigError, Interrupted, NonFiniteError
 from infovae_jax.evaluation import members as members_lib
-from infovae_jax.population import Member
-from infovae_jax.run import claim_workdir, open_run
+from infovae_jax.training import loop, metrics, population, train_step
+from infovae_jax.training.run import claim_workdir, open_run
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def open_quietly(config):
     ],
 )
 def test_values_of_a_sweep(text, values):
-    np.testing.assert_allclose(population.parse_sweep(text, "here"), values)
+    np.testing.assert_allclose(sweeps.parse_sweep(text, "here"), values)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_values_of_a_sweep(text, values):
 )
 def test_what_is_no_sweep(text):
     with pytest.raises(ConfigError) as caught:
-        population.parse_sweep(text, "config.sweep.kl_z")
+        sweeps.parse_sweep(text, "config.sweep.kl_z")
     assert "config.sweep.kl_z" in caught.value.line()
 
 
@@ -113,21 +115,21 @@ def test_schedules_and_targets_are_not_swept(population_config, key, value, part
     group = config.optimizer if key == "learning_rate" else config.weights
     group[key] = value
     with pytest.raises(ConfigError, match=part):
-        population.check(config)
+        objectives.check(config)
 
 
 def test_members_are_seeds_times_the_grid(population_config):
     config = population_config("vae", 2, kl_z="1, 4", learning_rate="0.01, 0.1")
     config.seed = 7
-    members = population.members_of(config)
+    members = sweeps.members_of(config)
     assert len(members) == 8
     assert members[0] == Member(7, {"kl_z": 1.0, "learning_rate": 0.01})
     assert members[1] == Member(8, {"kl_z": 1.0, "learning_rate": 0.01})
     assert members[-1] == Member(8, {"kl_z": 4.0, "learning_rate": 0.1})
-    single = population.member_config(config, members[-1])
+    single = sweeps.member_config(config, members[-1])
     assert (single.seed, single.weights.kl_z) == (8, 4.0)
     assert single.optimizer.learning_rate == 0.1
-    assert not population.is_population(single)
+    assert not sweeps.is_population(single)
     assert config.seed == 7
     assert config.weights.kl_z == 1.0
 
@@ -154,9 +156,9 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
     config = population_config(name, 2, **sweep)
     config.optimizer.name, config.optimizer.weight_decay = optimizer, 0.01
     config.optimizer.clip_norm = 50.0
-    run, members = open_quietly(config), population.members_of(config)
+    run, members = open_quietly(config), sweeps.members_of(config)
     last = len(members) - 1
-    single = open_quietly(population.member_config(config, members[last]))
+    single = open_quietly(sweeps.member_config(config, members[last]))
     init = functools.partial(train_step.init_train_state, single.objective)
     state = jax.jit(lambda: init(single.transform, single.config.seed))()
     indices = single.batch_indices(0, 5)
@@ -181,7 +183,7 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
 
 def test_chunks_with_a_remainder_are_the_same_members(population_config):
     config = population_config("vae", 5)
-    run, members = open_quietly(config), population.members_of(config)
+    run, members = open_quietly(config), sweeps.members_of(config)
     first, second = (
         whole_program(run, how, members)[0] for how in (("scan", 1), ("chunks", 2))
     )
@@ -198,12 +200,12 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     config = population_config("vae", 2, kl_z="0.5, 4", learning_rate="1e-3, 1e-2")
     config.train.checkpoint_every = 2
     run = open_quietly(config)
-    mesh = population_run.make_mesh(run)
+    mesh = population.make_mesh(run)
     whole, rest, said = tmp_path / "whole", tmp_path / "rest", []
 
     def train(folder, stop_at=None):
         claim_workdir(config, folder)
-        program = population_run.make_program(run, folder, mesh, said.append)
+        program = population.make_program(run, folder, mesh, said.append)
         calls = itertools.count(1)
 
         def row(figures):
@@ -215,7 +217,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
 
     states = [train(whole)]
     rest.mkdir()
-    shutil.copy(whole / population_run.FILE, rest)
+    shutil.copy(whole / population.FILE, rest)
     with pytest.raises(Interrupted) as caught:
         train(rest, stop_at=2)  # noticed after the next block
     assert caught.value.exit_code == 143
@@ -223,7 +225,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     states.append(train(rest))
     assert len(said) == 1
     assert "ms a step: vmap" in said[0]
-    record = population_run.read(rest)
+    record = population.read(rest)
     assert set(record["seconds_per_step"]) == set(population.STRATEGIES)
     fastest = min(record["seconds_per_step"], key=record["seconds_per_step"].get)
     assert record["strategy"] == fastest
@@ -244,7 +246,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
 
 def test_a_member_that_diverges_does_not_end_the_others():
     said = []
-    row = population_run._Rows([Member(s, {}) for s in range(3)], said.append)
+    row = population._Rows([Member(s, {}) for s in range(3)], said.append)
     figures = {
         "loss": np.array([1.0, np.nan, 3.0]),
         "term/kl_z": np.array([2.0, 9.0, 4.0]),
@@ -327,14 +329,16 @@ def test_the_choice():
 
 _SHARDED = """
 import jax, numpy as np
-from infovae_jax import config as config_lib, loop, population, population_run, sharding
-from infovae_jax.run import open_run
+from infovae_jax import config as config_lib
+from infovae_jax.config import sweeps
+from infovae_jax.training import loop, population, sharding
+from infovae_jax.training.run import open_run
 config = config_lib.load_config_file("configs/vae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
 config.num_seeds = 4
 config = config_lib.from_json(config_lib.to_json(config))
 run = open_run(config, say=lambda text: None)
-members = population.members_of(config)
+members = sweeps.members_of(config)
 rows = np.stack([run.batch_indices(0, 5, m.seed) for m in members])
 found = []
 for count in (1, 2):
@@ -355,12 +359,12 @@ for count in (1, 2):
     found.append([np.asarray(x) for x in jax.tree.leaves((state.params, means))])
 for a, b in zip(*found, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-assert population_run.make_mesh(run).size == 2
+assert population.make_mesh(run).size == 2
 config.num_seeds = 3
-assert population_run.make_mesh(run).size == 1
+assert population.make_mesh(run).size == 1
 config.train.num_devices = 2
 try:
-    population_run.make_mesh(run)
+    population.make_mesh(run)
 except Exception as error:
     print(error)
 """
@@ -432,14 +436,14 @@ def test_command_line_from_end_to_end(run_main, tmp_path, monkeypatch, capsys):
     other = (chosen + 1) % 3
     codes = {}
     for member in (None, chosen, other):
-        modes.encode(str(folder), member)
+        commands.encode(str(folder), member)
         codes[member] = np.load(folder / "codes.npz")["test_mean"]
     np.testing.assert_array_equal(codes[None], codes[chosen])
     assert not np.allclose(codes[None], codes[other])
     capsys.readouterr()
-    modes.sample(str(folder), 4, None, other)
+    commands.sample(str(folder), 4, None, other)
     with pytest.raises(ConfigError, match="members 0 to 2"):
-        modes.make_report(str(folder), 3)
+        commands.make_report(str(folder), 3)
 
 
 @pytest.mark.parametrize(
@@ -464,4 +468,4 @@ def test_a_single_run_has_no_members(make_config, tmp_path):
     config = make_config("vae")
     claim_workdir(config, tmp_path)
     with pytest.raises(ConfigError, match="single run"):
-        modes.encode(str(tmp_path), 0)
+        commands.encode(str(tmp_path), 0)

@@ -9,9 +9,10 @@ import optax
 import pytest
 
 from infovae_jax import config as config_lib
-from infovae_jax import networks, objectives, train_step
+from infovae_jax import networks, objectives
 from infovae_jax.data import pipeline
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import train_step
 from infovae_jax.types import Batch, DataSpec
 
 KEY = jax.random.key(0)

@@ -12,7 +12,7 @@ from PIL import Image
 from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.report import grids, planes, results, scores
-from infovae_jax.run import claim_workdir, open_run
+from infovae_jax.training.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
 PARTS = {

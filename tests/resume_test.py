@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from infovae_jax import config as config_lib
-from infovae_jax import loop, metrics
-from infovae_jax.run import claim_workdir, open_run
+from infovae_jax.training import loop, metrics
+from infovae_jax.training.run import claim_workdir, open_run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

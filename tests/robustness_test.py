@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from infovae_jax import robustness
 from infovae_jax.errors import ConfigError
+from infovae_jax.report import robustness
 
 
 def write_run(folder, objective, seed, clean, prior=None, counts=(100, 1000)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infovae_jax import schedules
+from infovae_jax.config import schedules
 from infovae_jax.errors import ConfigError
 
 

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import shifted_gaussians
-from infovae_jax.distributions import Gaussian
+from infovae_jax.distributions import Gaussian, cluster_gaussians
+from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
 from infovae_jax.objectives import catvae
-from infovae_jax.shifted_gaussians import ShiftedGaussians
 
 KEY = jax.random.key(0)
 BATCH, K, DIM = 5, 40, 60
@@ -49,9 +48,9 @@ def test_against_every_component_in_double_precision(scale):
     found = catvae.log_prob_per_cluster(q, z)
     np.testing.assert_allclose(found, log_prob, rtol=1e-5)
     # The front takes the products for many clusters of this kind, a vmap else.
-    expanded = shifted_gaussians.kl_to_unit_variance(q, prior.mean)
+    expanded = cluster_gaussians.kl_to_unit_variance(q, prior.mean)
     np.testing.assert_array_equal(catvae.kl_per_cluster(q, prior), expanded)
-    direct = catvae.kl_per_cluster(shifted_gaussians.components(q), prior)
+    direct = catvae.kl_per_cluster(cluster_gaussians.components(q), prior)
     np.testing.assert_allclose(direct, kl, rtol=1e-5)
 
 
@@ -74,7 +73,7 @@ def test_gradients_equal_those_of_the_vmap(scale):
 
     def total(q, form):
         if form == "vmap":
-            q = shifted_gaussians.components(q)
+            q = cluster_gaussians.components(q)
             log_prob = jax.vmap(catvae.log_prob_per_cluster)(q, z)
         else:
             log_prob = catvae.log_prob_per_cluster(q, z)
@@ -88,19 +87,19 @@ def test_gradients_equal_those_of_the_vmap(scale):
 def test_a_prior_of_other_variances_is_not_expanded():
     q, prior, _ = _make(1.0)
     prior = Gaussian(prior.mean, prior.log_var + 0.5)
-    direct = catvae.kl_per_cluster(shifted_gaussians.components(q), prior)
+    direct = catvae.kl_per_cluster(cluster_gaussians.components(q), prior)
     np.testing.assert_array_equal(catvae.kl_per_cluster(q, prior), direct)
 
 
 def test_component_picks_rows():
     q, _, _ = _make(1.0)
     c = jax.random.randint(KEY, (BATCH, 3), 0, K)
-    found = shifted_gaussians.component(q, c)
-    every = shifted_gaussians.components(q)
+    found = cluster_gaussians.component(q, c)
+    every = cluster_gaussians.components(q)
     for some, full in zip(found, every, strict=True):
         expected = jnp.take_along_axis(full, c[..., None], axis=1)
         np.testing.assert_array_equal(some, expected)
-    one = shifted_gaussians.components(
+    one = cluster_gaussians.components(
         ShiftedGaussians(jax.tree.map(lambda a: a[2], q.shared), q.shifts)
     )
     np.testing.assert_array_equal(one.mean, every.mean[2])

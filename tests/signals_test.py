@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from infovae_jax import distributed
-from infovae_jax.signals import SignalGuard
+from infovae_jax.training import processes
+from infovae_jax.training.interruption import SignalGuard
 
 
 def send(number):
@@ -30,7 +30,7 @@ def test_a_signal_while_the_processes_agree_is_heard_the_next_time(monkeypatch):
             send(signal.SIGTERM)
         return number
 
-    monkeypatch.setattr(distributed, "agreed", agreed)
+    monkeypatch.setattr(processes, "agreed", agreed)
     with SignalGuard() as guard:
         assert not guard.agreed()
         assert guard.agreed()
@@ -38,7 +38,7 @@ def test_a_signal_while_the_processes_agree_is_heard_the_next_time(monkeypatch):
 
 
 def test_a_signal_to_another_process_stops_this_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(distributed, "agreed", lambda number: int(signal.SIGINT))
+    monkeypatch.setattr(processes, "agreed", lambda number: int(signal.SIGINT))
     with SignalGuard() as guard:
         assert guard.agreed()
         assert guard.interrupted(tmp_path, 7).exit_code == 130

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infovae_jax import evaluation, modes, summary
+from infovae_jax import commands, evaluation
 from infovae_jax.errors import ConfigError
-from infovae_jax.run import open_run
+from infovae_jax.report import summary
+from infovae_jax.training.run import open_run
 
 
 def test_table_of_two_runs(tmp_path):
@@ -47,7 +48,7 @@ def test_runs_in_the_plane_of_rate_and_distortion(tmp_path):
         folder.mkdir()
         metrics = {"elbo/reconstruction": 80 - value, "elbo/kl_z": value}
         (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
-    command = [sys.executable, "-m", "infovae_jax.summary"]
+    command = [sys.executable, "-m", "infovae_jax.report.summary"]
     folders, plot = [str(tmp_path / n) for n in "01"], tmp_path / "rd.png"
     done = subprocess.run(
         [*command, *folders, f"--plot={plot}"], capture_output=True, text=True
@@ -74,7 +75,9 @@ def test_a_run_that_was_not_evaluated(tmp_path):
     with pytest.raises(ConfigError, match="not evaluated"):
         summary.summarize([tmp_path])
     done = subprocess.run(
-        [sys.executable, "-m", "infovae_jax.summary"], capture_output=True, text=True
+        [sys.executable, "-m", "infovae_jax.report.summary"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: no runs")
@@ -170,7 +173,7 @@ def test_flags_of_the_command(tmp_path):
     first, second = (
         write_runs(tmp_path, [v, v + 1], n) for v, n in ((1, "a"), (4, "b"))
     )
-    command = [sys.executable, "-m", "infovae_jax.summary"]
+    command = [sys.executable, "-m", "infovae_jax.report.summary"]
     done = subprocess.run(
         [*command, *map(str, first), "--against", *map(str, second)],
         capture_output=True,
@@ -189,7 +192,7 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
         params = run.objective.init(jax.random.key(seed))
         folder = tmp_path / str(seed)
         folder.mkdir()
-        modes._save_clusters(run, params, folder)
+        commands._save_clusters(run, params, folder)
         folders.append(folder)
     codes = evaluation.encode_split(run, params, run.dataset.test_x)
     with np.load(folder / "clusters.npz", allow_pickle=False) as saved:
@@ -197,10 +200,10 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
     found = summary.cluster_agreement(folders)
     assert abs(found["stability/ari"]) < 0.5  # two networks that learned nothing
     plain = open_run(make_config("vae"), say=lambda text: None)
-    modes._save_clusters(plain, plain.objective.init(jax.random.key(0)), tmp_path)
+    commands._save_clusters(plain, plain.objective.init(jax.random.key(0)), tmp_path)
     assert not (tmp_path / "clusters.npz").exists()
     # Other images are another test split, whatever their number.
     other = run._replace(dataset=run.dataset._replace(test_x=1 - run.dataset.test_x))
-    modes._save_clusters(other, params, folders[1])
+    commands._save_clusters(other, params, folders[1])
     with pytest.raises(ConfigError, match="different test splits"):
         summary.cluster_agreement(folders)

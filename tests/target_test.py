@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import objectives, schedules, train_step
+from infovae_jax import objectives
+from infovae_jax.config import schedules
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import train_step
 
 KEY = jax.random.key(0)
 

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import blocks, objectives, sharding, train_step
+from infovae_jax import objectives
 from infovae_jax.data import pipeline
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import blocks, sharding, train_step
 
 
 @pytest.fixture
@@ -108,8 +109,9 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 _SHARDED = """
 import jax
-from infovae_jax import config as config_lib, loop
-from infovae_jax.run import claim_workdir, open_run
+from infovae_jax import config as config_lib
+from infovae_jax.training import loop
+from infovae_jax.training.run import claim_workdir, open_run
 import sys, pathlib
 config = config_lib.load_config_file("configs/infocatvae.py")
 config.network.encoder_hidden = config.network.decoder_hidden = (16,)
@@ -129,7 +131,7 @@ print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_two_devices_train_as_one(tmp_path, kind):
-    from infovae_jax.metrics import read_metrics
+    from infovae_jax.training.metrics import read_metrics
 
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     # NPROC: XLA's pool needs more threads than virtual devices, or collectives hang.

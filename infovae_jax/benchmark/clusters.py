@@ -23,10 +23,11 @@ import jax
 import jax.numpy as jnp
 
 from infovae_jax import config as config_lib
-from infovae_jax import objectives, optimizer, priors, shifted_gaussians, train_step
-from infovae_jax.distributions import Gaussian
+from infovae_jax import objectives, priors
+from infovae_jax.distributions import Gaussian, cluster_gaussians
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.objectives import catvae
+from infovae_jax.training import optimizer, train_step
 from infovae_jax.types import DataSpec
 
 BATCH_SIZE = 128
@@ -95,15 +96,15 @@ def kl_variant(form: str, num_clusters: int) -> Variant:
     arrays = [
         0.1 * jax.random.normal(k, s) for k, s in zip(keys[:4], shapes, strict=True)
     ]
-    q = shifted_gaussians.ShiftedGaussians(Gaussian(*arrays[:2]), Gaussian(*arrays[2:]))
+    q = cluster_gaussians.ShiftedGaussians(Gaussian(*arrays[:2]), Gaussian(*arrays[2:]))
     probs = jax.nn.softmax(jax.random.normal(keys[4], (BATCH_SIZE, num_clusters)))
     prior = priors.clusters(num_clusters, SUB_DIM, 4.0)
 
     def rate(q):
         if form == "vmap":
-            kl = catvae.kl_per_cluster(shifted_gaussians.components(q), prior)
+            kl = catvae.kl_per_cluster(cluster_gaussians.components(q), prior)
         else:
-            kl = shifted_gaussians.kl_to_unit_variance(q, prior.mean)
+            kl = cluster_gaussians.kl_to_unit_variance(q, prior.mean)
         return (probs * kl).sum(-1).mean()
 
     def function(q):

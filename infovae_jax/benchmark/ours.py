@@ -13,18 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax import (
-    blocks,
-    networks,
-    objectives,
-    optimizer,
-    shifted_gaussians,
-    train_step,
-)
+from infovae_jax import networks, objectives
 from infovae_jax.benchmark.cases import Case, make_config, random_images
 from infovae_jax.data import pipeline
-from infovae_jax.distributions import Gaussian
-from infovae_jax.shifted_gaussians import ShiftedGaussians
+from infovae_jax.distributions import Gaussian, cluster_gaussians
+from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
+from infovae_jax.training import blocks, optimizer, train_step
 from infovae_jax.types import Batch
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax")
@@ -142,7 +136,7 @@ class JaxVariant:
         chosen = logits.argmax(-1)
         shifts = Gaussian(*networks.cluster_shifts(params["posterior"]))
         shared = jax.tree.map(lambda own, rows: own - rows[chosen], q, shifts)
-        every = shifted_gaussians.components(ShiftedGaussians(shared, shifts))
+        every = cluster_gaussians.components(ShiftedGaussians(shared, shifts))
         return tuple(map(np.asarray, (jax.nn.log_softmax(logits), *every)))
 
     def decode(self, z: np.ndarray) -> np.ndarray:

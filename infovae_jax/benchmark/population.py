@@ -3,7 +3,7 @@
     python -m infovae_jax.benchmark.population [--case=vae_mlp] [--hidden=64,500]
 
 The ways take turns in one process, so that a change of the machine's speed meets all
-of them alike. CatVAE on random images of MNIST's size, batch 128, Adam, float32; the
+of them alike. The VAE on random images of MNIST's size, batch 128, Adam, float32; the
 figure is how many times faster than the single runs, of which each is one jitted
 program of many steps, as in training.
 """
@@ -26,8 +26,10 @@ def make_ways(
     import jax
     import numpy as np
 
-    from infovae_jax import objectives, optimizer, population, sharding, train_step
+    from infovae_jax import objectives
+    from infovae_jax.config import sweeps
     from infovae_jax.data import pipeline
+    from infovae_jax.training import optimizer, population, sharding, train_step
 
     case = cases.parse(case)
     config = cases.make_config(case)
@@ -37,7 +39,7 @@ def make_ways(
     transform = optimizer.make_optimizer(config.optimizer, 1)
     step = train_step.make_train_step(objective, transform, {})
     multi_step = train_step.make_multi_step(step)
-    members = [population.Member(seed, {}) for seed in range(num_members)]
+    members = [sweeps.Member(seed, {}) for seed in range(num_members)]
     mesh = sharding.make_member_mesh(0, num_members)
     own = sharding.batch_sharded(mesh)
     data = jax.device_put(images, sharding.replicated(mesh))

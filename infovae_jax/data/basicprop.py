@@ -13,7 +13,7 @@ The toy family of Ducau & Trenous, Mutual Information in Variational Autoencoder
 
 import numpy as np
 
-from infovae_jax.data import layout
+from infovae_jax.data import raw_splits
 
 NAMES = ("basicprop", "basicprop_angle", "basicprop_noise", "basicprop_noise_bg")
 NUM_TRAIN, NUM_TEST, NUM_CLASSES, SIZE = 100_000, 10_000, 10, 28
@@ -60,7 +60,7 @@ def _split(name: str, num: int, seed: int, number: int):
     return x, label, j
 
 
-def read_basicprop(name: str, config) -> layout.Raw:
+def read_basicprop(name: str, config) -> raw_splits.Raw:
     """Generates one of NAMES: 100,000 training and 10,000 test images.
 
     Args:
@@ -76,10 +76,10 @@ def read_basicprop(name: str, config) -> layout.Raw:
             "right": (train_j.astype(np.float64), test_j.astype(np.float64)),
         }
     where = f"source {name}"
-    return layout.Raw(
-        layout.as_images(train_x, where),
+    return raw_splits.Raw(
+        raw_splits.as_images(train_x, where),
         train_y,
-        layout.as_images(test_x, where),
+        raw_splits.as_images(test_x, where),
         test_y,
         NUM_CLASSES,
         tuple(str(i) for i in range(NUM_CLASSES)),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import cache, layout
+from infovae_jax.data import cache, raw_splits
 from infovae_jax.errors import ConfigError, DataError, UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -31,7 +31,7 @@ class Listing(NamedTuple):
     classes: list[str]
 
 
-def read_folder(path: pathlib.Path, config: Any) -> layout.Raw:
+def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """Reads a folder of images.
 
     Args:
@@ -66,7 +66,7 @@ def read_folder(path: pathlib.Path, config: Any) -> layout.Raw:
     name = path.resolve().name or "root"
     folder = cache.root(config.cache_dir) / f"{name}-folder-{mark}"
     arrays = cache.open_or_build(folder, make).arrays
-    return layout.Raw(
+    return raw_splits.Raw(
         arrays["train_x"],
         arrays.get("train_y"),
         arrays["test_x"],
@@ -107,7 +107,7 @@ def _find_splits(path, config) -> tuple[dict[str, Listing], tuple[str, ...]]:
             )
         return {"train": train, "test": test}, names
     whole = _list(path / "train" if (path / "train").is_dir() else path)
-    indices = layout.split_indices(
+    indices = raw_splits.split_indices(
         len(whole.files), config.test_fraction, config.split_seed, f"folder {path}"
     )
     parts = {
@@ -160,7 +160,7 @@ def _stream(listing: Listing, names: tuple[str, ...], decode) -> cache.Stream:
         for i, path in enumerate(listing.files):
             batch.append(decode(path))
             last = i + 1 == len(listing.files)
-            if last or len(batch) * batch[0].size >= layout.CHUNK_VALUES:
+            if last or len(batch) * batch[0].size >= raw_splits.CHUNK_VALUES:
                 classes = listing.classes[start : i + 1]
                 labels = np.array([number[c] for c in classes], np.int32)
                 yield np.stack(batch), labels if names else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import layout
+from infovae_jax.data import raw_splits
 
 SIZE = 32
 SHAPES = ("square", "ellipse", "triangle")
@@ -65,7 +65,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     return x.reshape(-1, SIZE, SIZE), numbers
 
 
-def read_shapes(name: str, config: Any) -> layout.Raw:
+def read_shapes(name: str, config: Any) -> raw_splits.Raw:
     """Draws the set and sets a random part of it aside for testing.
 
     Labels are the shapes. Factors are numbers of shapes, pixels and degrees.
@@ -77,7 +77,7 @@ def read_shapes(name: str, config: Any) -> layout.Raw:
     where = f"source {name}"
     x, numbers = images()
     labels = numbers[:, 0].astype(np.int32)
-    train, test = layout.split_indices(
+    train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, where
     )
     values = (range(len(SHAPES)), SCALES, ORIENTATIONS, POSITIONS, POSITIONS)
@@ -85,8 +85,8 @@ def read_shapes(name: str, config: Any) -> layout.Raw:
     for factor, column, of in zip(FACTORS, numbers.T, values, strict=True):
         every = np.array(of, np.float64)[column]
         factors[factor] = (every[train], every[test])
-    x = layout.as_images(x, where)
-    return layout.Raw(
+    x = raw_splits.as_images(x, where)
+    return raw_splits.Raw(
         x[train],
         labels[train],
         x[test],

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import arrays, basicprop, folder, layout, shapes, spec, tfds
+from infovae_jax.data import (
+    basicprop,
+    folder,
+    numpy_files,
+    raw_splits,
+    shapes,
+    spec,
+    tfds,
+)
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import Dataset
 
@@ -26,7 +34,7 @@ KNOWN_SOURCES = (
     "tfds:svhn_cropped",
     "tfds:dsprites",
 )
-FILE_READERS = {".npz": arrays.read_npz, ".npy": arrays.read_npy}
+FILE_READERS = {".npz": numpy_files.read_npz, ".npy": numpy_files.read_npy}
 
 
 def load(config: Any) -> Dataset:
@@ -59,7 +67,7 @@ def load(config: Any) -> Dataset:
     reader, argument = _choose(str(config.source))
     raw = reader(argument, config)
     if config.num_train is not None:
-        raw = layout.first_examples(raw, config.num_train)
+        raw = raw_splits.first_examples(raw, config.num_train)
     dataset = spec.decide(raw, config)
     if config.image_size is not None and reader is not folder.read_folder:
         note = "  data.image_size is not used: it resizes image folders only"
@@ -131,17 +139,17 @@ def _digits_table() -> tuple[np.ndarray, np.ndarray]:
     return digits.images, digits.target
 
 
-def _read_digits(source: str, config: Any) -> layout.Raw:
+def _read_digits(source: str, config: Any) -> raw_splits.Raw:
     """The 1,797 digits of 8x8 pixels that come with scikit-learn."""
     images, labels = _digits_table()
     # 0..16 over a power of two is exact in float32.
-    x = layout.as_images(images.astype(np.float32) / 16, source)
-    y = layout.as_labels(labels, len(x), source, 10)
-    train, test = layout.split_indices(
+    x = raw_splits.as_images(images.astype(np.float32) / 16, source)
+    y = raw_splits.as_labels(labels, len(x), source, 10)
+    train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, "config key data.source"
     )
     names = tuple(str(name) for name in range(10))
-    return layout.Raw(
+    return raw_splits.Raw(
         x[train],
         y[train],
         x[test],

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import layout
+from infovae_jax.data import raw_splits
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import LIKELIHOODS, UNIT_RANGE, Dataset, DataSpec
 
@@ -43,11 +43,11 @@ def scan(x: np.ndarray, name: str, where: str) -> Scan:
     top = 255 if x.dtype == np.uint8 else 1
     low, high, total = np.inf, -np.inf, 0.0
     outside, binary = None, True
-    for start, part in layout.chunks(x):
+    for start, part in raw_splits.chunks(x):
         if x.dtype != np.uint8:
             finite = np.isfinite(part)
             if not finite.all():
-                index = layout.first_index(~finite, start)
+                index = raw_splits.first_index(~finite, start)
                 raise DataError(
                     f"{x[index]} at index (n, h, w, c) = {index} of the {name} images",
                     where,
@@ -56,7 +56,7 @@ def scan(x: np.ndarray, name: str, where: str) -> Scan:
         low, high = min(low, part.min()), max(high, part.max())
         total += float(part.sum(dtype=np.float64))
         if outside is None and (low < 0 or high > top):
-            outside = layout.first_index((part < 0) | (part > top), start)
+            outside = raw_splits.first_index((part < 0) | (part > top), start)
         if binary:
             binary = bool(((part == 0) | (part == top)).all())
     return Scan(
@@ -87,16 +87,16 @@ def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
             )
 
 
-def _require_levels(raw: layout.Raw, config: Any) -> None:
+def _require_levels(raw: raw_splits.Raw, config: Any) -> None:
     """The grey levels of the data are the ones that `levels` names."""
     top = config.levels - 1
     for name, x in (("train", raw.train_x), ("test", raw.test_x)):
         scale = 255.0 if x.dtype == np.uint8 else 1.0
-        for start, part in layout.chunks(x):
+        for start, part in raw_splits.chunks(x):
             steps = part.astype(np.float64) / scale * top
             off = np.abs(steps - np.round(steps)) > 1e-3
             if off.any():
-                index = layout.first_index(off, start)
+                index = raw_splits.first_index(off, start)
                 raise ConfigError(
                     f"pixel {x[index] / scale:.6g} at index (n, h, w, c) = {index} of "
                     f"the {name} images is none of {config.levels} levels",
@@ -105,7 +105,7 @@ def _require_levels(raw: layout.Raw, config: Any) -> None:
                 )
 
 
-def _check_factors(raw: layout.Raw) -> None:
+def _check_factors(raw: raw_splits.Raw) -> None:
     """Factors are finite numbers."""
     for name, both in (raw.factors or {}).items():
         for split, values in zip(("train", "test"), both, strict=True):
@@ -120,14 +120,14 @@ def _check_factors(raw: layout.Raw) -> None:
                 )
 
 
-def _scan_both(raw: layout.Raw) -> dict[str, Scan]:
+def _scan_both(raw: raw_splits.Raw) -> dict[str, Scan]:
     return {
         "train": scan(raw.train_x, "train", raw.where),
         "test": scan(raw.test_x, "test", raw.where),
     }
 
 
-def _bits_as_images(raw: layout.Raw) -> layout.Raw:
+def _bits_as_images(raw: raw_splits.Raw) -> raw_splits.Raw:
     """Bytes that are 0 or 1 throughout mean black and white, not two dark greys."""
     return raw._replace(
         train_x=raw.train_x * np.uint8(255),
@@ -136,7 +136,7 @@ def _bits_as_images(raw: layout.Raw) -> layout.Raw:
     )
 
 
-def decide(raw: layout.Raw, config: Any) -> Dataset:
+def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
     Args:
@@ -228,7 +228,7 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     return lines
 
 
-def _labels_text(raw: layout.Raw) -> str:
+def _labels_text(raw: raw_splits.Raw) -> str:
     if raw.train_y is None:
         return "none"
     counts = np.bincount(raw.train_y, minlength=raw.num_labels)

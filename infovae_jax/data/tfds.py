@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import cache, layout
-from infovae_jax.data.prepared import Prepared, find, import_tfds, missing_module
+from infovae_jax.data import cache, raw_splits
+from infovae_jax.data.tfds_folders import Prepared, find, import_tfds, missing_module
 from infovae_jax.errors import DataError, UserError
 
 # Mean and standard deviation of the training images on [0, 1], per channel.
@@ -29,7 +29,7 @@ LABELS = ("label", "label_shape", "label_category")
 EXAMPLES_AT_ONCE = 1024
 
 
-def read_tfds(full_name: str, config: Any) -> layout.Raw:
+def read_tfds(full_name: str, config: Any) -> raw_splits.Raw:
     """Reads a prepared dataset.
 
     Args:
@@ -67,7 +67,7 @@ def read_tfds(full_name: str, config: Any) -> layout.Raw:
         factors[factor] = tuple(arrays[f"{s}_f"][:, column] for s in cache.SPLITS)
     if factors:
         title += "; every feature of one number is a factor"
-    return layout.Raw(
+    return raw_splits.Raw(
         arrays["train_x"],
         arrays.get("train_y"),
         arrays["test_x"],
@@ -100,7 +100,7 @@ def _choose_splits(prepared: Prepared, config: Any) -> dict[str, tuple]:
             "test": (test, None, range(sizes[test])),
         }
     cut = (config.test_fraction, config.split_seed)
-    indices = layout.split_indices(sizes[train], *cut, where)
+    indices = raw_splits.split_indices(sizes[train], *cut, where)
     parts = zip(cache.SPLITS, indices, strict=True)
     return {split: (train, cut, chosen.tolist()) for split, chosen in parts}
 
@@ -227,8 +227,8 @@ def _chunks(
                 )
         y = None
         if labels is not None:
-            y = layout.as_labels(labels, len(images), where, num_labels)
-        x = layout.as_images(np.stack(images), where)
+            y = raw_splits.as_labels(labels, len(images), where, num_labels)
+        x = raw_splits.as_images(np.stack(images), where)
         if zero_one:
             x = _spread(x, prepared)
         yield x, y, np.array(factors, np.float64) if keys.factors else None

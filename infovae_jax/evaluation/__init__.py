@@ -8,21 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.bound import make_bound_evaluator
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.evaluation import (
+    assignments,
     calibration,
     clustering,
     density,
     encoding,
     groups,
     inception,
-    information,
 )
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Encoded, encode_split, prepared
-from infovae_jax.evaluation.rows import Row
-from infovae_jax.run import Run
+from infovae_jax.evaluation.table import Row
+from infovae_jax.training.elbo import make_bound_evaluator
+from infovae_jax.training.run import Run
 from infovae_jax.types import DataSpec
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
@@ -66,7 +66,7 @@ def evaluate(run: Run, params: Any, step: int, metrics: str = "core") -> dict[st
     rows.append(
         Row(
             "active_units",
-            information.active_units(codes.mean),
+            assignments.active_units(codes.mean),
             f"of {run.objective.latent_dim} dims; Var of posterior means > 0.01",
         )
     )
@@ -246,7 +246,7 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         rows.append(Row("factors/shared", count, text))
     key = jax.random.key(settings.seed)
     for sigma in (1.0, WIDE_SIGMA):
-        again = information.reclassification(
+        again = assignments.reclassification(
             objective._replace(
                 sample=lambda *args, s=sigma: objective.sample(*args, sigma=s)
             ),
@@ -310,7 +310,7 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     )
     dead = int((shares < DEAD_SHARE).sum())
     rows.append(Row("cluster/dead", dead, f"clusters below {DEAD_SHARE:.1%}"))
-    found = information.cluster_information(jnp.asarray(logits))
+    found = assignments.cluster_information(jnp.asarray(logits))
     recipes = {
         "entropy": "nats; mean entropy of q(c|x)",
         "marginal_entropy": f"nats; of mean q(c|x), at most {np.log(num_clusters):.3f}",
@@ -320,7 +320,7 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     if run.objective.prior.mean.shape[0] != num_clusters:
         return rows
     key = jax.random.key(settings.seed)
-    again = information.reclassification(
+    again = assignments.reclassification(
         run.objective, params, key, settings.samples_per_cluster
     )
     recipe = f"{settings.samples_per_cluster} samples a cluster"

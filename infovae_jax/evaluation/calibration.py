@@ -11,7 +11,7 @@ import numpy as np
 from infovae_jax.errors import DataError
 from infovae_jax.evaluation import checks
 from infovae_jax.evaluation.clustering import contingency, match_clusters
-from infovae_jax.evaluation.rows import Row
+from infovae_jax.evaluation.table import Row
 
 NUM_BINS = 15
 WHERE = "calibration"

@@ -10,8 +10,8 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation.rows import Row
-from infovae_jax.run import Run
+from infovae_jax.evaluation.table import Row
+from infovae_jax.training.run import Run
 from infovae_jax.types import Array, Objective
 
 # Likelihoods whose value is a density over continuous pixels.

@@ -7,7 +7,7 @@ import numpy as np
 
 from infovae_jax.data import batches, pipeline
 from infovae_jax.evaluation.codes import block_slices
-from infovae_jax.run import Run
+from infovae_jax.training.run import Run
 
 MAX_TRAIN = 60_000  # first training examples that figures are fitted on
 

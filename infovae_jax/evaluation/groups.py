@@ -21,8 +21,8 @@ from infovae_jax.evaluation import (
 )
 from infovae_jax.evaluation.encoding import Splits, make_splits
 from infovae_jax.evaluation.representation import representation
-from infovae_jax.evaluation.rows import Row
-from infovae_jax.run import Run
+from infovae_jax.evaluation.table import Row
+from infovae_jax.training.run import Run
 
 MAX_PAIRS = 10_000
 MAX_IMAGES = 10_000

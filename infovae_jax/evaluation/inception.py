@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import arrays, batches
+from infovae_jax.data import batches, numpy_files
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.evaluation.generation import Features
 from infovae_jax.networks import inception
@@ -79,7 +79,7 @@ def read(path: str, sha256: str | None = None) -> tuple[str, str, dict]:
         )
     shapes = inception.parameter_shapes()
     try:
-        found = arrays.read_archive(
+        found = numpy_files.read_archive(
             file, lambda names: [k for k in (*shapes, SOURCE_KEY) if k in names]
         )
     except DataError as error:

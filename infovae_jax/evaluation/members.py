@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from infovae_jax import population, population_run, sharding
+from infovae_jax.config import sweeps
+from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches, pipeline
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import clustering, information
-from infovae_jax.population import Member
-from infovae_jax.run import Run
+from infovae_jax.evaluation import assignments, clustering
+from infovae_jax.training import population, sharding
+from infovae_jax.training.run import Run
 
 STABILITY = "stability/ari"
 STABILITY_EXAMPLES = 10_000
@@ -51,28 +52,28 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
       strategy: how the members are mapped; see `population.over_members`.
       chunk: see there.
     """
-    mesh = sharding.make_member_mesh(0, len(population.members_of(run.config)))
+    mesh = sharding.make_member_mesh(0, len(sweeps.members_of(run.config)))
     params = jax.device_put(params, sharding.batch_sharded(mesh))
-    eval_step = population_run.make_members_eval_step(run, strategy, chunk, mesh)
-    figures = population_run.member_bounds(
+    eval_step = population.make_members_eval_step(run, strategy, chunk, mesh)
+    figures = population.member_bounds(
         run, eval_step, params, run.dataset.test_x, "elbo/"
     )
     figures = {"elbo": figures.pop("elbo/elbo"), **figures}
     if run.validation_x is not None:
-        held_out = population_run.member_bounds(
+        held_out = population.member_bounds(
             run, eval_step, params, run.validation_x, "validation/"
         )
         figures["validation/elbo"] = held_out["validation/elbo"]
     encode = _make_encoder(run, strategy, chunk, mesh)
     means, logits = encode(params, run.dataset.test_x)
-    figures["active_units"] = [information.active_units(own) for own in means]
+    figures["active_units"] = [assignments.active_units(own) for own in means]
     if logits is not None:
         figures |= _against_labels(run, logits)
     if logits is not None and not run.objective.uses_labels and len(means) > 1:
         # On images of the training split: the test split has no part in it.
         some = run.dataset.train_x[:STABILITY_EXAMPLES]
         _, train_logits = encode(params, some)
-        figures |= stability(train_logits.argmax(-1), population.members_of(run.config))
+        figures |= stability(train_logits.argmax(-1), sweeps.members_of(run.config))
     return {
         name: [float(v) if np.isfinite(v) else None for v in values]
         for name, values in figures.items()
@@ -113,7 +114,7 @@ def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
     found = {
         "cluster/used": [len(np.unique(own)) for own in clusters],
         "cluster/mutual_information": [
-            information.cluster_information(own)["mutual_information"] for own in logits
+            assignments.cluster_information(own)["mutual_information"] for own in logits
         ],
     }
     if labels is not None:
@@ -241,7 +242,7 @@ def table_text(record: dict) -> str:
     """The main figures of every member, the spread of all, and the choice, to print.
 
     Args:
-      record: what `population.json` holds after the evaluation.
+      record: what `members.json` holds after the evaluation.
     """
     figures, chosen = record["figures"], record["chosen"]
     swept = [key for key in record["members"][0] if key != "seed"]

@@ -11,8 +11,8 @@ import numpy as np
 
 from infovae_jax.evaluation import probes, transductive
 from infovae_jax.evaluation.encoding import Split, Splits
-from infovae_jax.evaluation.rows import Row
-from infovae_jax.run import Run
+from infovae_jax.evaluation.table import Row
+from infovae_jax.training.run import Run
 
 NUM_LABELS = (100, 600, 1000, 3000)
 NUM_DRAWS = 3

@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 from flax.linen.dtypes import promote_dtype
 
-from infovae_jax.networks import planes
+from infovae_jax.networks import conv_batch_last
 from infovae_jax.networks.conv import conv2d, conv_transpose2d
 from infovae_jax.types import Array
 
@@ -23,7 +23,7 @@ class Conv(nn.Module):
     def __call__(self, x: Array, as_planes: bool = False) -> Array:
         x, kernel, bias = _with_parameters(self, x, as_planes)
         if as_planes:
-            return planes.conv(x, kernel, self.stride) + bias
+            return conv_batch_last.conv(x, kernel, self.stride) + bias
         return conv2d(x, kernel, self.stride, self.form) + bias
 
 
@@ -41,7 +41,10 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Array, as_planes: bool = False) -> Array:
         x, kernel, bias = _with_parameters(self, x, as_planes)
         if as_planes:
-            return planes.conv_transpose(x, kernel, self.stride, self.out_size) + bias
+            return (
+                conv_batch_last.conv_transpose(x, kernel, self.stride, self.out_size)
+                + bias
+            )
         y = conv_transpose2d(x, kernel, self.stride, self.out_size, self.form)
         return y + bias
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax.networks import planes
+from infovae_jax.networks import conv_batch_last
 from infovae_jax.networks.conv import check_sizes, halved_sizes
 from infovae_jax.networks.conv_layers import ConvTranspose
 from infovae_jax.networks.layers import (
@@ -111,8 +111,12 @@ class _ConvDecoder(nn.Module):
         size = height * width * self.channels[-1]
         h = dense(size, self.initializer, "dense_1", self.dtype)(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
-        as_planes = planes.suits(self.form, h)
-        parts = planes.split(h, self.normalization == "batch") if as_planes else [h]
+        as_planes = conv_batch_last.suits(self.form, h)
+        parts = (
+            conv_batch_last.split(h, self.normalization == "batch")
+            if as_planes
+            else [h]
+        )
         axis = 0 if as_planes else -1
         outputs = (self.shape[2], *self.channels[:-1])
         for number in reversed(range(len(self.channels))):
@@ -132,5 +136,5 @@ class _ConvDecoder(nn.Module):
                     activate(normalize(part, self.normalization, train, norm, axis))
                     for part in parts
                 ]
-        h = planes.join(parts) if as_planes else parts[0]
+        h = conv_batch_last.join(parts) if as_planes else parts[0]
         return h.astype(jnp.float32).reshape(*z.shape[:-1], *self.shape)

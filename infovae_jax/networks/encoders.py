@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax.networks import planes
+from infovae_jax.networks import conv_batch_last
 from infovae_jax.networks.conv import check_sizes, halved_sizes
 from infovae_jax.networks.conv_layers import Conv
 from infovae_jax.networks.layers import (
@@ -95,8 +95,12 @@ class _ConvEncoder(nn.Module):
         activate = ACTIVATIONS[self.activation]
         leading = x.shape[:-3]
         h = x.reshape(-1, *x.shape[-3:])
-        as_planes = planes.suits(self.form, h)
-        parts = planes.split(h, self.normalization == "batch") if as_planes else [h]
+        as_planes = conv_batch_last.suits(self.form, h)
+        parts = (
+            conv_batch_last.split(h, self.normalization == "batch")
+            if as_planes
+            else [h]
+        )
         axis = 0 if as_planes else -1
         for number, channels in enumerate(self.channels):
             name, norm = f"conv_{number}", f"norm_{number}"
@@ -106,7 +110,7 @@ class _ConvEncoder(nn.Module):
                 activate(normalize(part, self.normalization, train, norm, axis))
                 for part in parts
             ]
-        h = planes.join(parts) if as_planes else parts[0]
+        h = conv_batch_last.join(parts) if as_planes else parts[0]
         h = h.reshape(len(h), -1)
         if self.hidden:
             h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)

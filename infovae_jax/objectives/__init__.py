@@ -6,14 +6,18 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from infovae_jax import schedules
+from infovae_jax.config import schedules, sweeps
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.types import DataSpec, Objective
 
 
 def names() -> list[str]:
-    """Names of all objectives: the modules of this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    """Names of all objectives: the modules of this folder, helpers apart."""
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(__path__)
+        if not module.name.startswith("_")
+    )
 
 
 def load(name: str) -> ModuleType:
@@ -32,7 +36,7 @@ def load(name: str) -> ModuleType:
 
 
 def check(config: ConfigDict) -> None:
-    """Checks `config.objective`, `config.model` and `config.weights`.
+    """Checks `config.objective`, `model`, `weights` and `sweep`.
 
     Raises:
       ConfigError: unknown objective, key, or a value out of range.
@@ -47,6 +51,7 @@ def check(config: ConfigDict) -> None:
         is_term = name not in getattr(module, "NOT_TERMS", ())
         schedules.check(value, f"config.weights.{name}", minimum, targets=is_term)
     module.Config(**config.model).check()
+    sweeps.check(config, module.HPARAMS, signed)
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:

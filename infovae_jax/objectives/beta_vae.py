@@ -11,15 +11,15 @@ and with it I(x; z), falls as beta grows. beta = 1 is the VAE.
 
 from ml_collections import ConfigDict
 
-from infovae_jax import gaussian_model
+from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 4.0}
-Config = gaussian_model.Config
+Config = _gaussian.Config
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the beta-VAE of `config` for data of `spec`."""
-    model = gaussian_model.make(Config(**config.model), config, spec)
+    model = _gaussian.make(Config(**config.model), config, spec)
 
     return model.objective(model.bound_loss, HPARAMS, config)

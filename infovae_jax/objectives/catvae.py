@@ -33,19 +33,14 @@ import numpy as np
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from infovae_jax import (
-    cluster_sums,
-    distributions,
-    networks,
-    priors,
-    shifted_gaussians,
-)
-from infovae_jax.distributions import Categorical, Gaussian
+from infovae_jax import distributions, networks, priors
+from infovae_jax.distributions import Categorical, Gaussian, cluster_gaussians
+from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError
-from infovae_jax.gaussian_model import refuse_batch_normalization
-from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.shifted_gaussians import ShiftedGaussians
-from infovae_jax.terms import (
+from infovae_jax.objectives import _rao_blackwell
+from infovae_jax.objectives._gaussian import refuse_batch_normalization
+from infovae_jax.objectives._terms import (
     default_hparams,
     example_keys,
     split_keys,
@@ -137,7 +132,7 @@ class Config:
 
 
 def _all_components(q: Gaussian | ShiftedGaussians) -> Gaussian:
-    return q if isinstance(q, Gaussian) else shifted_gaussians.components(q)
+    return q if isinstance(q, Gaussian) else cluster_gaussians.components(q)
 
 
 def _expands(q: Gaussian | ShiftedGaussians) -> bool:
@@ -161,7 +156,7 @@ def kl_per_cluster(
     """
     traced = isinstance(prior.log_var, jax.core.Tracer)
     if _expands(q) and not traced and not np.asarray(prior.log_var).any():
-        return shifted_gaussians.kl_to_unit_variance(q, prior.mean)
+        return cluster_gaussians.kl_to_unit_variance(q, prior.mean)
     q = _all_components(q)
     return jax.vmap(distributions.gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
 
@@ -171,7 +166,7 @@ def log_prob_per_cluster(
 ) -> Float[Array, "*batch K"]:
     """log q(z | x, c) of all K clusters at one z an example, `[..., K]` nats."""
     if _expands(q):
-        return shifted_gaussians.log_probs(q, z)
+        return cluster_gaussians.log_probs(q, z)
     log_prob = jax.vmap(distributions.gaussian_log_prob, (-2, None), -1)
     return log_prob(_all_components(q), z)
 
@@ -254,7 +249,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
     def posteriors_of(q, c):
         """q(z | x, c) of clusters `c` `[..., n]` of each example, `[..., n, d]`."""
         if isinstance(q, ShiftedGaussians):
-            return shifted_gaussians.component(q, c)
+            return cluster_gaussians.component(q, c)
         return jax.tree.map(lambda a: jnp.take_along_axis(a, c[..., None], -2), q)
 
     def distortion(params, x, z):
@@ -271,11 +266,11 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
 
         def reading(params, x, key, h, logits, q, temperature):
             key_c, key_z = split_keys(key)
-            chosen = cluster_sums.choose(key_c, logits, num_top, num_draws)
+            chosen = _rao_blackwell.choose(key_c, logits, num_top, num_draws)
             q = posteriors_of(q, chosen.clusters)
             z = distributions.gaussian_sample(key_z, q)
             per_cluster = distortion(params, x[..., None, :, :, :], z)
-            return cluster_sums.estimate(chosen, per_cluster)
+            return _rao_blackwell.estimate(chosen, per_cluster)
 
         return reading
 

@@ -16,14 +16,15 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from infovae_jax import gaussian_model, information
+from infovae_jax import information
+from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "mmd": 999.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.Config):
+class Config(_gaussian.Config):
     """Static switches; see configs/info_vae.py."""
 
     kernel: str = "rbf"
@@ -31,12 +32,12 @@ class Config(gaussian_model.Config):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        gaussian_model.require_known(self.kernel, information.KERNELS, "kernel")
+        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the InfoVAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = gaussian_model.make(options, config, spec)
+    model = _gaussian.make(options, config, spec)
     loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

@@ -28,10 +28,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from infovae_jax import invariance
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.objectives import catvae
-from infovae_jax.terms import weighted_loss
+from infovae_jax.objectives import _virtual_adversarial, catvae
+from infovae_jax.objectives._terms import weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {
@@ -139,7 +138,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         terms["reclassification"] = cross_entropy
         if options.invariance:
             key_change = jax.random.fold_in(key, _CHANGE_STREAM)
-            terms["invariance"] = invariance.divergence(
+            terms["invariance"] = _virtual_adversarial.divergence(
                 objective.classify,
                 params,
                 batch,

@@ -22,18 +22,19 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, fitted_gaussian, gaussian_model, networks
-from infovae_jax.distributions import Gaussian
+from infovae_jax import distributions, networks
+from infovae_jax.distributions import Gaussian, running_gaussian
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError
-from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.terms import default_hparams, example_keys, weighted_loss
+from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
 from infovae_jax.types import STATISTICS, Block, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.Config):
+class Config(_gaussian.Config):
     """Static switches; see configs/infomax_vae.py."""
 
     code_dim: int = 1  # of c, beside the `latent_dim` dims of z
@@ -43,7 +44,7 @@ class Config(gaussian_model.Config):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        gaussian_model.require_positive(self.proposal_scale, "proposal_scale")
+        _gaussian.require_positive(self.proposal_scale, "proposal_scale")
         if self.code_dim < 0:
             raise ConfigError(
                 f"{self.code_dim} is no code size",
@@ -64,7 +65,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     )
     code = networks.make_code_head(num_features, dc)
     decoder = networks.make_decoder(config.network, spec.shape, dz + dc, precision)
-    prior = gaussian_model.make_prior("normal", dz)
+    prior = _gaussian.make_prior("normal", dz)
 
     def init(key):
         keys = jax.random.split(key, 4)
@@ -76,7 +77,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         }
         if not dc:
             return params
-        start = {**code.init(keys[3]), STATISTICS: fitted_gaussian.init(dc)}
+        start = {**code.init(keys[3]), STATISTICS: running_gaussian.init(dc)}
         return {**params, "code": start}
 
     def heads(params, features):
@@ -93,7 +94,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         """Of q(c | x) in the evaluation, `[dc]`."""
         if not dc:
             return jnp.zeros(0)
-        _, factor = fitted_gaussian.mean_and_factor(moments(params))
+        _, factor = running_gaussian.mean_and_factor(moments(params))
         return options.proposal_scale * jnp.sqrt((factor**2).sum(-1))
 
     def encode(params, x):
@@ -123,7 +124,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         statistics = {"encoder": seen, "decoder": generated}
         if dc:
             seen_codes = jax.lax.stop_gradient(c)
-            updated = fitted_gaussian.update(moments(params), seen_codes)
+            updated = running_gaussian.update(moments(params), seen_codes)
             statistics["code"] = {STATISTICS: updated}
         statistics = {name: value for name, value in statistics.items() if value}
         return weighted_loss(terms, hparams, statistics)
@@ -141,14 +142,14 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         }
         if dc:
             c = q.mean[..., dz:]
-            terms["kl_c"] = fitted_gaussian.kl(moments(params), c, deviation(params))
+            terms["kl_c"] = running_gaussian.kl(moments(params), c, deviation(params))
         return terms
 
     def log_prior(params, code_vector):
         log_p = prior.log_prob(code_vector[..., :dz])
         if not dc:
             return log_p
-        return log_p + fitted_gaussian.log_prob(moments(params), code_vector[..., dz:])
+        return log_p + running_gaussian.log_prob(moments(params), code_vector[..., dz:])
 
     def log_weight(params, x, key, target=None):
         q = encode(params, x)
@@ -164,7 +165,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         z = prior.sample(key_z, (num, dz))
         if not dc:
             return z
-        mean, factor = fitted_gaussian.mean_and_factor(moments(params))
+        mean, factor = running_gaussian.mean_and_factor(moments(params))
         c = mean[None] + jax.random.normal(key_c, (num, dc)) @ factor.T
         return jnp.concatenate([z, c], -1)
 

@@ -22,16 +22,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, gaussian_model
+from infovae_jax import distributions
 from infovae_jax.errors import ConfigError
-from infovae_jax.terms import example_keys, weighted_loss
+from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._terms import example_keys, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "tightening": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.Config):
+class Config(_gaussian.Config):
     """Static switches; see configs/iwae.py."""
 
     num_samples: int = 5  # k
@@ -56,8 +57,8 @@ def tightening(log_weights: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the IWAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = gaussian_model.make(options, config, spec)
-    gaussian_model.refuse_batch_normalization(config.network, config.objective)
+    model = _gaussian.make(options, config, spec)
+    _gaussian.refuse_batch_normalization(config.network, config.objective)
 
     def sample_keys(keys):
         """`[B, k]` keys; the first of each example is its own, as in the VAE."""

@@ -23,10 +23,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, gaussian_model
+from infovae_jax import distributions
 from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
-from infovae_jax.terms import weighted_loss
+from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._terms import weighted_loss
 from infovae_jax.types import Block, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
@@ -34,7 +35,7 @@ GENERATED = ("mean", "sample", "relaxed")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.Config):
+class Config(_gaussian.Config):
     """Static switches; see configs/mi_vae.py."""
 
     informative_dims: int = 10  # the last dims of the code, on which the bound is
@@ -44,8 +45,8 @@ class Config(gaussian_model.Config):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        gaussian_model.require_positive(self.temperature, "temperature")
-        gaussian_model.require_known(self.generated, GENERATED, "generated")
+        _gaussian.require_positive(self.temperature, "temperature")
+        _gaussian.require_known(self.generated, GENERATED, "generated")
         if not 0 <= self.informative_dims <= self.latent_dim:
             raise ConfigError(
                 f"{self.informative_dims} informative dims of {self.latent_dim}",
@@ -69,7 +70,7 @@ def information_per_dim(q: Gaussian, z: Float[Array, "n d"]) -> Float[Array, " d
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the MI-VAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = gaussian_model.make(options, config, spec)
+    model = _gaussian.make(options, config, spec)
     num_free = options.latent_dim - options.informative_dims
 
     def generate(key, params, z):
@@ -82,9 +83,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
 
     def loss(params, batch, key, hparams):
         terms, q_data, z, statistics = model.training_terms(params, batch, key)
-        key_z, key_x = jax.random.split(
-            jax.random.fold_in(key, gaussian_model.PRIOR_STREAM)
-        )
+        key_z, key_x = jax.random.split(jax.random.fold_in(key, _gaussian.PRIOR_STREAM))
         z = model.prior.sample(key_z, z.shape)
         q = model.encode(params, generate(key_x, params, z))
         per_dim = information_per_dim(q, z)

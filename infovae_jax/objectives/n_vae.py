@@ -16,8 +16,9 @@ no use for; `kl_blocks='active'` counts the block of y alone.
 
 Antoran & Miguel, Disentangling and Learning Robust Representations with Natural
 Clustering, 2019 (arXiv 1901.09415). Unlabelled examples are ours, as in Kingma et al.
-2014 (M2, arXiv 1406.5298), with an optional invariance term (see invariance.py). The
-code between encode and decode is [z_s; z_c; y]. Not the choice without any label.
+2014 (M2, arXiv 1406.5298), with an optional invariance term (see
+_virtual_adversarial.py). The code between encode and decode is [z_s; z_c; y]. Not the
+choice without any label.
 """
 
 import dataclasses
@@ -27,15 +28,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, gaussian_model, invariance, networks
+from infovae_jax import distributions, networks
 from infovae_jax.distributions import Categorical, Gaussian
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError, DataError
-from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.terms import (
-    default_hparams,
-    example_keys,
-    weighted_loss,
-)
+from infovae_jax.objectives import _gaussian, _virtual_adversarial
+from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
 from infovae_jax.types import Batch, Block, DataSpec, Objective
 
 HPARAMS = {
@@ -73,9 +71,9 @@ class Config:
                     f"config.model.{key}",
                     "give more",
                 )
-        gaussian_model.require_known(self.kl_blocks, KL_BLOCKS, "kl_blocks")
+        _gaussian.require_known(self.kl_blocks, KL_BLOCKS, "kl_blocks")
         for key in ("scale", "invariance_radius", "invariance_probe"):
-            gaussian_model.require_positive(getattr(self, key), key)
+            _gaussian.require_positive(getattr(self, key), key)
 
 
 def gate(
@@ -104,7 +102,7 @@ def as_batch(batch: Batch | Float[Array, "B H W C"]) -> Batch:
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the N-VAE of `config` for data of `spec`; one class a label."""
     options = Config(**config.model)
-    gaussian_model.refuse_batch_normalization(config.network, config.objective)
+    _gaussian.refuse_batch_normalization(config.network, config.objective)
     if spec.num_labels < 1:
         raise DataError(
             "the data carry no labels, and 'n_vae' has a block of code for each",
@@ -198,7 +196,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             "classification": -(target * log_q).sum() / num_known,
         }
         if options.invariance:
-            terms["invariance"] = invariance.divergence(
+            terms["invariance"] = _virtual_adversarial.divergence(
                 classify,
                 params,
                 x,

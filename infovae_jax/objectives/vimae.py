@@ -18,15 +18,16 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from infovae_jax import gaussian_model, information
-from infovae_jax.gaussian_model import UNIT_LOGISTIC
+from infovae_jax import information
+from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._gaussian import UNIT_LOGISTIC
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.EncoderConfig):
+class Config(_gaussian.EncoderConfig):
     """Static switches; see configs/vimae.py."""
 
     prior: str = "normal"
@@ -36,17 +37,17 @@ class Config(gaussian_model.EncoderConfig):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        gaussian_model.require_known(self.prior, gaussian_model.PRIORS, "prior")
-        gaussian_model.require_known(self.kernel, information.KERNELS, "kernel")
-        gaussian_model.require_positive(self.logistic_scale, "logistic_scale")
+        _gaussian.require_known(self.prior, _gaussian.PRIORS, "prior")
+        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
+        _gaussian.require_positive(self.logistic_scale, "logistic_scale")
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the VIMAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    prior = gaussian_model.make_prior(
+    prior = _gaussian.make_prior(
         options.prior, options.latent_dim, options.logistic_scale
     )
-    model = gaussian_model.make(options, config, spec, prior)
+    model = _gaussian.make(options, config, spec, prior)
     loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

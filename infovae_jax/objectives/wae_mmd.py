@@ -17,14 +17,15 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from infovae_jax import gaussian_model, information
+from infovae_jax import information
+from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(gaussian_model.EncoderConfig):
+class Config(_gaussian.EncoderConfig):
     """Static switches; see configs/wae_mmd.py."""
 
     encoder: str = "deterministic"
@@ -34,12 +35,12 @@ class Config(gaussian_model.EncoderConfig):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        gaussian_model.require_known(self.kernel, information.KERNELS, "kernel")
+        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the WAE-MMD of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = gaussian_model.make(options, config, spec)
+    model = _gaussian.make(options, config, spec)
     loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

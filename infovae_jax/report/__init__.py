@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax import metrics, population_run
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import figures, grids, page, planes, results
 from infovae_jax.report.gallery import PICTURES
-from infovae_jax.run import Run
+from infovae_jax.training import metrics, population
+from infovae_jax.training.run import Run
 
 DPI = 110
 
@@ -113,7 +113,7 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
         test_x=prepared(run, run.dataset.test_x),
         rows=metrics.read_metrics(workdir, run.member),
         evaluation=results.read(workdir),
-        population=population_run.read(workdir),
+        population=population.read(workdir),
         key=key,
         matched=matched,
     )

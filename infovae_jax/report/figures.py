@@ -16,7 +16,7 @@ from infovae_jax.evaluation.codes import block_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
-from infovae_jax.run import Run
+from infovae_jax.training.run import Run
 from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10

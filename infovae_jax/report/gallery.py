@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from infovae_jax.report import figures, parts, planes, scores
+from infovae_jax.report import code_parts, figures, planes, scores
 
 
 class Picture(NamedTuple):
@@ -183,49 +183,49 @@ PICTURES = (
         "What each part of the code holds",
         "Test images, their reconstructions, and the reconstructions from one part of "
         "the code alone, the others at their mean over the test split.",
-        parts.masked,
+        code_parts.masked,
     ),
     Picture(
         "plane",
         "One dim of each part",
         "The dim of the second part that varies most, left to right, and that of the "
         "first, top to bottom, about the code of one test image.",
-        parts.plane,
+        code_parts.plane,
     ),
     Picture(
         "information_curves",
         "Information and rate over training",
         "The lower bound on I(z; x') of what is generated and the rate, of each part "
         "of the code and of each dim, with the reconstruction beside them, in nats.",
-        parts.information_curves,
+        code_parts.information_curves,
     ),
     Picture(
         "factor_kl",
         "Factors of the classes",
         "Mean KL of each shared dim and of each class's own dims over the test "
         "examples of the class. A dim well above zero holds a factor.",
-        parts.factor_kl,
+        code_parts.factor_kl,
     ),
     Picture(
         "shared_traversals",
         "Shared factors across classes",
         "The two shared dims of the largest KL, moved in the same way in every class "
         "about z = 0: what changes should be the same in every row.",
-        parts.shared_traversals,
+        code_parts.shared_traversals,
     ),
     Picture(
         "class_traversals",
         "Factors of one class",
         "For each class the dim of its own block with the largest KL, moved about "
         "z = 0: what changes may differ from row to row.",
-        parts.class_traversals,
+        code_parts.class_traversals,
     ),
     Picture(
         "class_samples_wide",
         "Samples beyond the prior",
         "Columns are classes, rows draws of z from a normal distribution of standard "
         "deviation 1.4 instead of 1.",
-        parts.class_samples_wide,
+        code_parts.class_samples_wide,
     ),
     Picture(
         "prior_samples",

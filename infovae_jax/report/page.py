@@ -9,9 +9,9 @@ import jax
 
 import infovae_jax
 from infovae_jax import config as config_lib
-from infovae_jax.checkpoint import write_atomically
 from infovae_jax.report.results import Evaluation
-from infovae_jax.run import Run
+from infovae_jax.training.checkpoint import write_atomically
+from infovae_jax.training.run import Run
 
 MAX_BYTES = 5_000_000
 

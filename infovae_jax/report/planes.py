@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from infovae_jax.evaluation.plane import DATA, LABEL, TEST_EXAMPLES
+from infovae_jax.evaluation.information_plane import DATA, LABEL, TEST_EXAMPLES
 from infovae_jax.report import style
 from infovae_jax.report.figures import Scene
 

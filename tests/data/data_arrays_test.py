@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import arrays
+from infovae_jax.data import numpy_files
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -24,7 +24,7 @@ class Bomb:
         return (open, (str(self.path), "w"))
 
 
-@pytest.mark.parametrize("keys", arrays.SPLIT_KEYS)
+@pytest.mark.parametrize("keys", numpy_files.SPLIT_KEYS)
 def test_archive_with_two_splits(tmp_path, data_config, keys):
     path = tmp_path / "set.npz"
     np.savez_compressed(path, **dict(zip(keys, (X, Y, X[:5], Y[:5]), strict=True)))
@@ -37,7 +37,7 @@ def test_archive_with_two_splits(tmp_path, data_config, keys):
     assert str(path) in dataset.decision
 
 
-@pytest.mark.parametrize("image_key", arrays.IMAGE_KEYS)
+@pytest.mark.parametrize("image_key", numpy_files.IMAGE_KEYS)
 @pytest.mark.parametrize("label_key", [None, "y", "labels"])
 def test_archive_of_one_array_is_split(tmp_path, data_config, image_key, label_key):
     path = tmp_path / "set.npz"
@@ -77,8 +77,8 @@ def test_large_npy_is_split_on_disk(tmp_path, data_config, monkeypatch):
     np.save(tmp_path / "set.npy", X)
     config = data_config(tmp_path / "set.npy")
     small = data.load(config)
-    monkeypatch.setattr(arrays, "MAX_SPLIT_IN_MEMORY", 0)
-    monkeypatch.setattr(arrays.layout, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(numpy_files, "MAX_SPLIT_IN_MEMORY", 0)
+    monkeypatch.setattr(numpy_files.raw_splits, "CHUNK_VALUES", 100)
     large = data.load(config)
     assert isinstance(large.train_x, np.memmap)
     np.testing.assert_array_equal(large.train_x, small.train_x)
@@ -184,15 +184,15 @@ def test_links_in_an_archive(tmp_path, data_config, raises_line):
 
 
 def test_decompression_bomb_by_ratio(tmp_path, data_config, raises_line, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_SUSPICIOUS_BYTES", 1 << 20)
-    monkeypatch.setattr(arrays, "MAX_RATIO", 500)
+    monkeypatch.setattr(numpy_files, "MAX_SUSPICIOUS_BYTES", 1 << 20)
+    monkeypatch.setattr(numpy_files, "MAX_RATIO", 500)
     np.savez_compressed(tmp_path / "set.npz", x=np.zeros((2048, 32, 32), np.uint8))
     with raises_line(DataError, 3, "bomb", "set.npz", ".npy"):
         data.load(data_config(tmp_path / "set.npz"))
 
 
 def test_decompression_bomb_by_size(tmp_path, data_config, raises_line, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 100)
+    monkeypatch.setattr(numpy_files, "MAX_UNPACKED_BYTES", 100)
     np.savez(tmp_path / "set.npz", x=X)
     with raises_line(DataError, 3, "bomb", "set.npz"):
         data.load(data_config(tmp_path / "set.npz"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import layout, spec
+from infovae_jax.data import raw_splits, spec
 from infovae_jax.errors import ConfigError, DataError
 
 GREY = np.linspace(0, 1, 10 * 4 * 4, dtype=np.float32).reshape(10, 4, 4, 1)
@@ -152,7 +152,7 @@ def test_float64_beyond_float32_is_not_finite(load, raises_line):
 def test_scan_in_chunks_agrees_with_the_whole(monkeypatch):
     x = np.random.default_rng(0).normal(size=(50, 3, 3, 1)).astype(np.float32)
     whole = spec.scan(x, "train", "here")
-    monkeypatch.setattr(layout, "CHUNK_VALUES", 40)
+    monkeypatch.setattr(raw_splits, "CHUNK_VALUES", 40)
     parts = spec.scan(x, "train", "here")
     assert parts.outside == whole.outside
     assert (parts.low, parts.high) == (whole.low, whole.high)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import cache, prepared, tfds
+from infovae_jax.data import cache, tfds, tfds_folders
 from infovae_jax.errors import ConfigError, DataError
 
 HAS_TFDS = importlib.util.find_spec("tensorflow_datasets") is not None
@@ -433,8 +433,8 @@ def test_label_out_of_range(fake, load, raises_line, label):
 
 
 def described(name):
-    path = prepared.pathlib.Path("somewhere", name)
-    return prepared.Prepared(name, "default", "1.0.0", path, {}, "command", "0")
+    path = tfds_folders.pathlib.Path("somewhere", name)
+    return tfds_folders.Prepared(name, "default", "1.0.0", path, {}, "command", "0")
 
 
 @pytest.mark.parametrize("name", tfds.KNOWN_STATISTICS)

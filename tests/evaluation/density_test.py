@@ -12,7 +12,7 @@ from scipy import stats as scipy_stats
 from infovae_jax import objectives
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import annealing, density, encoding, groups
-from infovae_jax.run import open_run
+from infovae_jax.training.run import open_run
 
 KEY = jax.random.key(0)
 SCALE = 0.5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import evaluation
-from infovae_jax.run import open_run
+from infovae_jax.training.run import open_run
 
 # Evaluations are pure, so the tests share them.
 _EVALUATED = {}

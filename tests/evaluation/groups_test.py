@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from infovae_jax import evaluation, modes
+from infovae_jax import commands, evaluation
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import (
@@ -16,7 +16,7 @@ from infovae_jax.evaluation import (
     groups,
     representation,
 )
-from infovae_jax.run import open_run
+from infovae_jax.training.run import open_run
 
 
 @pytest.fixture
@@ -226,14 +226,14 @@ def test_label_counts_leave_half_the_split_and_equal_shares():
 
 def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
     run, seen = opened(make_config, "vae"), []
-    monkeypatch.setattr(modes, "_open", lambda *_, **__: (run, {}, 1, None))
+    monkeypatch.setattr(commands, "_open", lambda *_, **__: (run, {}, 1, None))
     monkeypatch.setattr(
-        modes, "_evaluate", lambda run, *rest: seen.append(run.config.evaluation)
+        commands, "_evaluate", lambda run, *rest: seen.append(run.config.evaluation)
     )
-    monkeypatch.setattr(modes, "_report", lambda *_: None)
-    modes.evaluate("somewhere", "generation")
+    monkeypatch.setattr(commands, "_report", lambda *_: None)
+    commands.evaluate("somewhere", "generation")
     assert seen[-1].inception is None
-    modes.evaluate("somewhere", "generation", inception="weights.npz")
+    commands.evaluate("somewhere", "generation", inception="weights.npz")
     assert seen[-1].inception == "weights.npz"
 
 

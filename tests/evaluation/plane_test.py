@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import modes
-from infovae_jax.evaluation import plane
-from infovae_jax.metrics import read_metrics
-from infovae_jax.run import open_run
+from infovae_jax import commands
+from infovae_jax.evaluation import information_plane
+from infovae_jax.training.metrics import read_metrics
+from infovae_jax.training.run import open_run
 
 
 def two_classes(rng, num, gap):
@@ -32,7 +32,7 @@ def test_label_information_of_two_gaussians(gap):
     """Here the logistic probe is the true posterior: the bound is tight."""
     rng = np.random.default_rng(0)
     train, test = (two_classes(rng, num, gap) for num in (20_000, 20_000))
-    found = plane.label_information(*train, *test, num_labels=2)
+    found = information_plane.label_information(*train, *test, num_labels=2)
     assert found == pytest.approx(exact_information(gap), abs=0.015)
 
 
@@ -41,22 +41,24 @@ def test_label_information_stays_finite_for_a_class_the_probe_never_saw():
     codes, labels = two_classes(rng, 4000, 20.0)
     test_labels = labels.copy()
     test_labels[:100] = 2
-    found = plane.label_information(codes, labels, codes, test_labels, num_labels=3)
+    found = information_plane.label_information(
+        codes, labels, codes, test_labels, num_labels=3
+    )
     shares = np.bincount(test_labels) / 4000
     entropy = -(shares * np.log(shares)).sum()
     # Each miss at a third of a thousandth; the others are all but certain.
     assert found == pytest.approx(entropy - 100 / 4000 * np.log(3000), abs=0.01)
     one = np.zeros(4000, int)
-    found = plane.label_information(codes, one, codes, one, num_labels=2)
+    found = information_plane.label_information(codes, one, codes, one, num_labels=2)
     assert found == pytest.approx(0.0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("name", "labels", "names"),
     [
-        ("vae", True, {plane.DATA, plane.LABEL}),
-        ("vae", False, {plane.DATA}),
-        ("infomax_vae", True, {plane.DATA, plane.LABEL}),
+        ("vae", True, {information_plane.DATA, information_plane.LABEL}),
+        ("vae", False, {information_plane.DATA}),
+        ("infomax_vae", True, {information_plane.DATA, information_plane.LABEL}),
     ],
 )
 def test_figures_of_fresh_parameters(make_config, tmp_path, name, labels, names):
@@ -67,11 +69,11 @@ def test_figures_of_fresh_parameters(make_config, tmp_path, name, labels, names)
     config.data.source, config.data.test_fraction = str(source), 0.5
     config.train.batch_size = 8
     run = open_run(config, say=lambda text: None)
-    evaluate = plane.make_plane_evaluator(run)
+    evaluate = information_plane.make_plane_evaluator(run)
     found = evaluate(run.objective.init(jax.random.key(0)))
     assert found.keys() == names
-    assert 0 <= found[plane.DATA] <= np.log(30)
-    assert found.get(plane.LABEL, 0.0) < np.log(3)
+    assert 0 <= found[information_plane.DATA] <= np.log(30)
+    assert found.get(information_plane.LABEL, 0.0) < np.log(3)
     assert found == evaluate(run.objective.init(jax.random.key(0)))
 
 
@@ -82,36 +84,38 @@ def test_a_code_of_noise_alone_says_nothing_and_a_sharp_one_all(make_config):
 
     def constant(params, x):
         zeros = x.reshape(len(x), -1)[:, :dim] * 0
-        return plane.Gaussian(zeros, zeros)
+        return information_plane.Gaussian(zeros, zeros)
 
     def sharp(params, x):
         mean = x.reshape(len(x), -1)[:, -dim - 1 : -1]
-        return plane.Gaussian(mean, 0 * mean - 20)
+        return information_plane.Gaussian(mean, 0 * mean - 20)
 
     nothing, everything = (
-        plane.make_plane_evaluator(
+        information_plane.make_plane_evaluator(
             run._replace(objective=run.objective._replace(encode=encode))
         )({})
         for encode in (constant, sharp)
     )
-    assert nothing[plane.DATA] == pytest.approx(0.0, abs=1e-5)
-    assert nothing[plane.LABEL] < 0.01
-    assert everything[plane.DATA] == pytest.approx(np.log(359), abs=0.01)
-    assert everything[plane.LABEL] > 1.0
+    assert nothing[information_plane.DATA] == pytest.approx(0.0, abs=1e-5)
+    assert nothing[information_plane.LABEL] < 0.01
+    assert everything[information_plane.DATA] == pytest.approx(np.log(359), abs=0.01)
+    assert everything[information_plane.LABEL] > 1.0
 
 
 def test_training_logs_the_plane_where_asked(make_config, tmp_path, monkeypatch):
     """As the command does it: the knob decides, at the epochs of the bound."""
-    monkeypatch.setattr(modes, "_evaluate", lambda *args: None)
-    monkeypatch.setattr(modes, "_report", lambda *args: None)
+    monkeypatch.setattr(commands, "_evaluate", lambda *args: None)
+    monkeypatch.setattr(commands, "_report", lambda *args: None)
     for wanted in (True, False):
         config = make_config("vae")
         config.train.num_epochs, config.train.eval_every = 4, 2
         config.evaluation.plane = wanted
         folder = tmp_path / str(wanted)
-        modes.train(config, str(folder))
+        commands.train(config, str(folder))
         rows = read_metrics(folder)
         logged = {
-            row["epoch"] for row in rows if plane.DATA in row and plane.LABEL in row
+            row["epoch"]
+            for row in rows
+            if information_plane.DATA in row and information_plane.LABEL in row
         }
         assert logged == ({2.0, 4.0} if wanted else set())

@@ -19,8 +19,9 @@ import jax
 import numpy as np
 
 from infovae_jax import config as config_lib
-from infovae_jax import evaluation, loop, train_step
-from infovae_jax.run import open_run
+from infovae_jax import evaluation
+from infovae_jax.training import loop, train_step
+from infovae_jax.training.run import open_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 25

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import networks
-from infovae_jax.networks import conv, planes
+from infovae_jax.networks import conv, conv_batch_last
 
 KEY = jax.random.key(0)
 
@@ -44,10 +44,10 @@ def test_values_and_gradients(kernel, stride, height, width, inputs, outputs):
     codes = jax.random.normal(keys[2], (3, *small, inputs))
 
     def one_layer(x, w):
-        return planes.conv(x, w, stride)
+        return conv_batch_last.conv(x, w, stride)
 
     def transposed(x, w):
-        return planes.conv_transpose(x, w, stride, size)
+        return conv_batch_last.conv_transpose(x, w, stride, size)
 
     @jax.jit
     def found():
@@ -71,10 +71,10 @@ def test_values_and_gradients(kernel, stride, height, width, inputs, outputs):
 @pytest.mark.parametrize(("batch", "parts"), [(17, 1), (24, 1), (34, 2), (64, 4)])
 def test_parts_join_to_the_batch_in_its_order(batch, parts):
     x = jax.random.normal(KEY, (batch, 3, 2, 5))
-    split = planes.split(x, whole=False)
+    split = conv_batch_last.split(x, whole=False)
     assert [part.shape for part in split] == [(5, 3, 2, batch // parts)] * parts
-    np.testing.assert_array_equal(planes.join(split), x)
-    (whole,) = planes.split(x, whole=True)
+    np.testing.assert_array_equal(conv_batch_last.join(split), x)
+    (whole,) = conv_batch_last.split(x, whole=True)
     np.testing.assert_array_equal(whole, x.transpose(3, 1, 2, 0))
 
 
@@ -115,8 +115,10 @@ def test_inside_vmap_over_parameters_and_scan():
     )
 
     def as_planes(kernels, x):
-        h = jnp.tanh(planes.conv(x.transpose(3, 1, 2, 0), kernels[0], 2))
-        return planes.conv_transpose(h, kernels[1], 2, (6, 7)).transpose(3, 1, 2, 0)
+        h = jnp.tanh(conv_batch_last.conv(x.transpose(3, 1, 2, 0), kernels[0], 2))
+        return conv_batch_last.conv_transpose(h, kernels[1], 2, (6, 7)).transpose(
+            3, 1, 2, 0
+        )
 
     def as_images(kernels, x):
         h = jnp.tanh(conv.conv2d(x, kernels[0], 2, "lax"))
@@ -142,7 +144,7 @@ def test_inside_vmap_over_parameters_and_scan():
 def test_the_backward_pass_keeps_no_patches():
     """They are sixteen times as large as the images here."""
     x, w = jnp.ones((2, 8, 8, 16)), jnp.ones((4, 4, 2, 3))
-    _, pull = jax.vjp(lambda x, w: planes.conv(x, w, 1), x, w)
+    _, pull = jax.vjp(lambda x, w: conv_batch_last.conv(x, w, 1), x, w)
     kept = sum(leaf.size for leaf in jax.tree.leaves(pull))
     assert kept <= x.size + w.size
 
@@ -152,4 +154,4 @@ def test_the_backward_pass_keeps_no_patches():
     [("dot", 16, True), ("dot", 15, False), ("lax", 64, False)],
 )
 def test_small_batches_and_accelerators_keep_images(form, batch, expected):
-    assert planes.suits(form, jnp.zeros((batch, 4, 4, 1))) is expected
+    assert conv_batch_last.suits(form, jnp.zeros((batch, 4, 4, 1))) is expected

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import invariance, priors
+from infovae_jax import priors
 from infovae_jax.errors import ConfigError
-from infovae_jax.objectives import catvae, infocatvae
+from infovae_jax.objectives import _virtual_adversarial, catvae, infocatvae
 
 KEY = jax.random.key(0)
 LABELS = jnp.repeat(jnp.arange(10), 3)
@@ -113,9 +113,9 @@ def test_nearest_distances_against_scipy():
     x = _images(9)
     table = distance.cdist(*(np.asarray(x).reshape(9, -1),) * 2)
     np.fill_diagonal(table, np.inf)
-    found = invariance.nearest_distances(x)
+    found = _virtual_adversarial.nearest_distances(x)
     np.testing.assert_allclose(found, table.min(-1), rtol=1e-4)
-    twins = invariance.nearest_distances(jnp.concatenate([x, x]))
+    twins = _virtual_adversarial.nearest_distances(jnp.concatenate([x, x]))
     np.testing.assert_allclose(twins, 0.0, atol=2e-3)
 
 
@@ -126,7 +126,7 @@ def test_adversarial_change_has_its_radius_and_beats_random_changes():
         return x.reshape(-1) @ weights
 
     x = _images(1)[0]
-    change = invariance.adversarial_change(classify, x, KEY, 0.1, 1.0)
+    change = _virtual_adversarial.adversarial_change(classify, x, KEY, 0.1, 1.0)
     np.testing.assert_allclose(jnp.linalg.norm(change), 0.1, rtol=1e-5)
 
     def divergence(change):
@@ -144,7 +144,7 @@ def test_adversarial_change_has_its_radius_and_beats_random_changes():
 
 
 def test_adversarial_change_of_a_constant_classifier_is_finite():
-    change = invariance.adversarial_change(
+    change = _virtual_adversarial.adversarial_change(
         lambda x: jnp.zeros(3), _images(1)[0], KEY, 0.1, 10.0
     )
     np.testing.assert_array_equal(change, 0.0)

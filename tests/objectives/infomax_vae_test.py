@@ -7,8 +7,10 @@ import optax
 import pytest
 from scipy import stats as scipy_stats
 
-from infovae_jax import distributions, fitted_gaussian, objectives, train_step
+from infovae_jax import distributions, objectives
+from infovae_jax.distributions import running_gaussian
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import train_step
 from infovae_jax.types import STATISTICS
 
 KEY = jax.random.key(0)
@@ -109,7 +111,7 @@ def test_one_dominant_factor_goes_to_c(make_config, spec):
     assert abs(np.corrcoef(codes[:, -1], s)[0, 1]) > 0.99
     assert int((np.var(codes[:, :-1], axis=0) > 0.01).sum()) == 0
     # The fitted density is that of the codes, and samples of c follow it.
-    mean, factor = fitted_gaussian.mean_and_factor(params["code"][STATISTICS])
+    mean, factor = running_gaussian.mean_and_factor(params["code"][STATISTICS])
     np.testing.assert_allclose(mean[0], codes[:, -1].mean(), atol=0.1)
     np.testing.assert_allclose(factor[0, 0], codes[:, -1].std(), rtol=0.1)
     drawn = objective.sample_code(KEY, params, 20_000)
@@ -128,23 +130,23 @@ def test_one_dominant_factor_goes_to_c(make_config, spec):
 def test_fitted_gaussian_against_numpy_and_scipy():
     rng = np.random.default_rng(0)
     batches = rng.normal(size=(400, 64, 2)) @ [[2.0, 0.7], [0.0, 0.5]] + [3.0, -1.0]
-    moments = fitted_gaussian.init(2)
-    mean, factor = fitted_gaussian.mean_and_factor(moments)
+    moments = running_gaussian.init(2)
+    mean, factor = running_gaussian.mean_and_factor(moments)
     np.testing.assert_array_equal(mean, 0.0)
     np.testing.assert_array_equal(factor, np.eye(2))
-    first = fitted_gaussian.update(moments, jnp.asarray(batches[0]))
-    mean, _ = fitted_gaussian.mean_and_factor(first)
+    first = running_gaussian.update(moments, jnp.asarray(batches[0]))
+    mean, _ = running_gaussian.mean_and_factor(first)
     np.testing.assert_allclose(mean, batches[0].mean(0), rtol=1e-4)  # no start at zero
     for batch in batches:
-        moments = fitted_gaussian.update(moments, jnp.asarray(batch))
-    mean, factor = fitted_gaussian.mean_and_factor(moments)
+        moments = running_gaussian.update(moments, jnp.asarray(batch))
+    mean, factor = running_gaussian.mean_and_factor(moments)
     covariance = np.cov(batches[-200:].reshape(-1, 2).T)
     np.testing.assert_allclose(mean, batches[-200:].mean((0, 1)), atol=0.05)
     np.testing.assert_allclose(factor @ factor.T, covariance, rtol=0.05, atol=0.02)
     exact = scipy_stats.multivariate_normal(mean, np.asarray(factor @ factor.T))
     points = jnp.asarray(batches[:3, :5])
     np.testing.assert_allclose(
-        fitted_gaussian.log_prob(moments, points), exact.logpdf(points), rtol=1e-3
+        running_gaussian.log_prob(moments, points), exact.logpdf(points), rtol=1e-3
     )
     # KL against its Monte Carlo estimate.
     q_mean, deviation = jnp.array([2.0, -0.5]), jnp.array([0.3, 0.2])
@@ -152,7 +154,7 @@ def test_fitted_gaussian_against_numpy_and_scipy():
     log_q = scipy_stats.norm.logpdf(draws, q_mean, deviation).sum(1)
     estimate = (log_q - exact.logpdf(np.asarray(draws))).mean()
     np.testing.assert_allclose(
-        fitted_gaussian.kl(moments, q_mean, deviation), estimate, rtol=0.01
+        running_gaussian.kl(moments, q_mean, deviation), estimate, rtol=0.01
     )
 
 

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import cluster_sums
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import information
-from infovae_jax.objectives import catvae, infocatvae
+from infovae_jax.evaluation import assignments
+from infovae_jax.objectives import _rao_blackwell, catvae, infocatvae
 
 KEY = jax.random.key(0)
 NUM_KEYS = 10_000
@@ -81,7 +80,7 @@ def test_every_gradient_of_topk_is_that_of_the_enumeration(
         assert np.abs(_z_scores(found, exact)).max() < 4.8, settings
     # The same test fails where the draw's probability carries no gradient.
     monkeypatch.setattr(
-        cluster_sums,
+        _rao_blackwell,
         "importance_weights",
         lambda log_q, log_r: jax.lax.stop_gradient(jnp.exp(log_q - log_r)),
     )
@@ -191,8 +190,8 @@ def test_reclassification_in_parts_counts_every_sample(make_config, spec, monkey
     params = objective.init(KEY)
     params["classifier"] = jax.tree.map(jnp.zeros_like, params["classifier"])
     params["classifier"]["logits"]["bias"] = 3.0 * jnp.eye(10)[4]
-    monkeypatch.setattr(information, "MAX_SAMPLES", 7)  # 5 samples of each of 10
-    found = information.reclassification(objective, params, KEY, 5)
+    monkeypatch.setattr(assignments, "MAX_SAMPLES", 7)  # 5 samples of each of 10
+    found = assignments.reclassification(objective, params, KEY, 5)
     np.testing.assert_allclose(found["sample_accuracy"], 0.1)
     expected = np.log(10) + 0.3 - np.log(9 + np.exp(3))
     np.testing.assert_allclose(found["mi_bound"], expected, rtol=1e-5)

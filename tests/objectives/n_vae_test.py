@@ -6,11 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from infovae_jax import distributions, objectives, train_step
+from infovae_jax import distributions, objectives
 from infovae_jax.distributions import Gaussian
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.objectives import n_vae
+from infovae_jax.training import train_step
 from infovae_jax.types import Batch
 
 KEY = jax.random.key(0)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import schedules
+from infovae_jax.config import schedules
 from infovae_jax.types import MODEL_STATE, Array, Metrics, Params
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from infovae_jax import metrics
+from infovae_jax.training import metrics
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_STEPS = 100

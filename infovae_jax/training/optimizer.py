@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from infovae_jax import schedules
+from infovae_jax.config import schedules
 
 
 class TracedRate(NamedTuple):

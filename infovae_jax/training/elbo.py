@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax import train_step
 from infovae_jax.data import batches
-from infovae_jax.run import Run
+from infovae_jax.training import train_step
+from infovae_jax.training.run import Run
 
 
 def make_bound_evaluator(run: Run):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from infovae_jax.terms import example_keys
+from infovae_jax.objectives._terms import example_keys
 
 
 def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:

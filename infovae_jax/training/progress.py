@@ -7,7 +7,7 @@ import time
 
 from tqdm import tqdm
 
-from infovae_jax import distributed
+from infovae_jax.training import processes
 
 _IMPORTED = time.perf_counter()
 
@@ -20,7 +20,7 @@ class Progress:
         self._bar = None
         self._last_line = time.monotonic() - 60.0
         self._said_start = False
-        if distributed.is_first() and sys.stderr.isatty():
+        if processes.is_first() and sys.stderr.isatty():
             self._bar = tqdm(
                 total=total, initial=start, unit="step", dynamic_ncols=True
             )

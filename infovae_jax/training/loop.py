@@ -11,19 +11,19 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from infovae_jax import (
+from infovae_jax.training import (
     blocks,
     checkpoint,
-    distributed,
     metrics,
+    processes,
     sharding,
     streaming,
     train_step,
 )
-from infovae_jax.bound import make_bound_evaluator
-from infovae_jax.progress import Progress
-from infovae_jax.run import Run
-from infovae_jax.signals import SignalGuard
+from infovae_jax.training.elbo import make_bound_evaluator
+from infovae_jax.training.interruption import SignalGuard
+from infovae_jax.training.progress import Progress
+from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
 
 Evaluator = Callable[[Any], dict[str, float]]
@@ -130,10 +130,10 @@ def train(
     program = program or single_program(run, mesh, evaluators)
     state = _restore_or_init(program, saved)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
-    first_process, several = distributed.is_first(), distributed.several()
+    first_process, several = processes.is_first(), processes.several()
     writer = metrics.MetricsWriter(workdir, start) if first_process else None
     if start:
-        distributed.say(f"resumed at step {start} of {total}")
+        processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
     cuts = blocks.cut(start, total, blocks.length(config, run.steps_per_epoch))
     reader = blocks.Reader(
@@ -151,7 +151,7 @@ def train(
     try:
         with (
             SignalGuard() as guard,
-            distributed.Watchdog(config.train.hang_seconds) as watchdog,
+            processes.Watchdog(config.train.hang_seconds) as watchdog,
         ):
             ahead = None  # what the devices work on while the block before is read
             for (first, last), step_block in program.advance(cuts):
@@ -183,7 +183,7 @@ def train(
                 show(row)
                 if due or stop:
                     host = sharding.to_host(state)
-                    distributed.on_first(
+                    processes.on_first(
                         lambda last=last, host=host: saved.save(last, host)
                     )
                 if stop and last < total:
@@ -255,7 +255,7 @@ def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
 
 def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainState:
     # Process 0 decides and reads: the others need not see its disk.
-    if distributed.agreed(saved.latest() or 0 if distributed.is_first() else 0):
+    if processes.agreed(saved.latest() or 0 if processes.is_first() else 0):
         restored = saved.restore(jax.eval_shape(program.init))
         return sharding.put_tree(restored, program.shardings)
     return jax.jit(program.init, out_shardings=program.shardings)()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.types import Dataset
 
 # Values looked at in one go, so that a scan of a memory-mapped file needs little
 # memory.
@@ -224,3 +225,33 @@ def split_indices(
     words = np.random.Philox(key=key).random_raw(num_examples)
     order = np.argsort(words, kind="stable")
     return np.sort(order[num_test:]), np.sort(order[:num_test])
+
+
+def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
+    """Takes a random share of the training split away from training.
+
+    Args:
+      dataset: both splits.
+      share: in (0, 1).
+      seed: of the choice.
+
+    Returns:
+      The dataset with the smaller training split, and the images held out.
+    """
+    count = dataset.spec.num_examples
+    size = min(max(1, round(share * count)), count - 1)
+    words = np.random.Philox(key=seed).random_raw(count)  # the same in every NumPy
+    order = np.argsort(words, kind="stable")
+    away, kept = np.sort(order[:size]), np.sort(order[size:])
+    labels = dataset.train_y
+    factors = dataset.factors
+    if factors:
+        factors = {name: (a[kept], b) for name, (a, b) in factors.items()}
+    smaller = dataset._replace(
+        train_x=dataset.train_x[kept],
+        train_y=None if labels is None else labels[kept],
+        spec=dataset.spec._replace(num_examples=len(kept)),
+        factors=factors,
+        decision=f"{dataset.decision}\nvalidation: {size} of {count} training examples",
+    )
+    return smaller, dataset.train_x[away]

@@ -3,8 +3,8 @@
 import pathlib
 import signal
 
-from infovae_jax import distributed
 from infovae_jax.errors import Interrupted
+from infovae_jax.training import processes
 
 
 class SignalGuard:
@@ -29,7 +29,7 @@ class SignalGuard:
 
     def agreed(self) -> bool:
         """Whether to stop: this process was told so, or another one was."""
-        number = distributed.agreed(int(self.signal or 0))
+        number = processes.agreed(int(self.signal or 0))
         if number:  # else one may have come while the processes agreed: next time
             self.signal = signal.Signals(number)
         return bool(number)

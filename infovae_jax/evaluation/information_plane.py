@@ -9,7 +9,7 @@ from infovae_jax.data import batches, pipeline
 from infovae_jax.distributions import Gaussian
 from infovae_jax.evaluation.codes import block_slices, information_bounds
 from infovae_jax.evaluation.probes import standardized
-from infovae_jax.run import Run
+from infovae_jax.training.run import Run
 
 DATA, LABEL = "information/data", "information/label"
 TEST_EXAMPLES, PROBE_EXAMPLES = 1000, 2000

@@ -1,30 +1,22 @@
-"""Many runs as one: members that differ in their seed and in swept scalars.
+"""Sweeps and seeds of a config -> the members of a population.
 
 A member is a run of its own: its keys and batches are those of the single run with
-its seed, its weights those of the single run with its values. Only the program is
-shared, which maps the steps of one run over a leading axis of the state.
+its seed, its weights those of the single run with its values.
 """
 
 import ast
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.sharding import Mesh, PartitionSpec
 from ml_collections import ConfigDict
 
-from infovae_jax import objectives, schedules, train_step
+from infovae_jax.config import schedules
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.optimizer import TracedRate
-from infovae_jax.types import Dataset, Objective, TrainState
 
 LEARNING_RATE = "learning_rate"
-STRATEGIES = ("vmap", "scan", "chunks")
 MAX_MEMBERS = 4096
 
 
@@ -112,15 +104,21 @@ def _spaced(call: ast.Call) -> tuple[float, ...]:
     return tuple(spaces[call.func.id](first, last, count).tolist())
 
 
-def check(config: ConfigDict) -> None:
+def check(
+    config: ConfigDict, weights: Iterable[str], signed: Container[str] = ()
+) -> None:
     """Checks `config.sweep` against the objective's weights.
+
+    Args:
+      config: the whole config.
+      weights: names of the objective's weights.
+      signed: those that may be below 0.
 
     Raises:
       ConfigError: a key that cannot be swept (with the nearest name), one that is
         scheduled or held at a target, or a value out of range.
     """
-    module = objectives.load(config.objective)
-    known = [*module.HPARAMS, LEARNING_RATE]
+    known = [*weights, LEARNING_RATE]
     for key, value in config.sweep.items():
         where = f"config.sweep.{key}"
         if key not in known:
@@ -141,9 +139,8 @@ def check(config: ConfigDict) -> None:
                 where,
                 f"sweep another key, or set config.{full} to a number",
             )
-        signed = key in getattr(module, "SIGNED_HPARAMS", ())
         for number in parse_sweep(value, where):
-            schedules.check(number, where, None if signed else 0.0)
+            schedules.check(number, where, None if key in signed else 0.0)
             if is_rate and number == 0:
                 raise ConfigError("0 is no learning rate", where, "give one above 0")
     for key in ("data.stream", "train.shard_params") if is_population(config) else ():
@@ -169,136 +166,3 @@ def member_config(config: ConfigDict, member: Member) -> ConfigDict:
         group = single.optimizer if key == LEARNING_RATE else single.weights
         group[key] = value
     return single
-
-
-def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
-    """Takes a random share of the training split away from training.
-
-    Args:
-      dataset: both splits.
-      share: in (0, 1).
-      seed: of the choice.
-
-    Returns:
-      The dataset with the smaller training split, and the images held out.
-    """
-    count = dataset.spec.num_examples
-    size = min(max(1, round(share * count)), count - 1)
-    words = np.random.Philox(key=seed).random_raw(count)  # the same in every NumPy
-    order = np.argsort(words, kind="stable")
-    away, kept = np.sort(order[:size]), np.sort(order[size:])
-    labels = dataset.train_y
-    factors = dataset.factors
-    if factors:
-        factors = {name: (a[kept], b) for name, (a, b) in factors.items()}
-    smaller = dataset._replace(
-        train_x=dataset.train_x[kept],
-        train_y=None if labels is None else labels[kept],
-        spec=dataset.spec._replace(num_examples=len(kept)),
-        factors=factors,
-        decision=f"{dataset.decision}\nvalidation: {size} of {count} training examples",
-    )
-    return smaller, dataset.train_x[away]
-
-
-def init_population(
-    objective: Objective, optimizer: optax.GradientTransformation, members: list[Member]
-) -> TrainState:
-    """The states of all members before the first step, on a leading axis.
-
-    Args:
-      objective: with the weights that all members share.
-      optimizer: takes a traced learning rate where that is swept; see
-        `optimizer.make_optimizer`.
-      members: seeds and values.
-    """
-    keys = jnp.stack([jax.random.key(member.seed) for member in members])
-    values = {
-        key: jnp.array([member.values[key] for member in members], jnp.float32)
-        for key in members[0].values
-    }
-
-    def init(key, values):
-        state = train_step.init_from_key(objective, optimizer, key)
-        weights = {k: v for k, v in values.items() if k != LEARNING_RATE}
-        state = state._replace(hparams={**state.hparams, **weights})
-        if LEARNING_RATE in values:
-            rate = TracedRate(values[LEARNING_RATE])
-            state = state._replace(opt_state=(*state.opt_state[:-1], rate))
-        return state
-
-    return jax.vmap(init)(keys, values)
-
-
-def over_members(
-    function: Callable, strategy: str, chunk: int, mapped: tuple
-) -> Callable:
-    """`function` of one member as a function of all of them.
-
-    Args:
-      function: of any arguments.
-      strategy: 'vmap' (every operation for all members at once), 'scan' (one member
-        after the other, within the program) or 'chunks' (`chunk` at once).
-      chunk: for 'chunks'.
-      mapped: for each argument, whether it has a leading axis of members; the others
-        are shared.
-    """
-    if strategy == "vmap":
-        return jax.vmap(function, [0 if one else None for one in mapped])
-    size = chunk if strategy == "chunks" else None
-
-    def run(*arguments):
-        def single(own):
-            own = iter(own)
-            return function(
-                *(
-                    next(own) if one else argument
-                    for one, argument in zip(mapped, arguments, strict=True)
-                )
-            )
-
-        own = [a for one, a in zip(mapped, arguments, strict=True) if one]
-        return jax.lax.map(single, own, batch_size=size)
-
-    return run
-
-
-def sharded(function: Callable, mesh: Mesh, mapped: tuple) -> Callable:
-    """`function` of all members, each device doing its own share of them.
-
-    The members know nothing of one another, so no device waits for another.
-    """
-    if mesh.size == 1:
-        return function
-    members, everywhere = PartitionSpec(mesh.axis_names[0]), PartitionSpec()
-    return jax.shard_map(
-        function,
-        mesh=mesh,
-        in_specs=tuple(members if one else everywhere for one in mapped),
-        out_specs=members,
-        check_vma=False,
-    )
-
-
-def make_population_step(
-    multi_step: Callable, strategy: str, chunk: int, mesh: Mesh
-) -> Callable:
-    """`run(state, data, indices) -> (state, metrics)` of all members, M of them.
-
-    Args:
-      multi_step: from `train_step.make_multi_step`.
-      strategy: see `over_members`.
-      chunk: see `over_members`.
-      mesh: devices among which the members are divided.
-
-    Returns:
-      A function to be jitted; state, indices `[M, S, B]` and metrics `[M]` have the
-      leading axis, the data have not.
-    """
-    mapped = (True, False, True)
-    return sharded(over_members(multi_step, strategy, chunk, mapped), mesh, mapped)
-
-
-def take_member(tree: Any, index: int) -> Any:
-    """One member's part of a tree with a leading axis of members."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)

@@ -1,6 +1,6 @@
 """Mean and spread of the figures of several runs, such as seeds of one config.
 
-python -m infovae_jax.summary WORKDIR [WORKDIR ...] [--last_steps=500]
+python -m infovae_jax.report.summary WORKDIR [WORKDIR ...] [--last_steps=500]
     [--against WORKDIR [WORKDIR ...]] [--plot=FILE.png] [--plane=FILE.png]
 
 Of the evaluation, or with --last_steps of the last training steps; with --against the
@@ -21,9 +21,10 @@ import zipfile
 
 import numpy as np
 
-from infovae_jax import metrics, population_run, report
+from infovae_jax import report
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.evaluation import stability
+from infovae_jax.training import metrics, population
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,9 +59,9 @@ def read_figures(workdirs: list[pathlib.Path]) -> dict[str, dict]:
         raise ConfigError("no runs", "command line", "name folders of evaluated runs")
     results, fix = {}, "run --mode=evaluate on it"
     for folder in workdirs:
-        record = population_run.read(folder)
+        record = population.read(folder)
         if "figures" in record:
-            for index, own in enumerate(population_run.figures_by_member(record)):
+            for index, own in enumerate(population.figures_by_member(record)):
                 if own["elbo"] is not None:
                     results[f"{folder} {index}"] = own
             continue
@@ -234,7 +235,7 @@ def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
 
 def main() -> None:
     """Prints the tables of the runs on the command line, and draws the plots."""
-    parser = Parser(prog="python -m infovae_jax.summary")
+    parser = Parser(prog="python -m infovae_jax.report.summary")
     parser.add_argument("workdirs", nargs="*", type=pathlib.Path)
     parser.add_argument("--against", nargs="+", type=pathlib.Path, default=[])
     parser.add_argument("--last_steps", type=int)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import cache, layout
+from infovae_jax.data import cache, raw_splits
 from infovae_jax.errors import DataError
 
 # Names of (train images, train labels, test images, test labels).
@@ -88,11 +88,11 @@ def _cannot_read(path: pathlib.Path, error: Exception) -> DataError:
     )
 
 
-def read_npy(path: pathlib.Path, config: Any) -> layout.Raw:
+def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """Reads one array of images, memory-mapped, and splits it.
 
     Args:
-      path: a `.npy` file of images in any layout `layout.as_images` takes.
+      path: a `.npy` file of images in any layout `raw_splits.as_images` takes.
       config: reads `test_fraction`, `split_seed` and, for large files, `cache_dir`.
 
     Raises:
@@ -106,20 +106,20 @@ def read_npy(path: pathlib.Path, config: Any) -> layout.Raw:
         x = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _cannot_read(path, error) from error
-    x = layout.as_images(x, where)
-    train, test = layout.split_indices(
+    x = raw_splits.as_images(x, where)
+    train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, where
     )
     if x.nbytes <= MAX_SPLIT_IN_MEMORY:
         train_x, test_x = x[train], x[test]
     else:
         train_x, test_x = _split_on_disk(path, x, train, test, config)
-    return layout.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+    return raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
 
 
 def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
     def stream(indices):
-        rows = max(1, layout.CHUNK_VALUES // math.prod(x.shape[1:]))
+        rows = max(1, raw_splits.CHUNK_VALUES // math.prod(x.shape[1:]))
         starts = range(0, len(indices), rows)
         return cache.Stream(
             len(indices), ((x[indices[i : i + rows]], None) for i in starts)
@@ -140,7 +140,7 @@ def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray
     return opened.arrays["train_x"], opened.arrays["test_x"]
 
 
-def read_npz(path: pathlib.Path, config: Any) -> layout.Raw:
+def read_npz(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """Reads an archive of images, with labels or without, split or not.
 
     Args:
@@ -253,34 +253,34 @@ def _read_member(archive: zipfile.ZipFile, key: str, path) -> np.ndarray:
         ) from error
 
 
-def _arrange(found, keys, path, config) -> layout.Raw:
+def _arrange(found, keys, path, config) -> raw_splits.Raw:
     train_key, label_key, test_key, test_label_key = keys
     where = f"file {path}"
 
     def images(key):
-        return layout.as_images(found[key], f"array '{key}' of file {path}")
+        return raw_splits.as_images(found[key], f"array '{key}' of file {path}")
 
     def labels(key, x, num_labels=None):
         name = f"array '{key}' of file {path}"
-        return layout.as_labels(found[key], len(x), name, num_labels)
+        return raw_splits.as_labels(found[key], len(x), name, num_labels)
 
     title = f"archive {path}"
     x = images(train_key)
     y = labels(label_key, x) if label_key in found else None
     num_labels = 0 if y is None else int(y.max()) + 1
     if test_key not in found:
-        train, test = layout.split_indices(
+        train, test = raw_splits.split_indices(
             len(x), config.test_fraction, config.split_seed, where
         )
         train_y, test_y = (None, None) if y is None else (y[train], y[test])
-        raw = layout.Raw(
+        arranged = raw_splits.Raw(
             x[train], train_y, x[test], test_y, num_labels, (), title, where
         )
         factors = {
             name.removeprefix(FACTOR_PREFIX): (values[train], values[test])
             for name, values in _factors(found, "", len(x), path).items()
         }
-        return raw._replace(factors=factors or None)
+        return arranged._replace(factors=factors or None)
     if (label_key in found) != (test_label_key in found):
         raise DataError(
             f"only one of {label_key} and {test_label_key} is there",
@@ -289,7 +289,7 @@ def _arrange(found, keys, path, config) -> layout.Raw:
         )
     test_x = images(test_key)
     test_y = None if y is None else labels(test_label_key, test_x, num_labels)
-    raw = layout.Raw(x, y, test_x, test_y, num_labels, (), title, where)
+    arranged = raw_splits.Raw(x, y, test_x, test_y, num_labels, (), title, where)
     train_factors = _factors(found, "_train", len(x), path)
     test_factors = _factors(found, "_test", len(test_x), path)
     factors = {
@@ -297,7 +297,7 @@ def _arrange(found, keys, path, config) -> layout.Raw:
         for name, values in train_factors.items()
         if name in test_factors
     }
-    return raw._replace(factors=factors or None)
+    return arranged._replace(factors=factors or None)
 
 
 def _factors(found, ending: str, num_examples: int, path) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ import traceback
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from infovae_jax import schedules
+from infovae_jax.config import schedules
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.types import LIKELIHOODS
 

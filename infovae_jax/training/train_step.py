@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from infovae_jax import model_state, schedules
+from infovae_jax.config import schedules
 from infovae_jax.data import pipeline
+from infovae_jax.training import model_state
 from infovae_jax.types import (
     MODEL_STATE,
     Array,

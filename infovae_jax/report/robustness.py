@@ -1,6 +1,6 @@
 """Tables III to V of the VIMAE paper (arXiv 1905.10549) from finished runs.
 
-python -m infovae_jax.robustness WORKDIR [WORKDIR ...] [--labels=1000]
+python -m infovae_jax.report.robustness WORKDIR [WORKDIR ...] [--labels=1000]
     [--gaussian=0.2,0.5] [--mask=0.2,0.5] [--json=FILE]
 
 Accuracy of M1+TSVM (a transductive SVM on the codes of a frozen model) and of a linear
@@ -15,9 +15,10 @@ import pathlib
 import statistics
 import sys
 
-from infovae_jax import loop, modes
+from infovae_jax import commands
 from infovae_jax.errors import ConfigError, UserError
-from infovae_jax.summary import Parser, read_json
+from infovae_jax.report.summary import Parser, read_json
+from infovae_jax.training import loop
 
 PAPER_LABELS = 1000
 # The paper's levels are not known: these are two of those that every run measures.
@@ -37,7 +38,7 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
         config = read_json(folder / "config.json", "no run here", "name a run's folder")
         path = folder / "evaluation.json"
         if not path.is_file() or not label_counts(_figures(path)):
-            modes.evaluate(str(folder), "representation")
+            commands.evaluate(str(folder), "representation")
         runs.append((config, _figures(path)))
         if not label_counts(runs[-1][1]):
             raise ConfigError(
@@ -176,7 +177,7 @@ def levels(text: str) -> list[float]:
 
 def main() -> None:
     """Prints the table of the runs named on the command line, and writes it."""
-    parser = Parser(prog="python -m infovae_jax.robustness")
+    parser = Parser(prog="python -m infovae_jax.report.robustness")
     parser.add_argument("workdirs", nargs="*", type=pathlib.Path)
     parser.add_argument("--labels", type=int)
     parser.add_argument("--gaussian", default=LOW_AND_HIGH)

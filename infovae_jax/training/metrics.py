@@ -4,8 +4,8 @@ import json
 import math
 import pathlib
 
-from infovae_jax.checkpoint import write_atomically
 from infovae_jax.errors import NonFiniteError
+from infovae_jax.training.checkpoint import write_atomically
 
 # Key of a row under which a population has lists, one value a member (None where it
 # is not finite).

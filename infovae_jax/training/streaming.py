@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from infovae_jax import sharding
+from infovae_jax.training import sharding
 
 
 def put_rows(data: Any, indices: np.ndarray, mesh: Mesh) -> Any:

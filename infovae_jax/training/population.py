@@ -1,9 +1,9 @@
-"""A population in its folder: its program, how that was chosen, and `population.json`.
+"""A population in its folder: its program, how that was chosen, and `members.json`.
 
 The way the members are mapped changes rounding, so it is settled once, before the
 first checkpoint, and read again by every continuation.
 
-`population.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
+`members.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
 where measured); `members`, a list of `{"seed": 0, "kl_z": 0.5}`; and after training
 `figures` (name -> one number a member, None where not finite), `chosen` and `how`, and
 `oracle` and `oracle_by` where labels can choose.
@@ -19,27 +19,133 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+import optax
+from jax.sharding import Mesh, PartitionSpec
 
-from infovae_jax import (
+from infovae_jax import objectives
+from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
+from infovae_jax.errors import ConfigError
+from infovae_jax.training import (
     blocks,
     checkpoint,
     loop,
     metrics,
-    objectives,
-    population,
     sharding,
     train_step,
 )
-from infovae_jax.bound import mean_bound
-from infovae_jax.errors import ConfigError
-from infovae_jax.loop import Program
-from infovae_jax.population import Member
-from infovae_jax.run import Run
+from infovae_jax.training.elbo import mean_bound
+from infovae_jax.training.loop import Program
+from infovae_jax.training.optimizer import TracedRate
+from infovae_jax.training.run import Run
+from infovae_jax.types import Objective, TrainState
 
+STRATEGIES = ("vmap", "scan", "chunks")
 FILE = "population.json"
 TIMED_STEPS = 5
 TIMED_SECONDS = 0.5  # a strategy is repeated until it has taken so long
+
+
+def init_population(
+    objective: Objective, optimizer: optax.GradientTransformation, members: list[Member]
+) -> TrainState:
+    """The states of all members before the first step, on a leading axis.
+
+    Args:
+      objective: with the weights that all members share.
+      optimizer: takes a traced learning rate where that is swept; see
+        `optimizer.make_optimizer`.
+      members: seeds and values.
+    """
+    keys = jnp.stack([jax.random.key(member.seed) for member in members])
+    values = {
+        key: jnp.array([member.values[key] for member in members], jnp.float32)
+        for key in members[0].values
+    }
+
+    def init(key, values):
+        state = train_step.init_from_key(objective, optimizer, key)
+        weights = {k: v for k, v in values.items() if k != LEARNING_RATE}
+        state = state._replace(hparams={**state.hparams, **weights})
+        if LEARNING_RATE in values:
+            rate = TracedRate(values[LEARNING_RATE])
+            state = state._replace(opt_state=(*state.opt_state[:-1], rate))
+        return state
+
+    return jax.vmap(init)(keys, values)
+
+
+def over_members(
+    function: Callable, strategy: str, chunk: int, mapped: tuple
+) -> Callable:
+    """`function` of one member as a function of all of them.
+
+    Args:
+      function: of any arguments.
+      strategy: 'vmap' (every operation for all members at once), 'scan' (one member
+        after the other, within the program) or 'chunks' (`chunk` at once).
+      chunk: for 'chunks'.
+      mapped: for each argument, whether it has a leading axis of members; the others
+        are shared.
+    """
+    if strategy == "vmap":
+        return jax.vmap(function, [0 if one else None for one in mapped])
+    size = chunk if strategy == "chunks" else None
+
+    def run(*arguments):
+        def single(own):
+            own = iter(own)
+            return function(
+                *(
+                    next(own) if one else argument
+                    for one, argument in zip(mapped, arguments, strict=True)
+                )
+            )
+
+        own = [a for one, a in zip(mapped, arguments, strict=True) if one]
+        return jax.lax.map(single, own, batch_size=size)
+
+    return run
+
+
+def sharded(function: Callable, mesh: Mesh, mapped: tuple) -> Callable:
+    """`function` of all members, each device doing its own share of them.
+
+    The members know nothing of one another, so no device waits for another.
+    """
+    if mesh.size == 1:
+        return function
+    members, everywhere = PartitionSpec(mesh.axis_names[0]), PartitionSpec()
+    return jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=tuple(members if one else everywhere for one in mapped),
+        out_specs=members,
+        check_vma=False,
+    )
+
+
+def make_population_step(
+    multi_step: Callable, strategy: str, chunk: int, mesh: Mesh
+) -> Callable:
+    """`run(state, data, indices) -> (state, metrics)` of all members, M of them.
+
+    Args:
+      multi_step: from `train_step.make_multi_step`.
+      strategy: see `over_members`.
+      chunk: see `over_members`.
+      mesh: devices among which the members are divided.
+
+    Returns:
+      A function to be jitted; state, indices `[M, S, B]` and metrics `[M]` have the
+      leading axis, the data have not.
+    """
+    mapped = (True, False, True)
+    return sharded(over_members(multi_step, strategy, chunk, mapped), mesh, mapped)
+
+
+def take_member(tree: Any, index: int) -> Any:
+    """One member's part of a tree with a leading axis of members."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def make_mesh(run: Run) -> Mesh:
@@ -49,7 +155,7 @@ def make_mesh(run: Run) -> Mesh:
       ConfigError: more processes than one, or see `sharding.make_member_mesh`.
     """
     mesh = sharding.make_member_mesh(
-        run.config.train.num_devices, len(population.members_of(run.config))
+        run.config.train.num_devices, len(members_of(run.config))
     )
     if jax.process_count() > 1:
         raise ConfigError(
@@ -69,10 +175,8 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
       mesh: from `make_mesh`.
       say: prints the decision.
     """
-    members = population.members_of(run.config)
-    init = functools.partial(
-        population.init_population, run.objective, run.transform, members
-    )
+    members = members_of(run.config)
+    init = functools.partial(init_population, run.objective, run.transform, members)
     own = sharding.batch_sharded(mesh)
 
     def indices(first: int, last: int) -> jax.Array:
@@ -84,7 +188,7 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
 
     strategy, chunk = _settled(run, workdir, mesh, init, indices, say)
     multi_step = loop.make_multi_step(run)
-    step = population.make_population_step(multi_step, strategy, chunk, mesh)
+    step = make_population_step(multi_step, strategy, chunk, mesh)
     step = jax.jit(step, donate_argnums=0, out_shardings=own)
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
     return Program(
@@ -107,8 +211,8 @@ def make_members_eval_step(run: Run, strategy: str, chunk: int, mesh: Mesh) -> C
     """`train_step.make_eval_step` of all members, jitted."""
     eval_step = train_step.make_eval_step(run.objective, run.config.data.binarize)
     mapped = (True, False, False, False)
-    every = population.over_members(eval_step, strategy, chunk, mapped)
-    return jax.jit(population.sharded(every, mesh, mapped))
+    every = over_members(eval_step, strategy, chunk, mapped)
+    return jax.jit(sharded(every, mesh, mapped))
 
 
 def member_bounds(
@@ -152,7 +256,7 @@ class _Rows:
 
 
 def read(workdir: pathlib.Path) -> dict:
-    """`population.json`, or an empty dict where there is none.
+    """`members.json`, or an empty dict where there is none.
 
     Raises:
       ConfigError: it is damaged.
@@ -162,13 +266,13 @@ def read(workdir: pathlib.Path) -> dict:
         return {}
     try:
         record = json.loads(path.read_text())
-        return record if record["strategy"] in population.STRATEGIES else {}
+        return record if record["strategy"] in STRATEGIES else {}
     except (ValueError, KeyError, TypeError):
         raise ConfigError("damaged", str(path), "restore the file") from None
 
 
 def figures_by_member(record: dict) -> list[dict]:
-    """The figures of `population.json`, one dict a member."""
+    """The figures of `members.json`, one dict a member."""
     return [
         {name: values[index] for name, values in record["figures"].items()}
         for index in range(len(record["members"]))
@@ -180,16 +284,14 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
     record = read(workdir)
     if record:
         return record["strategy"], record["chunk"]
-    settings, members = run.config.population, population.members_of(run.config)
+    settings, members = run.config.population, members_of(run.config)
     strategy, seconds = settings.strategy, {}
     each = len(members) // mesh.size
     if strategy == "auto" and each == 1:
         strategy = "scan"  # nothing to map; the program of a single run
     if strategy == "auto":
         # Chunks of all members are vmap.
-        ways = [
-            w for w in population.STRATEGIES if w != "chunks" or settings.chunk < each
-        ]
+        ways = [w for w in STRATEGIES if w != "chunks" or settings.chunk < each]
         seconds = _timed(run, mesh, init, indices, ways)
         strategy = min(seconds, key=seconds.get)
     taken = [f"{name} {1e3 * value:.3g}" for name, value in seconds.items()]
@@ -219,7 +321,7 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     multi_step = loop.make_multi_step(run)
     seconds = {}
     for strategy in ways:
-        step = population.make_population_step(multi_step, strategy, chunk, mesh)
+        step = make_population_step(multi_step, strategy, chunk, mesh)
         step = jax.jit(step)  # not donated: the state serves every strategy
         jax.block_until_ready(step(state, data, rows))
         taken = []
@@ -234,9 +336,9 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
 def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
     """Parameters of all members, on a leading axis, and the step of the checkpoint."""
     saved = checkpoint.Checkpoints(workdir / "checkpoints")
-    members = population.members_of(run.config)
+    members = members_of(run.config)
     target = jax.eval_shape(
-        lambda: population.init_population(run.objective, run.transform, members)
+        lambda: init_population(run.objective, run.transform, members)
     )
     state = saved.restore(target)
     return train_step.variables(state), loop.steps_done(state)
@@ -244,13 +346,13 @@ def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
 
 def member_params(params: Any, index: int) -> Any:
     """The parameters of one member, on the default device."""
-    own = jax.device_get(population.take_member(params, index))
+    own = jax.device_get(take_member(params, index))
     return jax.tree.map(jnp.asarray, own)
 
 
 def member_run(run: Run, index: int) -> Run:
     """The single run that a member is, over the same data."""
-    member = population.members_of(run.config)[index]
-    config = population.member_config(run.config, member)
+    member = members_of(run.config)[index]
+    config = member_config(run.config, member)
     objective = objectives.make(config, run.dataset.spec)
     return run._replace(config=config, objective=objective, member=index)

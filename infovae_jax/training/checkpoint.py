@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax import distributed
 from infovae_jax.errors import CheckpointError
+from infovae_jax.training import processes
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -79,7 +79,7 @@ class Checkpoints:
             another model (the first differing paths are named).
         """
         abstract = jax.eval_shape(_to_plain, target)
-        plain = distributed.from_first(lambda: self._read(abstract, step), abstract)
+        plain = processes.from_first(lambda: self._read(abstract, step), abstract)
         return _from_plain(plain, target)
 
     def _read(self, abstract: Any, step: int | None) -> Any:
@@ -139,7 +139,7 @@ def _checkpointer():
     """Orbax's checkpointer for one process, whether it has company or not."""
     import orbax.checkpoint as ocp  # a second of imports that the first step can spare
 
-    if not distributed.several():
+    if not processes.several():
         return ocp.StandardCheckpointer()
     return ocp.StandardCheckpointer(
         multiprocessing_options=ocp.options.MultiprocessingOptions(

@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 
 from infovae_jax import distributions, information, networks
 from infovae_jax.distributions import Gaussian, Logistic
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError, nearest
-from infovae_jax.likelihoods import make_likelihood
-from infovae_jax.terms import default_hparams, example_keys, weighted_loss
+from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
 from infovae_jax.types import Array, Block, DataSpec, Metrics, Objective
 
 # Scale of the logistic distribution of unit variance.

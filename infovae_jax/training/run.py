@@ -7,12 +7,14 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from infovae_jax import checkpoint, objectives, optimizer, population, sharding
 from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
-from infovae_jax.data import pipeline
+from infovae_jax import objectives
+from infovae_jax.config import sweeps
+from infovae_jax.data import pipeline, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import checkpoint, optimizer, sharding
 from infovae_jax.types import Batch, Dataset, Objective
 
 
@@ -77,10 +79,9 @@ def open_run(config: ConfigDict, say=print) -> Run:
     """
     config_lib.check(config)
     objectives.check(config)
-    population.check(config)
     dataset, validation_x = data_lib.load(config.data), None
     if config.population.validation:
-        dataset, validation_x = population.hold_out(
+        dataset, validation_x = raw_splits.hold_out(
             dataset, config.population.validation, config.data.split_seed
         )
     say(dataset.decision)
@@ -95,7 +96,7 @@ def open_run(config: ConfigDict, say=print) -> Run:
         )
     objective = objectives.make(config, dataset.spec)
     transform = optimizer.make_optimizer(
-        config.optimizer, steps_per_epoch, population.LEARNING_RATE in config.sweep
+        config.optimizer, steps_per_epoch, sweeps.LEARNING_RATE in config.sweep
     )
     run = Run(
         config,

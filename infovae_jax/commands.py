@@ -12,16 +12,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import (
-    distributed,
+from infovae_jax.config import sweeps
+from infovae_jax.errors import ConfigError
+from infovae_jax.training import (
     loop,
     population,
-    population_run,
+    processes,
     sharding,
     train_step,
 )
-from infovae_jax.errors import ConfigError
-from infovae_jax.run import Run, claim_workdir, open_run
+from infovae_jax.training.run import Run, claim_workdir, open_run
 
 
 def train(config: ConfigDict | None, workdir: str | None) -> None:
@@ -34,15 +34,15 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
-    run = open_run(config, say=distributed.say)
-    many = population.is_population(config)
-    mesh = population_run.make_mesh(run) if many else run.make_mesh()
+    run = open_run(config, say=processes.say)
+    many = sweeps.is_population(config)
+    mesh = population.make_mesh(run) if many else run.make_mesh()
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
-        distributed.say("note: CPUs are slower in bfloat16 than in float32")
-    distributed.on_first(lambda: claim_workdir(config, folder))
-    distributed.say(f"workdir: {folder}")
+        processes.say("note: CPUs are slower in bfloat16 than in float32")
+    processes.on_first(lambda: claim_workdir(config, folder))
+    processes.say(f"workdir: {folder}")
     if many:
-        program = population_run.make_program(run, folder, mesh)
+        program = population.make_program(run, folder, mesh)
         state = loop.train(run, folder, mesh, program=program)
     else:
         state = loop.train(run, folder, mesh, _evaluators(run))
@@ -54,7 +54,7 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
         _evaluate(*own, step, folder)
         _report(*own, folder, step)
 
-    distributed.on_first(finish)
+    processes.on_first(finish)
 
 
 def evaluate(
@@ -168,8 +168,8 @@ def _open(workdir: str | None, member: int | None = None, choose: bool = False):
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(saved), "restore the file") from None
     loop.enable_compilation_cache()
-    many = population.is_population(config)
-    count = len(population.members_of(config)) if many else 0
+    many = sweeps.is_population(config)
+    count = len(sweeps.members_of(config)) if many else 0
     if member is not None and member >= count:
         there = (
             f"members 0 to {count - 1}" if many else "no members: it is a single run"
@@ -179,35 +179,35 @@ def _open(workdir: str | None, member: int | None = None, choose: bool = False):
     if not many:
         params, step = loop.restore_params(run, folder)
         return run, params, step, folder
-    params, step = population_run.restore(run, folder)
+    params, step = population.restore(run, folder)
     if choose and member is None:
         return *_choose_member(run, params, folder), step, folder
     if member is None:
-        member = population_run.read(folder).get("chosen")
+        member = population.read(folder).get("chosen")
     if member is None:
         raise ConfigError(
             "no member chosen yet", workdir, "run --mode=evaluate, or give --member"
         )
-    params = population_run.member_params(params, member)
-    return population_run.member_run(run, member), params, step, folder
+    params = population.member_params(params, member)
+    return population.member_run(run, member), params, step, folder
 
 
 def _choose_member(run: Run, params, folder: pathlib.Path):
     """Evaluates all members; the run and the parameters of the chosen one."""
     from infovae_jax.evaluation import members
 
-    record = population_run.read(folder)
+    record = population.read(folder)
     how = record.get("strategy", "scan"), record.get("chunk", 1)
     figures = members.evaluate_members(run, params, *how)
-    chosen = members.choose(population.members_of(run.config), figures)
+    chosen = members.choose(sweeps.members_of(run.config), figures)
     record |= {"figures": figures, "chosen": chosen.member, "how": chosen.how}
     best = members.oracle(figures)
     if best is not None:
         record |= {"oracle": best.member, "oracle_by": best.how}
-    loop.save_json(folder / population_run.FILE, record)
+    loop.save_json(folder / population.FILE, record)
     print(members.table_text(record), flush=True)
-    params = population_run.member_params(params, chosen.member)
-    return population_run.member_run(run, chosen.member), params
+    params = population.member_params(params, chosen.member)
+    return population.member_run(run, chosen.member), params
 
 
 def _evaluators(run: Run) -> list[loop.Evaluator]:
@@ -215,7 +215,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
 
     @functools.cache
     def plane():
-        from infovae_jax.evaluation.plane import make_plane_evaluator
+        from infovae_jax.evaluation.information_plane import make_plane_evaluator
 
         return make_plane_evaluator(run)
 
@@ -230,7 +230,7 @@ def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> N
     print(evaluation.table_text(result), flush=True)
     if run.member is not None:
         result["member"] = run.member
-        record = population_run.read(folder)
+        record = population.read(folder)
         if "figures" in record:
             from infovae_jax.evaluation import members
 
