@@ -186,7 +186,8 @@ class TrainState(NamedTuple):
       step: int32 scalar, steps done.
       params: the objective's parameters that are trained.
       model_state: those that are not: running statistics. The objective's functions
-        take both together, see `model_state.merge`.
+        take both together, see
+        `train_step.merge_statistics`.
       opt_state: the optax state.
       hparams: constant weights as float32 scalars (scheduled ones are computed
         from `step`), kept in the state so that a population is a vmap; and the

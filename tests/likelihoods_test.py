@@ -13,7 +13,7 @@ from infovae_jax.distributions.likelihoods import (
     make_likelihood,
 )
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import model_state
+from infovae_jax.training import train_step
 from infovae_jax.types import LIKELIHOODS, DataSpec
 
 KEY = jax.random.key(0)
@@ -119,7 +119,7 @@ def test_objectives_train_with_every_likelihood(make_config, spec, name, likelih
     def loss(p):
         return objective.loss(p, x, KEY, objective.hparams)[0]
 
-    gradient, _ = model_state.split(jax.grad(loss)(params))
+    gradient, _ = train_step.split_statistics(jax.grad(loss)(params))
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert bool(jnp.isfinite(leaf).all()), path
         assert float(jnp.abs(leaf).max()) > 0, path

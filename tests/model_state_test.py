@@ -8,7 +8,7 @@ import pytest
 
 from infovae_jax import networks, objectives
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import model_state, train_step
+from infovae_jax.training import train_step
 from infovae_jax.types import STATISTICS
 
 KEY = jax.random.key(0)
@@ -22,13 +22,13 @@ TREE = {
 
 
 def test_split_and_merge_are_inverse():
-    trained, statistics = model_state.split(TREE)
+    trained, statistics = train_step.split_statistics(TREE)
     assert trained == {"a": {"w": 1}, "b": {"w": 3}, "empty": {}, "leaf": 5}
     assert statistics == {
         "a": {STATISTICS: {"mean": 2}},
         "c": {STATISTICS: {"n": 4}},
     }
-    assert model_state.merge(trained, statistics) == TREE
+    assert train_step.merge_statistics(trained, statistics) == TREE
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ def test_work_that_hangs_ends_with_code_7():
     code = (
         "import time\n"
         "from infovae_jax.training import processes\n"
-        "with processes.Watchdog(0.5) as dog:\n"
+        "with interruption.Watchdog(0.5) as dog:\n"
         "    for _ in range(5):\n"
         "        time.sleep(0.2)\n"
         "        dog.feed('the work from step 5 to 9')\n"

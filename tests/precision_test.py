@@ -10,7 +10,7 @@ import pytest
 
 from infovae_jax import config as config_lib
 from infovae_jax import networks, objectives
-from infovae_jax.data import pipeline
+from infovae_jax.data import batches
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import train_step
 from infovae_jax.types import Batch, DataSpec
@@ -142,7 +142,7 @@ def test_training_in_bfloat16_reaches_the_bound_of_float32():
         optimizer = optax.adam(1e-3)
         step = train_step.make_train_step(objective, optimizer, {})
         state = train_step.init_train_state(objective, optimizer, 0)
-        indices = pipeline.batch_indices(0, 0, 20 * 10, len(train), 128)
+        indices = batches.batch_indices(0, 0, 20 * 10, len(train), 128)
         run = jax.jit(train_step.make_multi_step(step))
         state, _ = run(state, jnp.asarray(train), indices)
         for leaf in jax.tree.leaves((state.params, state.opt_state)):

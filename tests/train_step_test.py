@@ -11,9 +11,9 @@ import optax
 import pytest
 
 from infovae_jax import objectives
-from infovae_jax.data import pipeline
+from infovae_jax.data import batches
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import blocks, sharding, train_step
+from infovae_jax.training import elbo, loop, sharding, train_step
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def assert_equal_states(first, second):
 
 def test_many_steps_in_one_program_are_the_steps_one_by_one(parts):
     step, state, data = parts
-    indices = pipeline.batch_indices(0, 0, 7, 20, 4)
+    indices = batches.batch_indices(0, 0, 7, 20, 4)
     together, means = jax.jit(train_step.make_multi_step(step))(state, data, indices)
     single, losses, norms = state, [], []
     for rows in indices:
@@ -82,17 +82,17 @@ def test_initial_state_is_a_function_of_the_seed(make_config, spec):
 
 
 def test_blocks_do_not_depend_on_where_they_start():
-    whole = list(blocks.cut(0, 47, 10))
+    whole = list(loop.cut_blocks(0, 47, 10))
     assert whole == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 47)]
-    assert list(blocks.cut(20, 47, 10)) == whole[2:]
-    assert list(blocks.cut(47, 47, 10)) == []
+    assert list(loop.cut_blocks(20, 47, 10)) == whole[2:]
+    assert list(loop.cut_blocks(47, 47, 10)) == []
 
 
 def test_eval_step_ignores_padding(make_config, spec):
     objective = objectives.make(make_config("vae"), spec)
     params = objective.init(jax.random.key(0))
     x = jax.random.uniform(jax.random.key(1), (4, 4, 4, 1))
-    eval_step = train_step.make_eval_step(objective)
+    eval_step = elbo.make_eval_step(objective)
     valid = jnp.array([1.0, 1.0, 0.0, 0.0])
     other = x.at[2:].set(0.0)
     first, second = (eval_step(params, v, valid, jax.random.key(2)) for v in (x, other))

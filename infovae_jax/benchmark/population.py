@@ -28,7 +28,7 @@ def make_ways(
 
     from infovae_jax import objectives
     from infovae_jax.config import sweeps
-    from infovae_jax.data import pipeline
+    from infovae_jax.data import batches
     from infovae_jax.training import optimizer, population, sharding, train_step
 
     case = cases.parse(case)
@@ -45,7 +45,7 @@ def make_ways(
     data = jax.device_put(images, sharding.replicated(mesh))
     rows = np.stack(
         [
-            pipeline.batch_indices(seed, 0, num_steps, len(images), case.batch_size)
+            batches.batch_indices(seed, 0, num_steps, len(images), case.batch_size)
             for seed in range(num_members)
         ]
     )

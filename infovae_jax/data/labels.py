@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from infovae_jax.data.permutation import VISIBLE_LABELS, permutation
 from infovae_jax.errors import ConfigError, DataError
 
 UNKNOWN = -1
@@ -41,12 +42,7 @@ def visible_labels(
     if per_class is None:
         return np.asarray(labels, np.int32)
     visible = np.full(num_examples, UNKNOWN, np.int32)
-    order = np.argsort(
-        np.random.Philox(key=np.array([seed % 2**64, 1], np.uint64)).random_raw(
-            num_examples
-        ),
-        kind="stable",
-    )
+    order = permutation(seed, VISIBLE_LABELS, num_examples)
     shuffled = np.asarray(labels)[order]
     for label in range(num_labels):
         members = order[shuffled == label]

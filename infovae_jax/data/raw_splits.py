@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.data.permutation import TEST_SPLIT, VALIDATION, permutation
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.types import Dataset
 
@@ -221,9 +222,7 @@ def split_indices(
             where,
             "give more examples or change data.test_fraction",
         )
-    key = np.array([split_seed % 2**64, 0], dtype=np.uint64)
-    words = np.random.Philox(key=key).random_raw(num_examples)
-    order = np.argsort(words, kind="stable")
+    order = permutation(split_seed, TEST_SPLIT, num_examples)
     return np.sort(order[num_test:]), np.sort(order[:num_test])
 
 
@@ -240,8 +239,7 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.nda
     """
     count = dataset.spec.num_examples
     size = min(max(1, round(share * count)), count - 1)
-    words = np.random.Philox(key=seed).random_raw(count)  # the same in every NumPy
-    order = np.argsort(words, kind="stable")
+    order = permutation(seed, VALIDATION, count)
     away, kept = np.sort(order[:size]), np.sort(order[size:])
     labels = dataset.train_y
     factors = dataset.factors

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from infovae_jax.data import (
-    basicprop,
     folder,
+    generated,
     numpy_files,
     raw_splits,
-    shapes,
     spec,
     tfds,
 )
@@ -23,7 +22,7 @@ from infovae_jax.types import Dataset
 KNOWN_SOURCES = (
     "digits",
     "shapes",
-    *basicprop.NAMES,
+    *generated.BASICPROP_NAMES,
     "tfds:mnist",
     "tfds:fashion_mnist",
     "tfds:kmnist",
@@ -42,8 +41,8 @@ def load(config: Any) -> Dataset:
 
     Args:
       config: the `data` part of the configuration:
-        `source`: 'digits', 'shapes', a name of `basicprop.NAMES`, 'tfds:<name>', a
-          `.npz` or `.npy` file, or a folder of images.
+        `source`: 'digits', 'shapes', a name of `generated.BASICPROP_NAMES`,
+          'tfds:<name>', a `.npz` or `.npy` file, or a folder of images.
         `data_dir`: where TFDS datasets were prepared; None for TFDS's default.
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
@@ -80,9 +79,9 @@ def _choose(source: str):
     if source == "digits":
         return _read_digits, source
     if source == "shapes":
-        return shapes.read_shapes, source
-    if source in basicprop.NAMES:
-        return basicprop.read_basicprop, source
+        return generated.read_shapes, source
+    if source in generated.BASICPROP_NAMES:
+        return generated.read_basicprop, source
     if source.startswith("tfds:"):
         return tfds.read_tfds, source.removeprefix("tfds:")
     path = pathlib.Path(source).expanduser()

@@ -13,7 +13,7 @@ import optax
 from ml_collections import ConfigDict
 
 from infovae_jax import networks
-from infovae_jax.data import pipeline
+from infovae_jax.data import batches
 
 NUM_FEATURES = 128
 BATCH_SIZE = 128
@@ -92,7 +92,7 @@ def train_classifier(
     batch = min(BATCH_SIZE, len(x))
     for first in range(0, num_steps, CHUNK):
         count = min(CHUNK, num_steps - first)
-        indices = pipeline.batch_indices(seed, first, count, len(x), batch)
+        indices = batches.batch_indices(seed, first, count, len(x), batch)
         params, opt_state = run(params, opt_state, images, targets, indices)
 
     features = jax.jit(lambda a: encoder.apply(params["encoder"], a))

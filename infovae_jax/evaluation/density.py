@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import batches, pipeline
+from infovae_jax.data import batches
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
@@ -161,9 +161,7 @@ def bound_of_test_images(
     parts = []
     for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
         key_data, key_bound = jax.random.split(jax.random.fold_in(key, number))
-        images = pipeline.prepare(
-            jnp.asarray(batch), key_data, run.config.data.binarize
-        )
+        images = batches.prepare(jnp.asarray(batch), key_data, run.config.data.binarize)
         found = bound(params, images, key_bound)
         parts.append([np.asarray(values)[valid > 0] for values in found])
     result = Bound(*map(np.concatenate, zip(*parts, strict=True)))
@@ -238,7 +236,7 @@ def _no_bits(run: Run) -> str:
     if spec.binary:
         return "a density of values that are 0 or 1"
     x = run.dataset.test_x[: run.config.evaluation.nll_examples or None]
-    steps = np.asarray(pipeline.prepare(np.asarray(x), None, "none"), np.float64)
+    steps = np.asarray(batches.prepare(np.asarray(x), None, "none"), np.float64)
     steps = steps * (spec.levels - 1)
     on_levels = np.abs(steps - np.round(steps)).max() < 1e-3
     if on_levels and steps.min() > -0.5 and steps.max() < spec.levels - 0.5:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from infovae_jax.data import batches, pipeline
+from infovae_jax.data import batches
 from infovae_jax.evaluation.codes import block_slices
 from infovae_jax.training.run import Run
 
@@ -33,7 +33,7 @@ def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
 
     @jax.jit
     def encode(params, batch, key):
-        batch = pipeline.prepare(batch, key, binarize)
+        batch = batches.prepare(batch, key, binarize)
         q = run.objective.encode(params, batch)
         return q.mean, q.log_var, run.objective.classify(params, batch)
 
@@ -49,7 +49,7 @@ def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
 def prepared(run: Run, x: np.ndarray) -> np.ndarray:
     """Stored images as the model sees them in evaluation, by a fixed key."""
     key = jax.random.key(run.config.evaluation.seed)
-    return np.asarray(pipeline.prepare(np.asarray(x), key, run.config.data.binarize))
+    return np.asarray(batches.prepare(np.asarray(x), key, run.config.data.binarize))
 
 
 class Split(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax.data import pipeline
+from infovae_jax.data import batches
 from infovae_jax.evaluation import (
     annealing,
     classifier,
@@ -177,7 +177,7 @@ def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
     """
     train, test = splits.train, splits.test
     num = min(MAX_IMAGES, len(train.x))
-    order = pipeline.batch_indices(seed, 0, 1, len(train.x), num)[0]
+    order = batches.batch_indices(seed, 0, 1, len(train.x), num)[0]
     x, labels = train.x[order], train.labels[order]
     num_clusters = run.objective.prior.mean.shape[0]
     if num_clusters > 1:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from infovae_jax.data import batches, pipeline
+from infovae_jax.data import batches
 from infovae_jax.distributions import Gaussian
 from infovae_jax.evaluation.codes import block_slices, information_bounds
 from infovae_jax.evaluation.probes import standardized
@@ -84,7 +84,7 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
         return lambda params: {}
     keys = jax.random.split(jax.random.key(run.config.evaluation.seed), 5)
     train_x, test_x = (
-        np.asarray(pipeline.prepare(np.asarray(x), key, run.config.data.binarize))
+        np.asarray(batches.prepare(np.asarray(x), key, run.config.data.binarize))
         for x, key in (
             (dataset.train_x[:PROBE_EXAMPLES], keys[0]),
             (dataset.test_x[:TEST_EXAMPLES], keys[1]),

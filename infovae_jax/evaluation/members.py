@@ -15,7 +15,7 @@ import numpy as np
 
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
-from infovae_jax.data import batches, pipeline
+from infovae_jax.data import batches
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import assignments, clustering
 from infovae_jax.training import population, sharding
@@ -85,7 +85,7 @@ def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
     settings = run.config.evaluation
 
     def one(params, batch, key):
-        x = pipeline.prepare(batch, key, run.config.data.binarize)
+        x = batches.prepare(batch, key, run.config.data.binarize)
         return run.objective.encode(params, x).mean, run.objective.classify(params, x)
 
     mapped = (True, False, False)

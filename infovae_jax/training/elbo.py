@@ -1,4 +1,4 @@
-"""The bound on a whole split, in batches."""
+"""The evidence lower bound of examples, of a batch and of a whole split."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.data import batches
-from infovae_jax.training import train_step
 from infovae_jax.training.run import Run
+from infovae_jax.types import Array, Metrics, Objective
 
 
 def make_bound_evaluator(run: Run):
@@ -16,9 +16,7 @@ def make_bound_evaluator(run: Run):
 
     Means in nats an example, with a fixed key, so that curves are comparable.
     """
-    eval_step = jax.jit(
-        train_step.make_eval_step(run.objective, run.config.data.binarize)
-    )
+    eval_step = jax.jit(make_eval_step(run.objective, run.config.data.binarize))
 
     def evaluate_bound(params) -> dict[str, float]:
         means = mean_bound(run, eval_step, params, run.dataset.test_x)
@@ -28,7 +26,7 @@ def make_bound_evaluator(run: Run):
 
 
 def mean_bound(run: Run, eval_step: Callable, params, x: np.ndarray) -> dict:
-    """Means of what `train_step.make_eval_step` sums, over `x` `[n, H, W, C]`."""
+    """Means of what `make_eval_step` sums, over `x` `[n, H, W, C]`."""
     size = min(run.config.evaluation.batch_size, len(x))
     key = jax.random.key(run.config.evaluation.seed)
     sums = None
@@ -38,3 +36,22 @@ def mean_bound(run: Run, eval_step: Callable, params, x: np.ndarray) -> dict:
     sums = {name: np.asarray(value, np.float64) for name, value in sums.items()}
     count = sums.pop("count")
     return {name: value / count for name, value in sums.items()}
+
+
+def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:
+    """`eval_step(params, batch, valid, key) -> sums` over the valid examples.
+
+    `batch` is `[B, H, W, C]` as stored and `valid` `[B]` is 0 for padding. Gives
+    the sums of the bound's terms, `elbo` and the count, from which means follow.
+    """
+
+    def eval_step(params, batch: Array, valid: Array, key: Array) -> Metrics:
+        key_data, key_loss = jax.random.split(key)
+        x = batches.prepare(batch, key_data, binarize)
+        keys = jax.random.split(key_loss, x.shape[0])
+        terms = jax.vmap(objective.elbo, (None, 0, 0))(params, x, keys)
+        terms["elbo"] = -sum(terms.values())
+        sums = {name: (value * valid).sum() for name, value in terms.items()}
+        return sums | {"count": valid.sum()}
+
+    return eval_step

@@ -1,9 +1,11 @@
-"""SIGINT and SIGTERM as a wish to stop at the next place where that loses nothing."""
+"""What ends training early: a signal, where that loses nothing, or a hang."""
 
 import pathlib
 import signal
+import threading
+import time
 
-from infovae_jax.errors import Interrupted
+from infovae_jax.errors import HangError, Interrupted
 from infovae_jax.training import processes
 
 
@@ -48,3 +50,46 @@ class SignalGuard:
             "run the same command to go on",
             exit_code=128 + int(self.signal),
         )
+
+
+class Watchdog:
+    """Ends the process with exit code 7 where the work does not go on.
+
+    Args:
+      seconds: the longest time between two calls of `feed`; 0: no limit.
+    """
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._what = "the first step"
+        self._deadline = time.monotonic() + seconds
+        self._stop = threading.Event()
+        self._thread = None
+
+    def feed(self, what: str) -> None:
+        """Notes that work goes on; `what` comes next."""
+        self._what, self._deadline = what, time.monotonic() + self._seconds
+
+    def __enter__(self):
+        self.feed(self._what)
+        if self._seconds:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(min(1.0, self._seconds / 4)):
+            if time.monotonic() > self._deadline:
+                processes.end_now(
+                    HangError(
+                        f"{self._what} did not end in {self._seconds:g} s",
+                        "config.train.hang_seconds",
+                        "run the same command to go on from the last checkpoint, or "
+                        "raise the limit",
+                    )
+                )

@@ -4,29 +4,116 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from infovae_jax.training import (
-    blocks,
     checkpoint,
+    interruption,
     metrics,
     processes,
     sharding,
-    streaming,
     train_step,
 )
 from infovae_jax.training.elbo import make_bound_evaluator
-from infovae_jax.training.interruption import SignalGuard
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
 
 Evaluator = Callable[[Any], dict[str, float]]
+
+
+# Optimiser steps of one program between two looks at signals and figures.
+MAX_BLOCK = 100
+
+
+def block_length(config: ConfigDict, steps_per_epoch: int) -> int:
+    """Steps of a block, and between rows of metrics."""
+    return config.train.log_every or min(steps_per_epoch, MAX_BLOCK)
+
+
+def cut_blocks(start: int, total: int, length: int) -> Iterator[tuple[int, int]]:
+    """Cuts steps start..total at the multiples of `length`, wherever it starts."""
+    first = start
+    while first < total:
+        last = min(total, (first // length + 1) * length)
+        yield first, last
+        first = last
+
+
+def passes(first: int, last: int, total: int, period: int) -> bool:
+    """Whether a multiple of `period` steps, or the end, lies in (first, last]."""
+    return last == total or last // period > first // period
+
+
+class Dispatched(NamedTuple):
+    """Steps first..last-1, given to the devices at the time `began`.
+
+    CPUs may do a program's work before they say that they took it; `ended` is then
+    when that was, and None as long as the block was not seen to be done.
+    """
+
+    first: int
+    last: int
+    means: Any
+    began: float
+    ended: float | None = None
+
+    def looked_at(self) -> "Dispatched":
+        """The block, ended now if it is done."""
+        return self._replace(ended=time.perf_counter()) if self._is_done() else self
+
+    def before(self, following: "Dispatched") -> "Dispatched":
+        """The block, ended when the one after it began if it is done by now."""
+        done = following.ended is not None or self._is_done()
+        return self._replace(ended=self.ended or following.began) if done else self
+
+    def _is_done(self) -> bool:
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(self.means))
+
+
+class Reader:
+    """Waits for the figures of dispatched blocks, in their order.
+
+    Args:
+      to_row: what a block gives -> what a row of `metrics.jsonl` holds of it.
+      where: names the run in an error.
+      steps_per_epoch: turns steps into epochs.
+      examples_per_step: of all members of a population.
+    """
+
+    def __init__(
+        self,
+        to_row: Callable[[Any], dict],
+        where: str,
+        steps_per_epoch: int,
+        examples_per_step: int,
+    ):
+        self._to_row, self._where = to_row, where
+        self._steps_per_epoch = steps_per_epoch
+        self._examples_per_step = examples_per_step
+        self._idle_since = 0.0
+
+    def row(self, block: Dispatched) -> dict[str, float]:
+        """The block's row of `metrics.jsonl`.
+
+        Raises:
+          NonFiniteError: the loss left the numbers.
+        """
+        row = {"step": block.last, "epoch": block.last / self._steps_per_epoch}
+        row |= self._to_row(block.means)
+        metrics.check_finite(row, self._where)
+        # A block given out ahead began when the one before it was done.
+        began = max(block.began, self._idle_since)
+        self._idle_since = block.ended or time.perf_counter()
+        examples = (block.last - block.first) * self._examples_per_step
+        row["time/examples_per_second"] = examples / (self._idle_since - began)
+        return row
 
 
 class Program(NamedTuple):
@@ -135,8 +222,8 @@ def train(
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
-    cuts = blocks.cut(start, total, blocks.length(config, run.steps_per_epoch))
-    reader = blocks.Reader(
+    cuts = cut_blocks(start, total, block_length(config, run.steps_per_epoch))
+    reader = Reader(
         program.row,
         str(workdir),
         run.steps_per_epoch,
@@ -150,20 +237,20 @@ def train(
 
     try:
         with (
-            SignalGuard() as guard,
-            processes.Watchdog(config.train.hang_seconds) as watchdog,
+            interruption.SignalGuard() as guard,
+            interruption.Watchdog(config.train.hang_seconds) as watchdog,
         ):
             ahead = None  # what the devices work on while the block before is read
             for (first, last), step_block in program.advance(cuts):
                 watchdog.feed(f"the work from step {first} to {last}")
                 began = time.perf_counter()
                 state, means = step_block(state)
-                block = blocks.Dispatched(first, last, means, began).looked_at()
+                block = Dispatched(first, last, means, began).looked_at()
                 if ahead is not None:
                     show(reader.row(ahead.before(block)))
                 ahead = block
                 measured, due = (
-                    blocks.passes(first, last, total, epochs * run.steps_per_epoch)
+                    passes(first, last, total, epochs * run.steps_per_epoch)
                     for epochs in (
                         config.train.eval_every,
                         config.train.checkpoint_every,
@@ -208,7 +295,7 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
 
         def advance(cuts):
             indices = ((block, run.batch_indices(*block)) for block in cuts)
-            for block, batches in streaming.stream(run.training_data(), indices, mesh):
+            for block, batches in sharding.stream(run.training_data(), indices, mesh):
                 yield block, lambda state, b=batches: program(state, b)
 
         return advance

@@ -26,14 +26,13 @@ from infovae_jax import objectives
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import (
-    blocks,
     checkpoint,
+    elbo,
     loop,
     metrics,
     sharding,
     train_step,
 )
-from infovae_jax.training.elbo import mean_bound
 from infovae_jax.training.loop import Program
 from infovae_jax.training.optimizer import TracedRate
 from infovae_jax.training.run import Run
@@ -208,8 +207,8 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
 
 
 def make_members_eval_step(run: Run, strategy: str, chunk: int, mesh: Mesh) -> Callable:
-    """`train_step.make_eval_step` of all members, jitted."""
-    eval_step = train_step.make_eval_step(run.objective, run.config.data.binarize)
+    """`elbo.make_eval_step` of all members, jitted."""
+    eval_step = elbo.make_eval_step(run.objective, run.config.data.binarize)
     mapped = (True, False, False, False)
     every = over_members(eval_step, strategy, chunk, mapped)
     return jax.jit(sharded(every, mesh, mapped))
@@ -219,7 +218,7 @@ def member_bounds(
     run: Run, eval_step: Callable, params: Any, x: np.ndarray, prefix: str
 ) -> dict[str, np.ndarray]:
     """The bound and its terms on `x`, name -> `[M]`."""
-    means = mean_bound(run, eval_step, params, x)
+    means = elbo.mean_bound(run, eval_step, params, x)
     return {f"{prefix}{name}": value for name, value in means.items()}
 
 
@@ -316,7 +315,7 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     chunk = run.config.population.chunk
     state = jax.jit(init, out_shardings=sharding.batch_sharded(mesh))()
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
-    steps = min(TIMED_STEPS, blocks.length(run.config, run.steps_per_epoch))
+    steps = min(TIMED_STEPS, loop.block_length(run.config, run.steps_per_epoch))
     rows = indices(0, steps)
     multi_step = loop.make_multi_step(run)
     seconds = {}

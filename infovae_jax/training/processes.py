@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -245,7 +244,7 @@ def _whoami() -> str:
     return f"process {jax.process_index()} of {jax.process_count()}"
 
 
-def _end(error: UserError) -> NoReturn:
+def end_now(error: UserError) -> NoReturn:
     """Ends the process from any thread, past whatever its main thread hangs in."""
     os.write(2, (error.line() + "\n").encode())
     os._exit(error.exit_code)
@@ -260,53 +259,10 @@ def _abort_means_lost() -> None:
     global _on_abort
     error = HangError("another process was lost", _whoami(), _RESUME)
     kind = ctypes.CFUNCTYPE(None, ctypes.c_int)
-    _on_abort = kind(lambda number: _end(error))
+    _on_abort = kind(lambda number: end_now(error))
     try:
         set_handler = ctypes.CDLL(None).signal
     except (AttributeError, OSError, TypeError):
         return  # no C library of this kind: the exit code is then that of abort()
     set_handler.argtypes, set_handler.restype = (ctypes.c_int, kind), ctypes.c_void_p
     set_handler(signal.SIGABRT, _on_abort)
-
-
-class Watchdog:
-    """Ends the process with exit code 7 where the work does not go on.
-
-    Args:
-      seconds: the longest time between two calls of `feed`; 0: no limit.
-    """
-
-    def __init__(self, seconds: float):
-        self._seconds = seconds
-        self._what = "the first step"
-        self._deadline = time.monotonic() + seconds
-        self._stop = threading.Event()
-        self._thread = None
-
-    def feed(self, what: str) -> None:
-        """Notes that work goes on; `what` comes next."""
-        self._what, self._deadline = what, time.monotonic() + self._seconds
-
-    def __enter__(self):
-        self.feed(self._what)
-        if self._seconds:
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(min(1.0, self._seconds / 4)):
-            if time.monotonic() > self._deadline:
-                _end(
-                    HangError(
-                        f"{self._what} did not end in {self._seconds:g} s",
-                        "config.train.hang_seconds",
-                        "run the same command to go on from the last checkpoint, or "
-                        "raise the limit",
-                    )
-                )

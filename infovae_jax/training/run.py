@@ -11,7 +11,7 @@ from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
 from infovae_jax.config import sweeps
-from infovae_jax.data import pipeline, raw_splits
+from infovae_jax.data import batches, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import checkpoint, optimizer, sharding
@@ -53,7 +53,7 @@ class Run(NamedTuple):
         self, first: int, last: int, seed: int | None = None
     ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32."""
-        return pipeline.training_indices(
+        return batches.training_indices(
             self.config.seed if seed is None else seed,
             first,
             last - first,
@@ -86,7 +86,7 @@ def open_run(config: ConfigDict, say=print) -> Run:
         )
     say(dataset.decision)
     count = dataset.spec.num_examples
-    steps_per_epoch = pipeline.steps_per_epoch(count, config.train.batch_size)
+    steps_per_epoch = batches.steps_per_epoch(count, config.train.batch_size)
     clusters = config.model.num_clusters if "num_clusters" in config.model else 1
     if clusters > count:
         raise ConfigError(

@@ -4,7 +4,8 @@ Large kernels may be split too (fully sharded data parallelism): XLA gathers eac
 it is used. The mesh spans all processes; each puts on its devices only what they hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -165,3 +166,54 @@ def to_local(tree: Any) -> Any:
     if all(leaf.sharding.num_devices == 1 for leaf in jax.tree.leaves(tree)):
         return tree
     return jax.device_put(to_host(tree), jax.local_devices()[0])
+
+
+def put_rows(data: Any, indices: np.ndarray, mesh: Mesh) -> Any:
+    """Examples by index, on the devices that share the batch.
+
+    Args:
+      data: pytree of arrays `[n, ...]`, usually memory-mapped: each process reads the
+        rows of its own devices alone.
+      indices: `[S, B]`.
+      mesh: splits B.
+
+    Returns:
+      The pytree of arrays `[S, B, ...]`.
+    """
+    split = batch_sharded(mesh, 1)
+
+    def send(array):
+        return put(
+            lambda part: np.asarray(array[indices[part[:2]]]),
+            (*indices.shape, *array.shape[1:]),
+            split,
+        )
+
+    return jax.tree.map(send, data)
+
+
+def stream(
+    data: Any, blocks: Iterator[tuple[Any, np.ndarray]], mesh: Mesh
+) -> Iterator[tuple[Any, Any]]:
+    """`put_rows` of each block of indices, one block ahead of its use.
+
+    Args:
+      data: see `put_rows`.
+      blocks: pairs of anything and indices `[S, B]`.
+      mesh: see `put_rows`.
+
+    Yields:
+      The same pairs, with the examples in place of the indices. At most two blocks
+      are on the devices: the one in use and the next.
+    """
+    blocks = iter(blocks)
+
+    def load():
+        name, indices = next(blocks, (None, None))
+        return None if indices is None else (name, put_rows(data, indices, mesh))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        ahead = pool.submit(load)
+        while (loaded := ahead.result()) is not None:
+            ahead = pool.submit(load)
+            yield loaded

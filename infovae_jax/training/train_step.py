@@ -8,10 +8,10 @@ import optax
 from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
-from infovae_jax.data import pipeline
-from infovae_jax.training import model_state
+from infovae_jax.data import batches
 from infovae_jax.types import (
     MODEL_STATE,
+    STATISTICS,
     Array,
     Metrics,
     Objective,
@@ -35,7 +35,7 @@ def init_from_key(
 ) -> TrainState:
     """The state before the first step; `key` is that of the seed."""
     key_params, key_run = jax.random.split(key)
-    params, statistics = model_state.split(objective.init(key_params))
+    params, statistics = split_statistics(objective.init(key_params))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -44,6 +44,40 @@ def init_from_key(
         hparams={k: jnp.float32(v) for k, v in objective.hparams.items()},
         key=key_run,
     )
+
+
+def split_statistics(params: Params) -> tuple[Params, Params]:
+    """`(trained, statistics)`: two trees that `merge_statistics` joins again.
+
+    Args:
+      params: nested dicts of arrays.
+    """
+    trained, statistics = {}, {}
+    for name, value in params.items():
+        if name == STATISTICS:
+            statistics[name] = value
+        elif isinstance(value, dict):
+            inner_trained, inner_statistics = split_statistics(value)
+            # An empty dict is a network without parameters; it stays.
+            if inner_trained or not inner_statistics:
+                trained[name] = inner_trained
+            if inner_statistics:
+                statistics[name] = inner_statistics
+        else:
+            trained[name] = value
+    return trained, statistics
+
+
+def merge_statistics(trained: Params, statistics: Params) -> Params:
+    """The tree of both; where both hold a leaf, the one of `statistics`."""
+    merged = dict(trained)
+    for name, value in statistics.items():
+        inner = merged.get(name)
+        if isinstance(value, dict) and isinstance(inner, dict) and name != STATISTICS:
+            merged[name] = merge_statistics(inner, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def make_schedules(
@@ -68,7 +102,7 @@ def make_targets(weights: ConfigDict) -> dict[str, schedules.Target]:
 
 def variables(state: TrainState) -> Params:
     """What the objective's functions take: trained parameters and statistics."""
-    return model_state.merge(state.params, state.model_state)
+    return merge_statistics(state.params, state.model_state)
 
 
 def multipliers_after(
@@ -123,11 +157,11 @@ def make_train_step(
         state: TrainState, batch, measured=True
     ) -> tuple[TrainState, Metrics]:
         key_data, key_loss = jax.random.split(jax.random.fold_in(state.key, state.step))
-        batch = pipeline.prepare_batch(batch, key_data, binarize)
+        batch = batches.prepare_batch(batch, key_data, binarize)
         hparams = scheduled_hparams(state, weight_schedules)
 
         def loss(params):
-            params = model_state.merge(params, state.model_state)
+            params = merge_statistics(params, state.model_state)
             return objective.loss(params, batch, key_loss, hparams)
 
         grads, metrics = jax.grad(loss, has_aux=True)(state.params)
@@ -194,22 +228,3 @@ def _scan(body: TrainStep, state: TrainState, inputs) -> tuple[TrainState, Metri
     state, metrics = jax.lax.scan(step, state, (inputs, is_last))
     last = {GRAD_NORM: metrics[GRAD_NORM][-1], "loss_last": metrics["loss"][-1]}
     return state, {name: value.mean(0) for name, value in metrics.items()} | last
-
-
-def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:
-    """`eval_step(params, batch, valid, key) -> sums` over the valid examples.
-
-    `batch` is `[B, H, W, C]` as stored and `valid` `[B]` is 0 for padding. Gives
-    the sums of the bound's terms, `elbo` and the count, from which means follow.
-    """
-
-    def eval_step(params, batch: Array, valid: Array, key: Array) -> Metrics:
-        key_data, key_loss = jax.random.split(key)
-        x = pipeline.prepare(batch, key_data, binarize)
-        keys = jax.random.split(key_loss, x.shape[0])
-        terms = jax.vmap(objective.elbo, (None, 0, 0))(params, x, keys)
-        terms["elbo"] = -sum(terms.values())
-        sums = {name: (value * valid).sum() for name, value in terms.items()}
-        return sums | {"count": valid.sum()}
-
-    return eval_step

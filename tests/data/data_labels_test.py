@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infovae_jax.data import basicprop, load, pipeline
+from infovae_jax.data import batches, generated, load
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError, DataError
 
@@ -30,26 +30,26 @@ def test_too_few_or_no_labels():
 
 def test_labelled_examples_are_added_to_each_batch():
     labelled = np.array([3, 17, 40, 41, 77])
-    rows = pipeline.training_indices(0, 5, 9, 100, 8, labelled, 2)
+    rows = batches.training_indices(0, 5, 9, 100, 8, labelled, 2)
     assert rows.shape == (9, 10)
     assert rows.dtype == np.int32
-    np.testing.assert_array_equal(rows[:, :8], pipeline.batch_indices(0, 5, 9, 100, 8))
+    np.testing.assert_array_equal(rows[:, :8], batches.batch_indices(0, 5, 9, 100, 8))
     assert set(rows[:, 8:].ravel()) <= set(labelled)
     # A function of the step alone, whatever the chunks.
     np.testing.assert_array_equal(
-        rows[4:6], pipeline.training_indices(0, 9, 2, 100, 8, labelled, 2)
+        rows[4:6], batches.training_indices(0, 9, 2, 100, 8, labelled, 2)
     )
     # Two steps are an epoch of the five: four of them, each once.
-    pair = pipeline.training_indices(0, 4, 2, 100, 8, labelled, 2)[:, 8:].ravel()
+    pair = batches.training_indices(0, 4, 2, 100, 8, labelled, 2)[:, 8:].ravel()
     assert len(set(pair)) == 4
-    assert pipeline.training_indices(0, 0, 2, 100, 8).shape == (2, 8)
+    assert batches.training_indices(0, 0, 2, 100, 8).shape == (2, 8)
 
 
-@pytest.mark.parametrize("name", basicprop.NAMES)
+@pytest.mark.parametrize("name", generated.BASICPROP_NAMES)
 def test_basicprop_layouts(name):
-    x, label, j = basicprop._split(name, 300, 0, 0)
-    again, _, _ = basicprop._split(name, 300, 0, 0)
-    other, _, _ = basicprop._split(name, 300, 1, 0)
+    x, label, j = generated._split(name, 300, 0, 0)
+    again, _, _ = generated._split(name, 300, 0, 0)
+    other, _, _ = generated._split(name, 300, 1, 0)
     np.testing.assert_array_equal(x, again)
     assert (x != other).any()
     np.testing.assert_array_equal(np.bincount(label), 30)
@@ -78,8 +78,8 @@ def test_basicprop_layouts(name):
 
 
 def test_basicprop_as_a_source(data_config, monkeypatch):
-    monkeypatch.setattr(basicprop, "NUM_TRAIN", 500)
-    monkeypatch.setattr(basicprop, "NUM_TEST", 200)
+    monkeypatch.setattr(generated, "NUM_TRAIN", 500)
+    monkeypatch.setattr(generated, "NUM_TEST", 200)
     found = load(data_config("basicprop_angle"))
     assert found.train_x.shape == (500, 28, 28, 1)
     assert found.spec.likelihood == "bernoulli"

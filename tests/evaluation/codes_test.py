@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from infovae_jax import objectives
-from infovae_jax.data.basicprop import _split
+from infovae_jax.data.generated import _split
 from infovae_jax.evaluation import codes
 from infovae_jax.types import Block
 
