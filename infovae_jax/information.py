@@ -1,11 +1,23 @@
 """Divergences between samples, and bounds on mutual information."""
 
+import math
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from infovae_jax.distributions import Categorical, categorical_kl_uniform
 
 KERNELS = ("imq_multi", "imq", "rbf")
 # Multiples of the base width 2 d v (Tolstikhin et al. 2018, arXiv 1711.01558, code).
 _WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
+    """KL(mean_batch q(c | x) || uniform) in nats: 0 where clusters are used alike."""
+    log_probs = jax.nn.log_softmax(logits)
+    log_mean = jax.nn.logsumexp(log_probs, axis=0) - math.log(logits.shape[0])
+    return categorical_kl_uniform(Categorical(log_mean))
 
 
 def mmd(

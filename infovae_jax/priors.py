@@ -1,14 +1,77 @@
-"""Priors over the latent code, as Gaussians with one row per component."""
+"""Priors over the latent code: factorised ones, and the K modes of CatVAE."""
 
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from infovae_jax.distributions import Gaussian
+from infovae_jax import distributions
+from infovae_jax.distributions import Gaussian, Logistic
+
+# Scale of the logistic distribution of unit variance.
+UNIT_LOGISTIC = math.sqrt(3.0) / math.pi
+PRIORS = ("normal", "logistic")
 
 
-def standard_normal(latent_dim: int) -> Gaussian:
-    """N(0, I) as one component, `[1, d]`."""
-    return Gaussian(jnp.zeros((1, latent_dim)), jnp.zeros((1, latent_dim)))
+class Prior(NamedTuple):
+    """A factorised prior p(z) over `[d]`.
+
+    Attributes:
+      kl: `kl(q) -> [...]`, KL(q || p) in nats, for a Gaussian q `[..., d]`.
+      log_prob: `log_prob(z) -> [...]`, nats.
+      sample: `sample(key, (..., d)) -> z`.
+      moments: the Gaussian of equal mean and variance, `[d]`; for pictures.
+      variance: of one dim.
+    """
+
+    kl: Callable[[Gaussian], Array]
+    log_prob: Callable[[Array], Array]
+    sample: Callable[[Array, tuple[int, ...]], Array]
+    moments: Gaussian
+    variance: float
+
+
+def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prior:
+    """The prior called `name`.
+
+    Args:
+      name: 'normal', N(0, I), or 'logistic', a product of logistic distributions.
+      latent_dim: d.
+      scale: s of the logistic, of variance s^2 pi^2 / 3. At s = sqrt(3) / pi its
+        entropy is 0.0144 nats a dim BELOW the normal's; at s = 1 it is above.
+    """
+    zeros = jnp.zeros(latent_dim)
+    if name == "normal":
+        p = Gaussian(zeros, zeros)
+        return Prior(
+            kl=lambda q: distributions.gaussian_kl(q, p),
+            log_prob=lambda z: distributions.gaussian_log_prob(p, z),
+            sample=jax.random.normal,
+            moments=p,
+            variance=1.0,
+        )
+    variance = (scale * math.pi) ** 2 / 3.0
+
+    def sample(key, shape):
+        one = Logistic(jnp.zeros(shape), jnp.full(shape, scale))
+        return distributions.logistic_sample(key, one, shape)
+
+    def log_prob(z):
+        p = Logistic(jnp.zeros_like(z), jnp.full_like(z, scale))
+        return distributions.logistic_log_prob(p, z)
+
+    return Prior(
+        kl=lambda q: distributions.gaussian_logistic_kl(
+            q, Logistic(jnp.zeros_like(q.mean), jnp.full_like(q.mean, scale))
+        ),
+        log_prob=log_prob,
+        sample=sample,
+        moments=Gaussian(zeros, jnp.full(latent_dim, math.log(variance))),
+        variance=variance,
+    )
 
 
 def cluster_means(

@@ -60,7 +60,7 @@ class Batch(NamedTuple):
     label: Array
 
 
-class Block(NamedTuple):
+class CodePart(NamedTuple):
     """A run of dims of the code that belong together.
 
     Attributes:
@@ -154,7 +154,7 @@ class Objective(NamedTuple):
         example, nats; dims of classes in the code are summed out.
       sample_code: `sample_code(key, params, num, cluster=None) -> [num, d]`, codes
         from the prior; `sample` decodes them.
-      blocks: the parts of the code in order, of `latent_dim` dims in all; empty
+      code_parts: of the code in order, of `latent_dim` dims in all; empty
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
       bound_recipe: how `elbo` samples, for the record.
@@ -174,7 +174,7 @@ class Objective(NamedTuple):
     draw: Callable[..., Array]
     sample_code: Callable[..., Array]
     log_densities: Callable[..., tuple[Array, Array]]
-    blocks: tuple[Block, ...] = ()
+    code_parts: tuple[CodePart, ...] = ()
     uses_labels: bool = False
     bound_recipe: str = "1 sample an example"
 

@@ -35,9 +35,3 @@ def test_best_possible_accuracy_of_prior_samples(delta, separation, accuracy):
     sums = z.reshape(4000, 10, 10, delta).sum(-1)
     found = (np.asarray(sums.argmax(-1)) == np.arange(10)).mean()
     assert abs(found - accuracy) < 0.008  # 3 standard errors of 40,000 draws
-
-
-def test_standard_normal_is_one_component():
-    prior = priors.standard_normal(3)
-    assert prior.mean.shape == (1, 3)
-    np.testing.assert_array_equal(prior.log_var, 0.0)

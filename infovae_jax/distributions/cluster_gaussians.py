@@ -15,9 +15,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from infovae_jax.distributions import LOG_2PI, Gaussian
+from infovae_jax.distributions import (
+    LOG_2PI,
+    Gaussian,
+    gaussian_kl,
+    gaussian_log_prob,
+)
+
+# Clusters from which on sums over latent dims are matrix products: below, `[K, d]` an
+# example is as quick, and free of the rounding of products.
+EXPANDED_CLUSTERS = 32
 
 
 class ShiftedGaussians(NamedTuple):
@@ -98,3 +108,44 @@ def log_probs(
         + own @ (shift**2 * cluster).T
     )
     return -0.5 * (squares + _outer_sum((a + LOG_2PI).sum(-1), b.sum(-1)))
+
+
+def all_components(q: Gaussian | ShiftedGaussians) -> Gaussian:
+    """All K of either form, `[..., K, d]` each."""
+    return q if isinstance(q, Gaussian) else components(q)
+
+
+def _expands(q: Gaussian | ShiftedGaussians) -> bool:
+    """Whether sums over dims are to be matrix products."""
+    if isinstance(q, Gaussian):
+        return False
+    return q.shifts.mean.shape[0] >= EXPANDED_CLUSTERS
+
+
+def kl_per_cluster(
+    q: Gaussian | ShiftedGaussians, prior: Gaussian
+) -> Float[Array, "*batch K"]:
+    """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[..., K]` nats.
+
+    One vmap; or matrix products, in which no `[..., K, d]` occurs, for many clusters
+    that differ by constant shifts, against a prior known to have unit variances.
+
+    Args:
+      q: the K posteriors of one example, `[K, d]` each, or of any leading axes.
+      prior: the K prior components, `[K, d]` each.
+    """
+    traced = isinstance(prior.log_var, jax.core.Tracer)
+    if _expands(q) and not traced and not np.asarray(prior.log_var).any():
+        return kl_to_unit_variance(q, prior.mean)
+    q = all_components(q)
+    return jax.vmap(gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
+
+
+def log_prob_per_cluster(
+    q: Gaussian | ShiftedGaussians, z: Float[Array, "*batch d"]
+) -> Float[Array, "*batch K"]:
+    """log q(z | x, c) of all K clusters at one z an example, `[..., K]` nats."""
+    if _expands(q):
+        return log_probs(q, z)
+    log_prob = jax.vmap(gaussian_log_prob, (-2, None), -1)
+    return log_prob(all_components(q), z)

@@ -154,9 +154,9 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     """Information and rate of the code, and of its parts where it has some."""
     objective, settings = run.objective, run.config.evaluation
     key_data, key_prior = jax.random.split(jax.random.key(settings.seed))
-    blocks = code_metrics.block_slices(objective)
+    parts = code_metrics.part_slices(objective)
     uncertain = np.concatenate(
-        [np.full(block.size, block.kind == "prior") for _, block in blocks.values()]
+        [np.full(part.size, part.kind == "prior") for _, part in parts.values()]
     )
     rows = []
     if codes.logits is None or objective.uses_labels:
@@ -185,19 +185,19 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
         rows.append(Row("information/total_correlation", value, text))
     found = code_metrics.generated_information(objective, params, key_prior)
     recipe = "nats; bound on I({}; x'), x' drawn from p(x|z), z from the prior"
-    for name, (dims, block) in blocks.items():
-        if block.kind == "class":
+    for name, (dims, part) in parts.items():
+        if part.kind == "class":
             continue
         label = f"information/generated_{name}"
-        text = f"{recipe.format(name)}; sum over {block.size} dims"
+        text = f"{recipe.format(name)}; sum over {part.size} dims"
         rows.append(Row(label, float(found[dims].sum()), text))
         text = recipe.format(f"{name}_j") + "; the best dim"
         rows.append(Row(f"{label}_max", float(found[dims].max()), text))
-    if not objective.blocks:
+    if not objective.code_parts:
         return rows
     rate = code_metrics.rate_per_dim(codes.mean, codes.log_var)
-    for name, (dims, block) in blocks.items():
-        if block.kind == "prior":
+    for name, (dims, part) in parts.items():
+        if part.kind == "prior":
             text = f"nats; KL(q({name}|x) || N(0, I))"
             rows.append(Row(f"rate/{name}", float(rate[dims].sum()), text))
     x = prepared(run, run.dataset.test_x)
@@ -225,8 +225,8 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         loss = -float(log_q[np.arange(len(labels)), labels].mean())
         rows.append(Row("classification/cross_entropy", loss, "nats"))
         rows += calibration.rows(np.exp(log_q), labels, "classification", "q(y|x)")
-        blocks = code_metrics.block_slices(objective)
-        inner = slice(0, blocks["y"][0].start)
+        parts = code_metrics.part_slices(objective)
+        inner = slice(0, parts["y"][0].start)
         table = code_metrics.kl_by_class(
             codes.mean[:, inner], codes.log_var[:, inner], labels, num_classes
         )
@@ -234,13 +234,13 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         # A class without test examples has no figures, and JSON no NaN.
         shown = [[v if v == v else None for v in row] for row in table.tolist()]
         rows.append(Row("factors/kl_by_class", shown, text))
-        if "z_c" in blocks:
-            own = table[:, blocks["z_c"][0]].reshape(num_classes, num_classes, -1)
+        if "z_c" in parts:
+            own = table[:, parts["z_c"][0]].reshape(num_classes, num_classes, -1)
             own = own[np.arange(num_classes), np.arange(num_classes)]
             text = f"dims of a class's own block with KL > {FACTOR_KL} nats in it"
             rows.append(Row("factors/of_classes", int((own > FACTOR_KL).sum()), text))
         present = ~np.isnan(table).any(1)
-        shared = table[present][:, blocks["z_s"][0]] > FACTOR_KL
+        shared = table[present][:, parts["z_s"][0]] > FACTOR_KL
         text = f"shared dims with KL > {FACTOR_KL} nats in most classes"
         count = int((shared.mean(0) > 0.5).sum())
         rows.append(Row("factors/shared", count, text))
@@ -263,7 +263,7 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
 def _factors(run: Run, params: Any, codes: Encoded) -> list[Row]:
     """What known causes of the images the parts of the code follow."""
     dataset = run.dataset
-    if not (run.objective.blocks or dataset.factors):
+    if not (run.objective.code_parts or dataset.factors):
         return []
     first = dataset.train_x[: encoding.MAX_TRAIN]
     train_x, test_x = (prepared(run, x) for x in (first, dataset.test_x))
@@ -274,13 +274,13 @@ def _factors(run: Run, params: Any, codes: Encoded) -> list[Row]:
     train_codes = encode_split(run, params, first)
     rows = []
     for factor, (train, test) in factors.items():
-        for name, (dims, block) in code_metrics.block_slices(run.objective).items():
-            if block.kind == "class":
+        for name, (dims, part) in code_metrics.part_slices(run.objective).items():
+            if part.kind == "class":
                 continue
             r2 = code_metrics.linear_r2(
                 train_codes.mean[:, dims], train, codes.mean[:, dims], test
             )
-            text = f"R^2 on test of a ridge regression on {name} ({block.size} dims)"
+            text = f"R^2 on test of a ridge regression on {name} ({part.size} dims)"
             rows.append(Row(f"factor/{factor}/r2_{name}", r2, text))
             best = code_metrics.correlations(codes.mean[:, dims], test)
             text = f"|correlation| with {name}_{int(best.argmax())}, the best dim"

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from infovae_jax.distributions import Categorical, categorical_entropy
 from infovae_jax.evaluation import checks
-from infovae_jax.objectives.catvae import balance
+from infovae_jax.information import balance
 from infovae_jax.types import Objective
 
 # Samples made and classified at once.

@@ -19,7 +19,7 @@ from infovae_jax.distributions import (
     gaussian_sample,
 )
 from infovae_jax.evaluation import checks
-from infovae_jax.types import Block, Objective
+from infovae_jax.types import CodePart, Objective
 
 RIDGE = 1e-3
 # Nats below log n within which the information of n examples is out of sight: there
@@ -34,17 +34,17 @@ def _check_posteriors(metric: str, mean, log_var) -> None:
     checks.same_width(metric, mean=mean, log_var=log_var)
 
 
-def block_slices(objective: Objective) -> dict[str, tuple[slice, Block]]:
-    """Name -> (dims, block) of the code's parts; one part 'z' where it has none.
+def part_slices(objective: Objective) -> dict[str, tuple[slice, CodePart]]:
+    """Name -> (dims, part) of the code's parts; one part 'z' where it has none.
 
     A part of no dims (an N-VAE without class factors) is left out.
     """
-    blocks = objective.blocks or (Block("z", objective.latent_dim),)
-    ends = np.cumsum([block.size for block in blocks])
+    parts = objective.code_parts or (CodePart("z", objective.latent_dim),)
+    ends = np.cumsum([part.size for part in parts])
     return {
-        block.name: (slice(int(end) - block.size, int(end)), block)
-        for block, end in zip(blocks, ends, strict=True)
-        if block.size
+        part.name: (slice(int(end) - part.size, int(end)), part)
+        for part, end in zip(parts, ends, strict=True)
+        if part.size
     }
 
 
@@ -209,7 +209,7 @@ def masked_errors(
     """Squared error of reconstructions from some parts of the code, sum over pixels.
 
     Args:
-      objective: with at least two blocks.
+      objective: with at least two parts.
       params: its parameters.
       x: images as the model sees them, `[n, H, W, C]`.
       mean: their posterior means `[n, d]`.
@@ -230,7 +230,7 @@ def masked_errors(
         return total / len(x)
 
     errors = {"all": error(mean)}
-    for name, (dims, _) in block_slices(objective).items():
+    for name, (dims, _) in part_slices(objective).items():
         codes = np.tile(average, (len(mean), 1)).astype(mean.dtype)
         codes[:, dims] = mean[:, dims]
         errors[f"{name}_only"] = error(codes)

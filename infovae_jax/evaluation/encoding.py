@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from infovae_jax.data import batches
-from infovae_jax.evaluation.codes import block_slices
+from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.training.run import Run
 
 MAX_TRAIN = 60_000  # first training examples that figures are fitted on
@@ -77,8 +77,8 @@ class Splits(NamedTuple):
 def make_splits(run: Run, params: Any) -> Splits:
     """Encodes both splits."""
     kinds = [
-        np.full(block.size, block.kind != "class")
-        for _, block in block_slices(run.objective).values()
+        np.full(part.size, part.kind != "class")
+        for _, part in part_slices(run.objective).values()
     ]
     kept = np.concatenate(kinds)
     dataset = run.dataset

@@ -7,7 +7,7 @@ import numpy as np
 
 from infovae_jax.data import batches
 from infovae_jax.distributions import Gaussian
-from infovae_jax.evaluation.codes import block_slices, information_bounds
+from infovae_jax.evaluation.codes import information_bounds, part_slices
 from infovae_jax.evaluation.probes import standardized
 from infovae_jax.training.run import Run
 
@@ -76,8 +76,8 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     dataset, objective = run.dataset, run.objective
     noisy = np.concatenate(
         [
-            np.full(block.size, block.kind == "prior")
-            for _, block in block_slices(objective).values()
+            np.full(part.size, part.kind == "prior")
+            for _, part in part_slices(objective).values()
         ]
     )
     if not noisy.any():

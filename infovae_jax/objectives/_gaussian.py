@@ -13,16 +13,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, information, networks
-from infovae_jax.distributions import Gaussian, Logistic
+from infovae_jax import distributions, information, networks, priors
+from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
-from infovae_jax.types import Array, Block, DataSpec, Metrics, Objective
+from infovae_jax.types import Array, CodePart, DataSpec, Metrics, Objective
 
-# Scale of the logistic distribution of unit variance.
-UNIT_LOGISTIC = math.sqrt(3.0) / math.pi
-PRIORS = ("normal", "logistic")
 ENCODERS = ("gaussian", "deterministic")
 # Streams apart from the keys of the batch's examples: of draws from the prior, by the
 # batch's key, and of the encoder's input noise, by each example's.
@@ -80,64 +77,6 @@ def refuse_batch_normalization(network: ConfigDict, objective: str) -> None:
         )
 
 
-class Prior(NamedTuple):
-    """A factorised prior p(z) over `[d]`.
-
-    Attributes:
-      kl: `kl(q) -> [...]`, KL(q || p) in nats, for a Gaussian q `[..., d]`.
-      log_prob: `log_prob(z) -> [...]`, nats.
-      sample: `sample(key, (..., d)) -> z`.
-      moments: the Gaussian of equal mean and variance, `[d]`; for pictures.
-      variance: of one dim.
-    """
-
-    kl: Callable[[Gaussian], Array]
-    log_prob: Callable[[Array], Array]
-    sample: Callable[[Array, tuple[int, ...]], Array]
-    moments: Gaussian
-    variance: float
-
-
-def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prior:
-    """The prior called `name`.
-
-    Args:
-      name: 'normal', N(0, I), or 'logistic', a product of logistic distributions.
-      latent_dim: d.
-      scale: s of the logistic, of variance s^2 pi^2 / 3. At s = sqrt(3) / pi its
-        entropy is 0.0144 nats a dim BELOW the normal's; at s = 1 it is above.
-    """
-    zeros = jnp.zeros(latent_dim)
-    if name == "normal":
-        p = Gaussian(zeros, zeros)
-        return Prior(
-            kl=lambda q: distributions.gaussian_kl(q, p),
-            log_prob=lambda z: distributions.gaussian_log_prob(p, z),
-            sample=jax.random.normal,
-            moments=p,
-            variance=1.0,
-        )
-    variance = (scale * math.pi) ** 2 / 3.0
-
-    def sample(key, shape):
-        one = Logistic(jnp.zeros(shape), jnp.full(shape, scale))
-        return distributions.logistic_sample(key, one, shape)
-
-    def log_prob(z):
-        p = Logistic(jnp.zeros_like(z), jnp.full_like(z, scale))
-        return distributions.logistic_log_prob(p, z)
-
-    return Prior(
-        kl=lambda q: distributions.gaussian_logistic_kl(
-            q, Logistic(jnp.zeros_like(q.mean), jnp.full_like(q.mean, scale))
-        ),
-        log_prob=log_prob,
-        sample=sample,
-        moments=Gaussian(zeros, jnp.full(latent_dim, math.log(variance))),
-        variance=variance,
-    )
-
-
 class Model(NamedTuple):
     """The networks and densities; `x` `[..., H, W, C]`, `z` `[..., d]`.
 
@@ -164,7 +103,7 @@ class Model(NamedTuple):
     log_likelihood: Callable
     log_weight: Callable
     training_pass: Callable
-    prior: Prior
+    prior: priors.Prior
     latent_dim: int
 
     def elbo(self, params, x: Array, key: Array) -> Metrics:
@@ -214,7 +153,7 @@ class Model(NamedTuple):
         loss: Callable,
         hparams: dict,
         config: ConfigDict,
-        blocks: tuple[Block, ...] = (),
+        code_parts: tuple[CodePart, ...] = (),
     ) -> Objective:
         """The `Objective` with this loss; `hparams` are its default weights."""
         moments = self.prior.moments
@@ -244,7 +183,7 @@ class Model(NamedTuple):
                 self.prior.log_prob(z),
                 self.log_likelihood(params, x, z),
             ),
-            blocks=blocks,
+            code_parts=code_parts,
         )
 
 
@@ -272,10 +211,13 @@ class EncoderConfig(Config):
 
 
 def make(
-    options: Config, config: ConfigDict, spec: DataSpec, prior: Prior | None = None
+    options: Config,
+    config: ConfigDict,
+    spec: DataSpec,
+    prior: priors.Prior | None = None,
 ) -> Model:
     """Builds the networks of `config` for data of `spec`; the prior is N(0, I)."""
-    prior = prior or make_prior("normal", options.latent_dim)
+    prior = prior or priors.make_prior("normal", options.latent_dim)
     likelihood = make_likelihood(spec, options.scale)
     precision = config.train.precision
     encoder, num_features = networks.make_encoder(config.network, spec.shape, precision)

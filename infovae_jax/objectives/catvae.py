@@ -29,15 +29,21 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from infovae_jax import distributions, networks, priors
 from infovae_jax.distributions import Categorical, Gaussian, cluster_gaussians
-from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
+from infovae_jax.distributions.cluster_gaussians import (
+    EXPANDED_CLUSTERS,
+    ShiftedGaussians,
+    all_components,
+    kl_per_cluster,
+    log_prob_per_cluster,
+)
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError
+from infovae_jax.information import balance
 from infovae_jax.objectives import _rao_blackwell
 from infovae_jax.objectives._gaussian import refuse_batch_normalization
 from infovae_jax.objectives._terms import (
@@ -61,9 +67,6 @@ SIGNED_HPARAMS = ("kl_c",)
 NOT_TERMS = ("temperature",)
 READINGS = ("exact", "topk", "soft", "gumbel")
 HEADS = ("linear", "mlp")
-# Clusters from which on sums over latent dims are matrix products: below, `[K, d]` an
-# example is as quick, and free of the rounding of products.
-EXPANDED_CLUSTERS = 32
 # Most clusters whose decodings the bound of an evaluation sums one by one; with more
 # it takes the sum of `cluster_sums`, from so many of both kinds.
 ENUMERATED_CLUSTERS = 100
@@ -129,53 +132,6 @@ class Config:
             "rest_samples",
             "give at least 1",
         )
-
-
-def _all_components(q: Gaussian | ShiftedGaussians) -> Gaussian:
-    return q if isinstance(q, Gaussian) else cluster_gaussians.components(q)
-
-
-def _expands(q: Gaussian | ShiftedGaussians) -> bool:
-    """Whether sums over dims are to be matrix products."""
-    if isinstance(q, Gaussian):
-        return False
-    return q.shifts.mean.shape[0] >= EXPANDED_CLUSTERS
-
-
-def kl_per_cluster(
-    q: Gaussian | ShiftedGaussians, prior: Gaussian
-) -> Float[Array, "*batch K"]:
-    """KL(q(z | x, c) || p(z | c)) of all K clusters at once, `[..., K]` nats.
-
-    One vmap; or matrix products, in which no `[..., K, d]` occurs, for many clusters
-    that differ by constant shifts, against a prior known to have unit variances.
-
-    Args:
-      q: the K posteriors of one example, `[K, d]` each, or of any leading axes.
-      prior: the K prior components, `[K, d]` each.
-    """
-    traced = isinstance(prior.log_var, jax.core.Tracer)
-    if _expands(q) and not traced and not np.asarray(prior.log_var).any():
-        return cluster_gaussians.kl_to_unit_variance(q, prior.mean)
-    q = _all_components(q)
-    return jax.vmap(distributions.gaussian_kl, in_axes=-2, out_axes=-1)(q, prior)
-
-
-def log_prob_per_cluster(
-    q: Gaussian | ShiftedGaussians, z: Float[Array, "*batch d"]
-) -> Float[Array, "*batch K"]:
-    """log q(z | x, c) of all K clusters at one z an example, `[..., K]` nats."""
-    if _expands(q):
-        return cluster_gaussians.log_probs(q, z)
-    log_prob = jax.vmap(distributions.gaussian_log_prob, (-2, None), -1)
-    return log_prob(_all_components(q), z)
-
-
-def balance(logits: Float[Array, "B K"]) -> Float[Array, ""]:
-    """KL(mean_batch q(c | x) || uniform) in nats: 0 where clusters are used alike."""
-    log_probs = jax.nn.log_softmax(logits)
-    log_mean = jax.nn.logsumexp(log_probs, axis=0) - math.log(logits.shape[0])
-    return distributions.categorical_kl_uniform(Categorical(log_mean))
 
 
 def relaxed_one_hot(
@@ -256,7 +212,7 @@ def build(options: Config, config: ConfigDict, spec: DataSpec, hparams: dict):
         return -likelihood.log_prob(params, apply("decoder", params, z), x)
 
     def exact(params, x, key, h, logits, q, temperature):
-        z = distributions.gaussian_sample(key, _all_components(q))
+        z = distributions.gaussian_sample(key, all_components(q))
         per_cluster = distortion(params, x[..., None, :, :, :], z)
         return (jax.nn.softmax(logits) * per_cluster).sum(-1)
 

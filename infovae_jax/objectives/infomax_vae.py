@@ -22,13 +22,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, networks
+from infovae_jax import distributions, networks, priors
 from infovae_jax.distributions import Gaussian, running_gaussian
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _gaussian
 from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
-from infovae_jax.types import STATISTICS, Block, DataSpec, Objective
+from infovae_jax.types import STATISTICS, CodePart, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0}
 
@@ -65,7 +65,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     )
     code = networks.make_code_head(num_features, dc)
     decoder = networks.make_decoder(config.network, spec.shape, dz + dc, precision)
-    prior = _gaussian.make_prior("normal", dz)
+    prior = priors.make_prior("normal", dz)
 
     def init(key):
         keys = jax.random.split(key, 4)
@@ -197,5 +197,5 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             log_prior(params, z),
             -distortion(params, x, z),
         ),
-        blocks=(Block("z", dz), Block("c", dc, "free")) if dc else (),
+        code_parts=(CodePart("z", dz), CodePart("c", dc, "free")) if dc else (),
     )

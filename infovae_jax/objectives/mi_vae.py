@@ -28,7 +28,7 @@ from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _gaussian
 from infovae_jax.objectives._terms import weighted_loss
-from infovae_jax.types import Block, DataSpec, Objective
+from infovae_jax.types import CodePart, DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
 GENERATED = ("mean", "sample", "relaxed")
@@ -98,6 +98,6 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
             metrics[f"dim/rate_{dim}"] = rate[dim]
         return total, metrics
 
-    blocks = (Block("z", num_free), Block("c", options.informative_dims))
-    blocks = tuple(block for block in blocks if block.size)
-    return model.objective(loss, HPARAMS, config, blocks)
+    parts = (CodePart("z", num_free), CodePart("c", options.informative_dims))
+    parts = tuple(part for part in parts if part.size)
+    return model.objective(loss, HPARAMS, config, parts)

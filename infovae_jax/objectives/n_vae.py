@@ -34,7 +34,7 @@ from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.objectives import _gaussian, _virtual_adversarial
 from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
-from infovae_jax.types import Batch, Block, DataSpec, Objective
+from infovae_jax.types import Batch, CodePart, DataSpec, Objective
 
 HPARAMS = {
     "reconstruction": 1.0,
@@ -291,10 +291,10 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         draw=draw,
         sample_code=sample_code,
         log_densities=log_densities,
-        blocks=(
-            Block("z_s", ds),
-            Block("z_c", own),
-            Block("y", num_classes, "class"),
+        code_parts=(
+            CodePart("z_s", ds),
+            CodePart("z_c", own),
+            CodePart("y", num_classes, "class"),
         ),
         uses_labels=True,
     )

@@ -18,9 +18,9 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from infovae_jax import information
+from infovae_jax import information, priors
 from infovae_jax.objectives import _gaussian
-from infovae_jax.objectives._gaussian import UNIT_LOGISTIC
+from infovae_jax.priors import UNIT_LOGISTIC
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
@@ -37,7 +37,7 @@ class Config(_gaussian.EncoderConfig):
     def check(self) -> None:
         """Raises ConfigError where a value is out of range."""
         super().check()
-        _gaussian.require_known(self.prior, _gaussian.PRIORS, "prior")
+        _gaussian.require_known(self.prior, priors.PRIORS, "prior")
         _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
         _gaussian.require_positive(self.logistic_scale, "logistic_scale")
 
@@ -45,9 +45,7 @@ class Config(_gaussian.EncoderConfig):
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the VIMAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    prior = _gaussian.make_prior(
-        options.prior, options.latent_dim, options.logistic_scale
-    )
+    prior = priors.make_prior(options.prior, options.latent_dim, options.logistic_scale)
     model = _gaussian.make(options, config, spec, prior)
     loss = model.make_matching_loss(options.kernel)
     return model.objective(loss, HPARAMS, config)

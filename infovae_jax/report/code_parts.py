@@ -24,14 +24,14 @@ MAX_CLASSES = 10
 
 def masked(scene: Scene) -> Figure | None:
     """Originals, reconstructions, and what each part of the code holds alone."""
-    blocks = code_metrics.block_slices(scene.run.objective)
-    if len(blocks) < 2:
+    parts = code_metrics.part_slices(scene.run.objective)
+    if len(parts) < 2:
         return None
     chosen = one_of_each(scene, COLUMNS)
     codes = scene.codes.mean[chosen]
     average = scene.codes.mean.mean(0)
     rows, names = [scene.test_x[chosen], scene.decode(codes)], ["original", "all"]
-    for name, (dims, _) in blocks.items():
+    for name, (dims, _) in parts.items():
         alone = np.tile(average, (len(codes), 1))
         alone[:, dims] = codes[:, dims]
         rows.append(scene.decode(alone))
@@ -41,7 +41,7 @@ def masked(scene: Scene) -> Figure | None:
 
 def information_curves(scene: Scene) -> Figure | None:
     """Bound on I(z_j; x'), rate of every dim and reconstruction over training."""
-    blocks = code_metrics.block_slices(scene.run.objective)
+    parts = code_metrics.part_slices(scene.run.objective)
     if not scene.rows or "dim/mi_0" not in scene.rows[-1]:
         return None
     epochs = np.array([row["epoch"] for row in scene.rows])
@@ -57,7 +57,7 @@ def information_curves(scene: Scene) -> Figure | None:
     for row, (kind, values) in enumerate(series.items()):
         whole = figure.add_subplot(2, 3, 3 * row + 1)
         single = figure.add_subplot(2, 3, 3 * row + 2)
-        for number, (name, (dims, _)) in enumerate(blocks.items()):
+        for number, (name, (dims, _)) in enumerate(parts.items()):
             colour = style.SERIES[number]
             total = values[:, dims].sum(1)
             whole.plot(epochs, total, color=colour, label=name)
@@ -83,10 +83,10 @@ def information_curves(scene: Scene) -> Figure | None:
 def plane(scene: Scene) -> Figure | None:
     """One dim of the second part left to right, one of the first top to bottom."""
     objective = scene.run.objective
-    blocks = list(code_metrics.block_slices(objective).items())
-    if len(blocks) != 2:
+    parts = list(code_metrics.part_slices(objective).items())
+    if len(parts) != 2:
         return None
-    (first, (first_dims, _)), (second, (second_dims, _)) = blocks
+    (first, (first_dims, _)), (second, (second_dims, _)) = parts
     spread = scene.codes.mean.std(0)
     down = int(np.argmax(spread[first_dims])) + first_dims.start
     across = int(np.argmax(spread[second_dims])) + second_dims.start
@@ -94,8 +94,8 @@ def plane(scene: Scene) -> Figure | None:
     z = np.tile(scene.codes.mean[one_of_each(scene, 1)[0]], (5, 5, 1))
     for dim, offsets in ((down, steps[:, None]), (across, steps[None])):
         free = any(
-            block.kind == "free" and dims.start <= dim < dims.stop
-            for _, (dims, block) in blocks
+            part.kind == "free" and dims.start <= dim < dims.stop
+            for _, (dims, part) in parts
         )
         # A code without prior has the scale that its training gave it.
         centre = scene.codes.mean[:, dim].mean() if free else 0.0
@@ -113,16 +113,16 @@ def _class_parts(scene: Scene):
     """For pictures of classes: (shared dims, own dims of class k, classes to show)."""
     if not scene.run.objective.uses_labels:
         return None
-    blocks = code_metrics.block_slices(scene.run.objective)
-    num_classes = blocks["y"][1].size
-    own_size = blocks["z_c"][1].size if "z_c" in blocks else 0
-    size, start = own_size // num_classes, blocks["z_s"][1].size
+    parts = code_metrics.part_slices(scene.run.objective)
+    num_classes = parts["y"][1].size
+    own_size = parts["z_c"][1].size if "z_c" in parts else 0
+    size, start = own_size // num_classes, parts["z_s"][1].size
 
     def own(label):
         return np.arange(start + label * size, start + (label + 1) * size)
 
     classes = np.linspace(0, num_classes - 1, min(num_classes, MAX_CLASSES))
-    return np.arange(blocks["z_s"][1].size), own, classes.round().astype(int)
+    return np.arange(parts["z_s"][1].size), own, classes.round().astype(int)
 
 
 def _class_codes(scene: Scene, classes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import Encoded, clustering
-from infovae_jax.evaluation.codes import block_slices
+from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
@@ -211,9 +211,9 @@ def traversals(scene: Scene) -> Figure:
     """One latent dim a row, moved about a typical code; the others stay."""
     variances = scene.codes.mean.var(0)
     kinds, all_names = [], []
-    for name, (_, block) in block_slices(scene.run.objective).items():
-        kinds += [block.kind] * block.size
-        all_names += [f"{name}{number}" for number in range(block.size)]
+    for name, (_, part) in part_slices(scene.run.objective).items():
+        kinds += [part.kind] * part.size
+        all_names += [f"{name}{number}" for number in range(part.size)]
     movable = np.flatnonzero(np.array(kinds) != "class")
     dims = np.sort(movable[np.argsort(-variances[movable])[:MAX_TRAVERSED_DIMS]])
     start = scene.codes.mean[one_of_each(scene, 1)[0]]

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from infovae_jax import objectives
 from infovae_jax.data.generated import _split
 from infovae_jax.evaluation import codes
-from infovae_jax.types import Block
+from infovae_jax.types import CodePart
 
 KEY = jax.random.key(0)
 
@@ -112,7 +112,7 @@ def test_masked_errors_of_a_code_of_two_parts(make_config, spec):
     # An image of its own: part z is the upper half, part c the lower.
     shaped = objective._replace(
         decode=lambda params, z: jnp.repeat(z, 8, -1).reshape(-1, 4, 4, 1),
-        blocks=(Block("z", 1), Block("c", 1, "free")),
+        code_parts=(CodePart("z", 1), CodePart("c", 1, "free")),
     )
     mean = np.array([[1.0, 5.0], [3.0, 5.0]], np.float32)
     x = np.repeat(mean, 8, -1).reshape(-1, 4, 4, 1)
@@ -121,15 +121,15 @@ def test_masked_errors_of_a_code_of_two_parts(make_config, spec):
 
 
 def test_blocks_of_a_plain_and_a_divided_code(make_config, spec):
-    plain = codes.block_slices(objectives.make(make_config("vae"), spec))
+    plain = codes.part_slices(objectives.make(make_config("vae"), spec))
     assert [(n, d.start, d.stop) for n, (d, _) in plain.items()] == [("z", 0, 20)]
-    divided = codes.block_slices(objectives.make(make_config("mi_vae"), spec))
+    divided = codes.part_slices(objectives.make(make_config("mi_vae"), spec))
     assert [(n, d.start, d.stop) for n, (d, _) in divided.items()] == [
         ("z", 0, 10),
         ("c", 10, 20),
     ]
     none = objectives.make(make_config("n_vae", class_dim=0), spec)
-    assert set(codes.block_slices(none)) == {"z_s", "y"}
+    assert set(codes.part_slices(none)) == {"z_s", "y"}
 
 
 def test_r2_is_that_of_a_linear_regression():

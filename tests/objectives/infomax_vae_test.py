@@ -40,7 +40,7 @@ def test_an_empty_c_is_the_vae(make_config, spec, x):
     np.testing.assert_allclose(
         ours.log_weight(params, x[0], KEY), vae.log_weight(params, x[0], KEY), rtol=1e-6
     )
-    assert ours.blocks == ()
+    assert ours.code_parts == ()
     assert ours.sample(KEY, params, 3).shape == (3, 4, 4, 1)
 
 

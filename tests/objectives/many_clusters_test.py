@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from infovae_jax.distributions import cluster_gaussians
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import assignments
 from infovae_jax.objectives import _rao_blackwell, catvae, infocatvae
@@ -134,7 +135,8 @@ def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
     keys, x = jax.random.split(KEY, 1000), _images(1)[0]
 
     def measure(limit):
-        monkeypatch.setattr(catvae, "EXPANDED_CLUSTERS", limit)
+        for module in (catvae, cluster_gaussians):
+            monkeypatch.setattr(module, "EXPANDED_CLUSTERS", limit)
         monkeypatch.setattr(catvae, "ENUMERATED_CLUSTERS", limit)
         objective = _make(make_config, spec, num_clusters=40, latent_dim=40)
         params = objective.init(KEY)

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import distributions, objectives
+from infovae_jax import distributions, objectives, priors
 from infovae_jax.distributions import Gaussian
 from infovae_jax.errors import ConfigError
-from infovae_jax.objectives import _gaussian
 
 KEY = jax.random.key(0)
 
@@ -52,7 +51,7 @@ def test_info_vae_without_rate_is_the_vimae(make_config, spec, x):
 
 def test_mmd_sends_no_gradient_to_the_decoder(make_config, spec, x):
     weights = {"reconstruction": 0.0, "mmd": 7.0, "kl_z": 0.0}
-    for prior in _gaussian.PRIORS:
+    for prior in priors.PRIORS:
         _, gradient = value_and_grad(
             "vimae", make_config, spec, x, weights, prior=prior
         )
@@ -94,7 +93,7 @@ def test_training_matches_the_aggregate_posterior_to_the_prior(make_config, spec
 def test_logistic_prior_rate_is_the_quadrature(make_config, spec, x):
     objective = objectives.make(make_config("vimae", prior="logistic"), spec)
     params = objective.init(KEY)
-    prior = _gaussian.make_prior("logistic", 8)
+    prior = priors.make_prior("logistic", 8)
     q = objective.encode(params, x[0])
     np.testing.assert_allclose(
         objective.elbo(params, x[0], KEY)["kl_z"], prior.kl(q), rtol=1e-6
@@ -113,7 +112,7 @@ def test_logistic_prior_rate_is_the_quadrature(make_config, spec, x):
     ("name", "entropy"), [("normal", 1.418939), ("logistic", 1.404576)]
 )
 def test_priors_integrate_to_one_with_their_moments_and_entropy(name, entropy):
-    prior = _gaussian.make_prior(name, 1)
+    prior = priors.make_prior(name, 1)
     grid = jnp.linspace(-40, 40, 400_001)
     density = np.exp(np.asarray(prior.log_prob(grid[:, None]), np.float64))
     step = 80 / 400_000

@@ -7,7 +7,7 @@ import sys
 import types
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "launch" / "colab_tpu.ipynb"
 
 

@@ -45,7 +45,7 @@ def test_against_every_component_in_double_precision(scale):
     q, prior, z = _make(scale)
     kl, log_prob = _oracle(q, prior, z)
     np.testing.assert_allclose(catvae.kl_per_cluster(q, prior), kl, rtol=1e-5)
-    found = catvae.log_prob_per_cluster(q, z)
+    found = cluster_gaussians.log_prob_per_cluster(q, z)
     np.testing.assert_allclose(found, log_prob, rtol=1e-5)
     # The front takes the products for many clusters of this kind, a vmap else.
     expanded = cluster_gaussians.kl_to_unit_variance(q, prior.mean)
@@ -74,9 +74,9 @@ def test_gradients_equal_those_of_the_vmap(scale):
     def total(q, form):
         if form == "vmap":
             q = cluster_gaussians.components(q)
-            log_prob = jax.vmap(catvae.log_prob_per_cluster)(q, z)
+            log_prob = jax.vmap(cluster_gaussians.log_prob_per_cluster)(q, z)
         else:
-            log_prob = catvae.log_prob_per_cluster(q, z)
+            log_prob = cluster_gaussians.log_prob_per_cluster(q, z)
         return (weights * (catvae.kl_per_cluster(q, prior) + 1e-3 * log_prob)).sum()
 
     found, expected = (jax.grad(total)(q, form) for form in ("products", "vmap"))

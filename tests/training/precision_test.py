@@ -16,7 +16,7 @@ from infovae_jax.training import train_step
 from infovae_jax.types import Batch, DataSpec
 
 KEY = jax.random.key(0)
-VAE = pathlib.Path(__file__).resolve().parents[1] / "configs" / "vae.py"
+VAE = pathlib.Path(__file__).resolve().parents[2] / "configs" / "vae.py"
 # Primitives of likelihoods, divergences and moments.
 REDUCTIONS = ("reduce_sum", "rsqrt", "log", "log1p", "exp", "logistic")
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -371,7 +372,7 @@ except Exception as error:
 
 
 def test_two_devices_share_the_members(tmp_path):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = pathlib.Path(__file__).parents[2]
     env = {
         **os.environ,
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",

@@ -10,7 +10,7 @@ from infovae_jax.errors import ConfigError, UserError, nearest
 def load(name, preset="digits"):
     from pathlib import Path
 
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     return config_lib.load_config_file(f"{root / 'configs' / name}.py:{preset}")
 
 

@@ -20,7 +20,7 @@ from infovae_jax import config as config_lib
 from infovae_jax.training import loop, metrics, processes, sharding, train_step
 from infovae_jax.training.run import open_run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 300
 # Two cores are too few for the rendezvous of several devices unless told otherwise.
 ENV = {**os.environ, "NPROC": "16", "PYTHONPATH": str(ROOT)}

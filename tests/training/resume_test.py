@@ -18,7 +18,7 @@ from infovae_jax import config as config_lib
 from infovae_jax.training import loop, metrics
 from infovae_jax.training.run import claim_workdir, open_run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def command(folder):

@@ -1,6 +1,7 @@
 """The step as a pure function: chunking, schedules, sharding."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -133,7 +134,7 @@ print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
 def test_two_devices_train_as_one(tmp_path, kind):
     from infovae_jax.training.metrics import read_metrics
 
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = pathlib.Path(__file__).parents[2]
     # NPROC: XLA's pool needs more threads than virtual devices, or collectives hang.
     env = {
         **os.environ,

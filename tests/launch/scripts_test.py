@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
 PROGRAMS = ("gcloud", "kubectl", "xpk", "srun", "sbatch", "scontrol", "tar", "python")
 SCRIPTS = ("tpu_vm.sh", "gke.sh", "slurm.sh", "one_host.sh")
