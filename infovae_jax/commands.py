@@ -246,7 +246,7 @@ def _save_clusters(run: Run, params, folder: pathlib.Path) -> None:
     from infovae_jax import evaluation
 
     x = run.dataset.test_x
-    if jax.eval_shape(run.objective.classify, params, np.float32(x[:1])) is None:
+    if run.objective.classify is None:
         return
     clusters = evaluation.encode_split(run, params, x).logits.argmax(-1)
     digest = hashlib.sha256(repr((x.shape, str(x.dtype))).encode())

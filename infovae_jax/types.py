@@ -142,7 +142,8 @@ class Objective(NamedTuple):
         the target, or x. With x as it was in training, noise on t does not make the
         proposal worse.
       encode: `encode(params, x) -> Gaussian`, the posterior (no key).
-      classify: `classify(params, x) -> logits [..., K]`, or None.
+      classify: `classify(params, x) -> logits [..., K]`;
+        None where nothing is assigned to clusters or classes.
       decode: `decode(params, z) -> [..., H, W, C]`, the mean of p(x | z).
       sample: `sample(key, params, num, cluster=None) -> [num, H, W, C]`, decoder
         means of draws from the prior, or from one cluster of it.
@@ -165,7 +166,7 @@ class Objective(NamedTuple):
     elbo: Callable[..., Metrics]
     log_weight: Callable[..., Array]
     encode: Callable[..., Any]
-    classify: Callable[..., Array | None]
+    classify: Callable[..., Array] | None
     decode: Callable[..., Array]
     sample: Callable[..., Array]
     prior: Any

@@ -35,7 +35,8 @@ def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
     def encode(params, batch, key):
         batch = batches.prepare(batch, key, binarize)
         q = run.objective.encode(params, batch)
-        return q.mean, q.log_var, run.objective.classify(params, batch)
+        classify = run.objective.classify
+        return q.mean, q.log_var, classify and classify(params, batch)
 
     key = jax.random.key(run.config.evaluation.seed)
     parts = []

@@ -86,7 +86,8 @@ def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
 
     def one(params, batch, key):
         x = batches.prepare(batch, key, run.config.data.binarize)
-        return run.objective.encode(params, x).mean, run.objective.classify(params, x)
+        classify = run.objective.classify
+        return run.objective.encode(params, x).mean, classify and classify(params, x)
 
     mapped = (True, False, False)
     every = population.over_members(one, strategy, chunk, mapped)

@@ -171,7 +171,7 @@ class Model(NamedTuple):
             elbo=self.elbo,
             log_weight=self.log_weight,
             encode=self.encode,
-            classify=lambda params, x: None,
+            classify=None,
             decode=self.decode,
             sample=sample,
             prior=Gaussian(moments.mean[None], moments.log_var[None]),

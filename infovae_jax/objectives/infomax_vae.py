@@ -185,7 +185,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         elbo=elbo,
         log_weight=log_weight,
         encode=encode,
-        classify=lambda params, x: None,
+        classify=None,
         decode=decode,
         sample=sample,
         prior=Gaussian(zeros, zeros),
