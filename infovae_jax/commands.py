@@ -1,4 +1,4 @@
-"""The modes of the command line, as functions of a config or a workdir.
+"""What the command line does, as functions of a config or a workdir.
 
 Evaluation and report are imported where they are used: training starts without them.
 """
@@ -14,14 +14,9 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import (
-    loop,
-    population,
-    processes,
-    sharding,
-    train_step,
-)
+from infovae_jax.training import loop, population, processes, sharding, train_step
 from infovae_jax.training.run import Run, claim_workdir, open_run
+from infovae_jax.training.saved import Saved, open_saved
 
 
 def train(config: ConfigDict | None, workdir: str | None) -> None:
@@ -47,14 +42,15 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     else:
         state = loop.train(run, folder, mesh, _evaluators(run))
     params = sharding.to_local(train_step.variables(state))
-    step = loop.steps_done(state)
+    saved = Saved(run, params, loop.steps_done(state), folder)
+    processes.on_first(lambda: evaluate_and_report(saved))
 
-    def finish():
-        own = _choose_member(run, params, folder) if many else (run, params)
-        _evaluate(*own, step, folder)
-        _report(*own, folder, step)
 
-    processes.on_first(finish)
+def evaluate_and_report(saved: Saved, metrics: str = "core") -> None:
+    """Evaluates a run, of a population the member it chooses, and writes the report."""
+    from infovae_jax.evaluation.workdir import evaluate_saved
+
+    _write_report(evaluate_saved(saved, metrics))
 
 
 def evaluate(
@@ -73,24 +69,24 @@ def evaluate(
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    run, params, step, folder = _open(workdir, member, choose=True)
+    saved = open_saved(workdir, member)
+    if member is not None:
+        saved = saved.of_member(member)
     if inception is not None:
-        run.config.evaluation.inception = inception
-    _evaluate(run, params, step, folder, metrics)
-    _report(run, params, folder, step)
+        saved.run.config.evaluation.inception = inception
+    evaluate_and_report(saved, metrics)
 
 
 def make_report(workdir: str | None, member: int | None = None) -> None:
     """Writes `report.html` and `figures/` of a run again."""
-    run, params, step, folder = _open(workdir, member)
-    _report(run, params, folder, step)
+    _write_report(open_saved(workdir, member).chosen(member))
 
 
 def sample(
     workdir: str | None, num: int, cluster: int | None, member: int | None = None
 ) -> None:
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG."""
-    run, params, _, folder = _open(workdir, member)
+    run, params, _, folder = open_saved(workdir, member).chosen(member)
     num_clusters = run.objective.prior.mean.shape[0]
     if cluster is not None and cluster >= num_clusters:
         raise ConfigError(
@@ -115,7 +111,7 @@ def encode(workdir: str | None, member: int | None = None) -> None:
     """
     from infovae_jax import evaluation
 
-    run, params, _, folder = _open(workdir, member)
+    run, params, _, folder = open_saved(workdir, member).chosen(member)
     arrays = {}
     splits = {
         "train": (run.dataset.train_x, run.dataset.train_y),
@@ -149,67 +145,6 @@ def default_workdir(config: ConfigDict) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _open(workdir: str | None, member: int | None = None, choose: bool = False):
-    """A saved run: read from its JSON, with the newest parameters.
-
-    Of a population, the run of `member`, by default the chosen one; `choose` makes the
-    choice (anew).
-    """
-    if workdir is None:
-        raise ConfigError("no --workdir", "command line", "name the folder of a run")
-    folder = pathlib.Path(workdir)
-    saved = folder / "config.json"
-    if not saved.is_file():
-        raise ConfigError(
-            "no run here (no config.json)", workdir, "name a run's folder"
-        )
-    try:
-        config = config_lib.from_json(saved.read_text())
-    except ValueError as error:
-        raise ConfigError(f"damaged: {error}", str(saved), "restore the file") from None
-    loop.enable_compilation_cache()
-    many = sweeps.is_population(config)
-    count = len(sweeps.members_of(config)) if many else 0
-    if member is not None and member >= count:
-        there = (
-            f"members 0 to {count - 1}" if many else "no members: it is a single run"
-        )
-        raise ConfigError(f"no member {member}", "--member", f"this run has {there}")
-    run = open_run(config)
-    if not many:
-        params, step = loop.restore_params(run, folder)
-        return run, params, step, folder
-    params, step = population.restore(run, folder)
-    if choose and member is None:
-        return *_choose_member(run, params, folder), step, folder
-    if member is None:
-        member = population.read(folder).get("chosen")
-    if member is None:
-        raise ConfigError(
-            "no member chosen yet", workdir, "run --mode=evaluate, or give --member"
-        )
-    params = population.member_params(params, member)
-    return population.member_run(run, member), params, step, folder
-
-
-def _choose_member(run: Run, params, folder: pathlib.Path):
-    """Evaluates all members; the run and the parameters of the chosen one."""
-    from infovae_jax.evaluation import members
-
-    record = population.read(folder)
-    how = record.get("strategy", "scan"), record.get("chunk", 1)
-    figures = members.evaluate_members(run, params, *how)
-    chosen = members.choose(sweeps.members_of(run.config), figures)
-    record |= {"figures": figures, "chosen": chosen.member, "how": chosen.how}
-    best = members.oracle(figures)
-    if best is not None:
-        record |= {"oracle": best.member, "oracle_by": best.how}
-    loop.save_json(folder / population.FILE, record)
-    print(members.table_text(record), flush=True)
-    params = population.member_params(params, chosen.member)
-    return population.member_run(run, chosen.member), params
-
-
 def _evaluators(run: Run) -> list[loop.Evaluator]:
     """What training measures beside the bound; made when first called."""
 
@@ -222,42 +157,8 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
     return [lambda params: plane()(params)] if run.config.evaluation.plane else []
 
 
-def _evaluate(run, params, step: int, folder: pathlib.Path, metrics="core") -> None:
-    from infovae_jax import evaluation
-
-    result = evaluation.evaluate(run, params, step, metrics)
-    _save_clusters(run, params, folder)
-    print(evaluation.table_text(result), flush=True)
-    if run.member is not None:
-        result["member"] = run.member
-        record = population.read(folder)
-        if "figures" in record:
-            from infovae_jax.evaluation import members
-
-            result["table"] += members.summary_rows(record)
-    loop.save_json(folder / "evaluation.json", result)
-
-
-def _save_clusters(run: Run, params, folder: pathlib.Path) -> None:
-    """`clusters.npz` where the objective clusters: what `summary` compares over runs.
-
-    `cluster` `[m]` is argmax q(c | x) of the test split, `test_split` its digest.
-    """
-    from infovae_jax import evaluation
-
-    x = run.dataset.test_x
-    if run.objective.classify is None:
-        return
-    clusters = evaluation.encode_split(run, params, x).logits.argmax(-1)
-    digest = hashlib.sha256(repr((x.shape, str(x.dtype))).encode())
-    for start in range(0, len(x), 1000):
-        digest.update(np.ascontiguousarray(x[start : start + 1000]))
-    split = np.array(digest.hexdigest())
-    np.savez(folder / "clusters.npz", cluster=clusters, test_split=split)
-
-
-def _report(run: Run, params, folder: pathlib.Path, step: int) -> None:
+def _write_report(saved: Saved) -> None:
     from infovae_jax import report
 
-    path = report.write(run, params, folder, step)
+    path = report.write(saved.run, saved.params, saved.folder, saved.step)
     print(f"open {path} in a browser to see the result", flush=True)

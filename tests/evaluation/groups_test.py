@@ -17,6 +17,7 @@ from infovae_jax.evaluation import (
     representation,
 )
 from infovae_jax.training.run import open_run
+from infovae_jax.training.saved import Saved
 
 
 @pytest.fixture
@@ -226,11 +227,13 @@ def test_label_counts_leave_half_the_split_and_equal_shares():
 
 def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
     run, seen = opened(make_config, "vae"), []
-    monkeypatch.setattr(commands, "_open", lambda *_, **__: (run, {}, 1, None))
+    saved = Saved(run, {}, 1, None)
+    monkeypatch.setattr(commands, "open_saved", lambda *_: saved)
     monkeypatch.setattr(
-        commands, "_evaluate", lambda run, *rest: seen.append(run.config.evaluation)
+        commands,
+        "evaluate_and_report",
+        lambda saved, metrics: seen.append(saved.run.config.evaluation),
     )
-    monkeypatch.setattr(commands, "_report", lambda *_: None)
     commands.evaluate("somewhere", "generation")
     assert seen[-1].inception is None
     commands.evaluate("somewhere", "generation", inception="weights.npz")

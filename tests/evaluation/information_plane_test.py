@@ -104,8 +104,7 @@ def test_a_code_of_noise_alone_says_nothing_and_a_sharp_one_all(make_config):
 
 def test_training_logs_the_plane_where_asked(make_config, tmp_path, monkeypatch):
     """As the command does it: the knob decides, at the epochs of the bound."""
-    monkeypatch.setattr(commands, "_evaluate", lambda *args: None)
-    monkeypatch.setattr(commands, "_report", lambda *args: None)
+    monkeypatch.setattr(commands, "evaluate_and_report", lambda saved: None)
     for wanted in (True, False):
         config = make_config("vae")
         config.train.num_epochs, config.train.eval_every = 4, 2

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infovae_jax import commands, evaluation
+from infovae_jax import evaluation
 from infovae_jax.errors import ConfigError
+from infovae_jax.evaluation.workdir import save_clusters
 from infovae_jax.report import summary
 from infovae_jax.training.run import open_run
+from infovae_jax.training.saved import Saved
 
 
 def test_table_of_two_runs(tmp_path):
@@ -192,7 +194,7 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
         params = run.objective.init(jax.random.key(seed))
         folder = tmp_path / str(seed)
         folder.mkdir()
-        commands._save_clusters(run, params, folder)
+        save_clusters(Saved(run, params, 0, folder))
         folders.append(folder)
     codes = evaluation.encode_split(run, params, run.dataset.test_x)
     with np.load(folder / "clusters.npz", allow_pickle=False) as saved:
@@ -200,10 +202,10 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
     found = summary.cluster_agreement(folders)
     assert abs(found["stability/ari"]) < 0.5  # two networks that learned nothing
     plain = open_run(make_config("vae"), say=lambda text: None)
-    commands._save_clusters(plain, plain.objective.init(jax.random.key(0)), tmp_path)
+    save_clusters(Saved(plain, plain.objective.init(jax.random.key(0)), 0, tmp_path))
     assert not (tmp_path / "clusters.npz").exists()
     # Other images are another test split, whatever their number.
     other = run._replace(dataset=run.dataset._replace(test_x=1 - run.dataset.test_x))
-    commands._save_clusters(other, params, folders[1])
+    save_clusters(Saved(other, params, 0, folders[1]))
     with pytest.raises(ConfigError, match="different test splits"):
         summary.cluster_agreement(folders)

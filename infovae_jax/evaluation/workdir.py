@@ -1,0 +1,66 @@
+"""The evaluation of a trained run into its folder."""
+
+import hashlib
+
+import numpy as np
+
+from infovae_jax.config import sweeps
+from infovae_jax.evaluation import encode_split, evaluate, members, table_text
+from infovae_jax.training import loop, population
+from infovae_jax.training.saved import Saved
+
+
+def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
+    """Writes `evaluation.json` and `clusters.npz`, and prints the table.
+
+    Args:
+      saved: a run; of a population, a member is chosen first.
+      metrics: see `evaluation.evaluate`.
+
+    Returns:
+      The run that was evaluated.
+    """
+    if saved.is_population():
+        saved = choose_member(saved)
+    run, params, step, folder = saved
+    result = evaluate(run, params, step, metrics)
+    save_clusters(saved)
+    print(table_text(result), flush=True)
+    if run.member is not None:
+        result["member"] = run.member
+        record = population.read(folder)
+        if "figures" in record:
+            result["table"] += members.summary_rows(record)
+    loop.save_json(folder / "evaluation.json", result)
+    return saved
+
+
+def choose_member(saved: Saved) -> Saved:
+    """Evaluates all members of a population, records the choice, gives the chosen."""
+    record = population.read(saved.folder)
+    how = record.get("strategy", "scan"), record.get("chunk", 1)
+    figures = members.evaluate_members(saved.run, saved.params, *how)
+    choice = members.choose(sweeps.members_of(saved.run.config), figures)
+    record |= {"figures": figures, "chosen": choice.member, "how": choice.how}
+    best = members.oracle(figures)
+    if best is not None:
+        record |= {"oracle": best.member, "oracle_by": best.how}
+    loop.save_json(saved.folder / population.FILE, record)
+    print(members.table_text(record), flush=True)
+    return saved.of_member(choice.member)
+
+
+def save_clusters(saved: Saved) -> None:
+    """`clusters.npz` where the objective clusters: what `summary` compares over runs.
+
+    `cluster` `[m]` is argmax q(c | x) of the test split, `test_split` its digest.
+    """
+    run, x = saved.run, saved.run.dataset.test_x
+    if run.objective.classify is None:
+        return
+    clusters = encode_split(run, saved.params, x).logits.argmax(-1)
+    digest = hashlib.sha256(repr((x.shape, str(x.dtype))).encode())
+    for start in range(0, len(x), 1000):
+        digest.update(np.ascontiguousarray(x[start : start + 1000]))
+    split = np.array(digest.hexdigest())
+    np.savez(saved.folder / "clusters.npz", cluster=clusters, test_split=split)
