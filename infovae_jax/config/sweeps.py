@@ -7,13 +7,14 @@ its seed, its weights those of the single run with its values.
 import ast
 import itertools
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
+from infovae_jax.config.knobs import Weight
 from infovae_jax.errors import ConfigError, nearest
 
 LEARNING_RATE = "learning_rate"
@@ -104,15 +105,12 @@ def _spaced(call: ast.Call) -> tuple[float, ...]:
     return tuple(spaces[call.func.id](first, last, count).tolist())
 
 
-def check(
-    config: ConfigDict, weights: Iterable[str], signed: Container[str] = ()
-) -> None:
+def check(config: ConfigDict, weights: Mapping[str, Weight]) -> None:
     """Checks `config.sweep` against the objective's weights.
 
     Args:
       config: the whole config.
-      weights: names of the objective's weights.
-      signed: those that may be below 0.
+      weights: of the objective.
 
     Raises:
       ConfigError: a key that cannot be swept (with the nearest name), one that is
@@ -139,8 +137,9 @@ def check(
                 where,
                 f"sweep another key, or set config.{full} to a number",
             )
+        signed = not is_rate and weights[key].signed
         for number in parse_sweep(value, where):
-            schedules.check(number, where, None if key in signed else 0.0)
+            schedules.check(number, where, None if signed else 0.0)
             if is_rate and number == 0:
                 raise ConfigError("0 is no learning rate", where, "give one above 0")
     for key in ("data.stream", "train.shard_params") if is_population(config) else ():

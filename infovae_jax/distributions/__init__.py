@@ -183,3 +183,15 @@ def categorical_kl_uniform(q: Categorical) -> Float[Array, "*batch"]:
 def categorical_entropy(q: Categorical) -> Float[Array, "*batch"]:
     """Entropy in nats, `[...]`."""
     return math.log(q.logits.shape[-1]) - categorical_kl_uniform(q)
+
+
+def relaxed_one_hot(
+    key: Array, logits: Float[Array, "*batch K"], temperature, straight_through: bool
+) -> Float[Array, "*batch K"]:
+    """A Gumbel-softmax draw on the simplex (Jang et al. 2017, arXiv 1611.01144)."""
+    gumbel = draw(jax.random.gumbel, key, logits.shape)
+    soft = jax.nn.softmax((jax.nn.log_softmax(logits) + gumbel) / temperature)
+    if not straight_through:
+        return soft
+    hard = jax.nn.one_hot(jnp.argmax(soft, -1), logits.shape[-1])
+    return soft + jax.lax.stop_gradient(hard - soft)

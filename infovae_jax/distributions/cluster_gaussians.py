@@ -11,6 +11,8 @@ Both factors are taken about the mean shift, which changes no result but keeps t
 terms that cancel small; no gradient is lost by it for the same reason.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,6 +25,7 @@ from infovae_jax.distributions import (
     Gaussian,
     gaussian_kl,
     gaussian_log_prob,
+    gaussian_sample,
 )
 
 # Clusters from which on sums over latent dims are matrix products: below, `[K, d]` an
@@ -110,6 +113,13 @@ def log_probs(
     return -0.5 * (squares + _outer_sum((a + LOG_2PI).sum(-1), b.sum(-1)))
 
 
+def take(q: Gaussian | ShiftedGaussians, c: Int[Array, "*batch n"]) -> Gaussian:
+    """Those numbered `c` of each example, of either form, `[..., n, d]` each."""
+    if isinstance(q, ShiftedGaussians):
+        return component(q, c)
+    return jax.tree.map(lambda a: jnp.take_along_axis(a, c[..., None], -2), q)
+
+
 def all_components(q: Gaussian | ShiftedGaussians) -> Gaussian:
     """All K of either form, `[..., K, d]` each."""
     return q if isinstance(q, Gaussian) else components(q)
@@ -144,8 +154,44 @@ def kl_per_cluster(
 def log_prob_per_cluster(
     q: Gaussian | ShiftedGaussians, z: Float[Array, "*batch d"]
 ) -> Float[Array, "*batch K"]:
-    """log q(z | x, c) of all K clusters at one z an example, `[..., K]` nats."""
+    """log q(z | x, c) of all K clusters at one z per example, `[..., K]` nats."""
     if _expands(q):
         return log_probs(q, z)
     log_prob = jax.vmap(gaussian_log_prob, (-2, None), -1)
     return log_prob(all_components(q), z)
+
+
+def sample_mixture(
+    key: Array, logits: Float[Array, " K"], q: Gaussian | ShiftedGaussians
+) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    """z from sum_c softmax(logits)_c q_c(z) of one example, and its log density."""
+    key_c, key_z = jax.random.split(key)
+    c = jax.random.categorical(key_c, logits)
+    q_c = jax.tree.map(lambda a: a[0], take(q, c[None]))
+    z = gaussian_sample(key_z, q_c)
+    # The cluster that made z matters most: its density without the rounding of
+    # matrix products.
+    is_c = jnp.arange(len(logits)) == c
+    log_probs = jnp.where(is_c, gaussian_log_prob(q_c, z), log_prob_per_cluster(q, z))
+    return z, jax.nn.logsumexp(jax.nn.log_softmax(logits) + log_probs)
+
+
+def mixture_log_prob(prior: Gaussian) -> Callable:
+    """`log_prob(z [d])`: log (1/K) sum_c N(z; mu_c, I) in nats.
+
+    Args:
+      prior: the K components, `[K, d]` each, of unit variances.
+    """
+    num_clusters = len(prior.mean)
+    # Not traced: XLA would fold a constant of K x d numbers in every program.
+    half_squares = 0.5 * (prior.mean**2).sum(-1)
+
+    def log_prob(z):
+        if num_clusters < EXPANDED_CLUSTERS:
+            log_probs = jax.vmap(gaussian_log_prob, (0, None))(prior, z)
+            return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
+        # log N(z; mu_c, I) as one product; the part without c stands outside.
+        shared = 0.5 * (z**2 + LOG_2PI).sum(-1) + math.log(num_clusters)
+        return jax.nn.logsumexp(prior.mean @ z - half_squares) - shared
+
+    return log_prob

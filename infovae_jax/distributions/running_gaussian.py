@@ -51,6 +51,12 @@ def mean_and_factor(moments: Params) -> tuple[Array, Array]:
     return mean, jnp.linalg.cholesky(jnp.where(seen, covariance, jnp.eye(size)))
 
 
+def sample(key: Array, moments: Params, num: int) -> Array:
+    """Codes `[num, c]` from the fitted Gaussian."""
+    mean, factor = mean_and_factor(moments)
+    return mean[None] + jax.random.normal(key, (num, len(mean))) @ factor.T
+
+
 def log_prob(moments: Params, codes: Array) -> Array:
     """log density of codes `[..., c]` in nats, `[...]`."""
     mean, factor = mean_and_factor(moments)

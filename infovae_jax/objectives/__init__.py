@@ -6,7 +6,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from infovae_jax.config import schedules, sweeps
+from infovae_jax.config import knobs, schedules, sweeps
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.types import DataSpec, Objective
 
@@ -42,16 +42,16 @@ def check(config: ConfigDict) -> None:
       ConfigError: unknown objective, key, or a value out of range.
     """
     module = load(config.objective)
-    fields = module.Config.__dataclass_fields__
-    _check_keys(config.model, fields, "model")
+    knobs.check(config.model, module.Config, "config.model")
     _check_keys(config.weights, module.HPARAMS, "weights")
-    signed = getattr(module, "SIGNED_HPARAMS", ())
     for name, value in config.weights.items():
-        minimum = None if name in signed else 0.0
-        is_term = name not in getattr(module, "NOT_TERMS", ())
-        schedules.check(value, f"config.weights.{name}", minimum, targets=is_term)
-    module.Config(**config.model).check()
-    sweeps.check(config, module.HPARAMS, signed)
+        weight = module.HPARAMS[name]
+        minimum = None if weight.signed else 0.0
+        schedules.check(value, f"config.weights.{name}", minimum, weight.is_term)
+    options = module.Config(**config.model)
+    if hasattr(options, "check"):
+        options.check()
+    sweeps.check(config, module.HPARAMS)
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:

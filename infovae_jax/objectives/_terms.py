@@ -2,15 +2,26 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
-from infovae_jax.types import MODEL_STATE, Array, Metrics, Params
+from infovae_jax.config.knobs import Weight
+from infovae_jax.distributions import Categorical, categorical_entropy
+from infovae_jax.information import balance
+from infovae_jax.types import MODEL_STATE, Array, Batch, Metrics, Params
 
 
 def example_keys(key: Array, batch: Array) -> Array:
-    """One PRNG key an example of `batch` `[B, ...]`."""
+    """One PRNG key per example of `batch` `[B, ...]`."""
     return jax.random.split(key, batch.shape[0])
+
+
+def as_batch(batch: Batch | Array) -> Batch:
+    """Images alone are a batch of unknown labels."""
+    if isinstance(batch, Batch):
+        return batch
+    return Batch(batch, jnp.full(batch.shape[0], -1, jnp.int32))
 
 
 def split_keys(key: Array) -> tuple[Array, Array]:
@@ -19,14 +30,17 @@ def split_keys(key: Array) -> tuple[Array, Array]:
     return tuple(split(key))
 
 
-def default_hparams(weights: ConfigDict, hparams: dict[str, float]) -> dict[str, float]:
+def default_hparams(
+    weights: ConfigDict, declared: dict[str, Weight]
+) -> dict[str, float]:
     """Weights of an objective: its defaults, overridden by constants of the config.
 
     The multiplier of a term that is held at a target starts at 1.
     """
     constants = {k: v for k, v in weights.items() if schedules.is_constant(v)}
     multipliers = {k: 1.0 for k, v in weights.items() if schedules.is_target(v)}
-    return {**hparams, **multipliers, **constants}
+    defaults = {name: weight.default for name, weight in declared.items()}
+    return {**defaults, **multipliers, **constants}
 
 
 def weighted_loss(
@@ -52,3 +66,12 @@ def weighted_loss(
     if statistics:
         metrics[MODEL_STATE] = statistics
     return total, metrics
+
+
+def cluster_metrics(logits: Float[Array, "B K"]) -> dict[str, Float[Array, ""]]:
+    """`cluster/usage` (effective number of clusters) and `cluster/entropy` (nats)."""
+    entropy = categorical_entropy(Categorical(logits))
+    return {
+        "cluster/usage": logits.shape[-1] * jnp.exp(-balance(logits)),
+        "cluster/entropy": entropy.mean(),
+    }

@@ -4,11 +4,27 @@ Virtual adversarial training (Miyato et al. 2018, arXiv 1704.03976), here with a
 from the batch itself: a share of each example's distance to its nearest neighbour.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from infovae_jax.config.knobs import knob
 from infovae_jax.objectives._terms import example_keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Static switches of the term."""
+
+    invariance: bool = knob(False, "whether the invariance term is computed at all")
+    invariance_radius: float = knob(
+        0.25, "|r| as a share of the nearest neighbour's distance", above=0
+    )
+    invariance_probe: float = knob(
+        20.0, "length of the step that finds the direction of r", above=0
+    )
 
 
 def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:
@@ -55,8 +71,7 @@ def divergence(
     batch: Float[Array, "B H W C"],
     logits: Float[Array, "B K"],
     key: Array,
-    radius: float,
-    probe: float,
+    options: Config,
 ) -> Float[Array, " B"]:
     """KL(q(c | x) || q(c | x + r)) of each example in nats, r its worst small change.
 
@@ -68,9 +83,9 @@ def divergence(
       batch: examples `[B, H, W, C]`.
       logits: `classify(params, batch)`, computed already.
       key: one PRNG key.
-      radius: |r| as a share of the nearest neighbour's distance.
-      probe: see `adversarial_change`.
+      options: radius and probe.
     """
+    radius, probe = options.invariance_radius, options.invariance_probe
     fixed = jax.lax.stop_gradient(params)
     changes = jax.vmap(
         lambda x, k, length: adversarial_change(

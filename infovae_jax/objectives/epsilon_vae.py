@@ -13,12 +13,14 @@ from ml_collections import ConfigDict
 from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "kl_z": 0.1}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": _gaussian.KL_Z._replace(default=0.1),
+}
 Config = _gaussian.Config
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the epsilon-VAE of `config` for data of `spec`."""
     model = _gaussian.make(Config(**config.model), config, spec)
-
-    return model.objective(model.bound_loss, HPARAMS, config)
+    return model.objective(config, HPARAMS)

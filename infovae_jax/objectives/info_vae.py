@@ -17,27 +17,26 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from infovae_jax import information
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "mmd": 999.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": _gaussian.KL_Z._replace(meaning="1 - alpha: of the rate"),
+    "mmd": Weight(999.0, "alpha + lambda - 1: MMD^2 of the codes to the prior"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(_gaussian.Config):
     """Static switches; see configs/info_vae.py."""
 
-    kernel: str = "rbf"
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
+    kernel: str = knob("rbf", "of the MMD", options=information.KERNELS)
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the InfoVAE of `config` for data of `spec`."""
     options = Config(**config.model)
     model = _gaussian.make(options, config, spec)
-    loss = model.make_matching_loss(options.kernel)
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(config, HPARAMS, model.make_matching_loss(options.kernel))

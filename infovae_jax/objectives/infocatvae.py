@@ -28,19 +28,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _virtual_adversarial, catvae
-from infovae_jax.objectives._terms import weighted_loss
+from infovae_jax.objectives._terms import cluster_metrics, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
 HPARAMS = {
     **catvae.HPARAMS,
-    "balance": 20.0,
-    "reclassification": 1.0,
-    "invariance": 10.0,
+    "balance": catvae.HPARAMS["balance"]._replace(default=20.0),
+    "reclassification": Weight(1.0, "-log q(c | x') of what cluster c generated"),
+    "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r)"),
 }
-SIGNED_HPARAMS = catvae.SIGNED_HPARAMS
-NOT_TERMS = catvae.NOT_TERMS
 STOPS = ("none", "encoder", "decoder")
 # Apart from the keys of the batch's examples, so that with w_mi = 0 every draw
 # equals the CatVAE's.
@@ -48,46 +46,18 @@ _PRIOR_STREAM, _CHANGE_STREAM, _CLUSTER_STREAM = 2**31 - 1, 2**31 - 2, 2**31 - 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(catvae.Config):
+class Config(catvae.Config, _virtual_adversarial.Config):
     """Static switches; see configs/infocatvae.py."""
 
-    draws_per_cluster: int = 10  # conditional samples of each cluster in a step
-    clusters_per_step: int = 100  # that are drawn from; all where there are no more
-    double_softmax: bool = False  # as in the authors' code
-    stop_gradient: str = "none"  # network that CE leaves alone: encoder or decoder
-    invariance: bool = True  # whether the invariance term is computed at all
-    invariance_radius: float = (
-        0.25  # |r| as a share of the nearest neighbour's distance
+    draws_per_cluster: int = knob(
+        10, "conditional samples of each cluster in a step", at_least=1
     )
-    invariance_probe: float = 20.0  # length of the step that finds the direction of r
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        for key, unit in (
-            ("draws_per_cluster", "draws"),
-            ("clusters_per_step", "clusters"),
-        ):
-            if getattr(self, key) < 1:
-                raise ConfigError(
-                    f"{getattr(self, key)} {unit}",
-                    f"config.model.{key}",
-                    "give at least 1",
-                )
-        if self.stop_gradient not in STOPS:
-            raise ConfigError(
-                f"unknown value '{self.stop_gradient}'"
-                f"{nearest(self.stop_gradient, STOPS)}",
-                "config.model.stop_gradient",
-                f"use one of {', '.join(STOPS)}",
-            )
-        for key in ("invariance_radius", "invariance_probe"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(
-                    f"{getattr(self, key)} is no length",
-                    f"config.model.{key}",
-                    "give one above 0",
-                )
+    clusters_per_step: int = knob(
+        100, "clusters drawn from in a step; all where there are no more", at_least=1
+    )
+    double_softmax: bool = knob(False, "softmax twice, as in the authors' code")
+    stop_gradient: str = knob("none", "network that CE leaves alone", options=STOPS)
+    invariance: bool = knob(True, "whether the invariance term is computed at all")
 
 
 def reclassification_loss(
@@ -106,51 +76,47 @@ def reclassification_loss(
     return -jnp.take_along_axis(log_probs, labels[:, None], axis=-1).mean()
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
-    """Builds the InfoCatVAE of `config` for data of `spec`."""
-    options = Config(**config.model)
-    objective, catvae_terms = catvae.build(options, config, spec, HPARAMS)
+class InfoCatVAE(catvae.CatVAE):
+    """The system: a CatVAE with two terms more."""
 
-    def draw_labels(key):
-        clusters = jnp.arange(options.num_clusters)
+    def draw_labels(self, key):
+        """The clusters that a step draws from, as often as each is drawn."""
+        options, every_c = self.options, jnp.arange(self.options.num_clusters)
         if options.clusters_per_step < options.num_clusters:
             shuffled = jax.random.permutation(key, options.num_clusters)
-            clusters = shuffled[: options.clusters_per_step]
-        return jnp.repeat(clusters, options.draws_per_cluster)
+            every_c = shuffled[: options.clusters_per_step]
+        return jnp.repeat(every_c, options.draws_per_cluster)
 
-    def reclassification(params, key):
-        labels = draw_labels(jax.random.fold_in(key, _CLUSTER_STREAM))
-        generating = params
-        if options.stop_gradient == "decoder":
-            generating = jax.lax.stop_gradient(params)
-        x = objective.sample(key, generating, labels.shape[0], labels)
-        judging = params
-        if options.stop_gradient == "encoder":
-            judging = jax.lax.stop_gradient(params)
-        logits = objective.classify(judging, x)
-        cross_entropy = reclassification_loss(logits, labels, options.double_softmax)
+    def reclassification(self, params, key):
+        """CE of conditional samples, and the share that is classified right."""
+        stop = self.options.stop_gradient
+        fixed = jax.lax.stop_gradient(params)
+        labels = self.draw_labels(jax.random.fold_in(key, _CLUSTER_STREAM))
+        generating = fixed if stop == "decoder" else params
+        x = self.sample(key, generating, len(labels), labels)
+        logits = self.classify(fixed if stop == "encoder" else params, x)
+        double = self.options.double_softmax
+        cross_entropy = reclassification_loss(logits, labels, double)
         return cross_entropy, (logits.argmax(-1) == labels).astype(jnp.float32).mean()
 
-    def loss(params, batch, key, hparams):
-        terms, logits = catvae_terms(params, batch, key, hparams)
+    def loss(self, params, batch, key, hparams):
+        options = self.options
+        terms, logits = self.batch_terms(params, batch, key, hparams)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
-        cross_entropy, accuracy = reclassification(params, key_prior)
+        cross_entropy, accuracy = self.reclassification(params, key_prior)
         terms["reclassification"] = cross_entropy
         if options.invariance:
             key_change = jax.random.fold_in(key, _CHANGE_STREAM)
             terms["invariance"] = _virtual_adversarial.divergence(
-                objective.classify,
-                params,
-                batch,
-                logits,
-                key_change,
-                options.invariance_radius,
-                options.invariance_probe,
+                self.classify, params, batch, logits, key_change, options
             )
         total, metrics = weighted_loss(terms, hparams)
-        metrics |= catvae.cluster_metrics(logits)
+        metrics |= cluster_metrics(logits)
         metrics["info/mi_bound"] = math.log(options.num_clusters) - cross_entropy
         metrics["info/sample_accuracy"] = accuracy
         return total, metrics
 
-    return objective._replace(loss=loss)
+
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the InfoCatVAE of `config` for data of `spec`."""
+    return catvae.build(InfoCatVAE, Config(**config.model), config, spec, HPARAMS)

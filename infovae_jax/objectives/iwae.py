@@ -23,29 +23,24 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from infovae_jax import distributions
-from infovae_jax.errors import ConfigError
+from infovae_jax.config.checks import refuse_batch_normalization
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
 from infovae_jax.objectives._terms import example_keys, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "tightening": 1.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": _gaussian.KL_Z,
+    "tightening": Weight(1.0, "what k samples gain over one"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(_gaussian.Config):
     """Static switches; see configs/iwae.py."""
 
-    num_samples: int = 5  # k
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        if self.num_samples < 1:
-            raise ConfigError(
-                f"{self.num_samples} samples",
-                "config.model.num_samples",
-                "give at least 1",
-            )
+    num_samples: int = knob(5, "k, importance samples per example", at_least=1)
 
 
 def tightening(log_weights: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
@@ -58,7 +53,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the IWAE of `config` for data of `spec`."""
     options = Config(**config.model)
     model = _gaussian.make(options, config, spec)
-    _gaussian.refuse_batch_normalization(config.network, config.objective)
+    refuse_batch_normalization(config.network, config.objective)
 
     def sample_keys(keys):
         """`[B, k]` keys; the first of each example is its own, as in the VAE."""
@@ -83,4 +78,4 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         }
         return weighted_loss(terms, hparams)
 
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(config, HPARAMS, loss)

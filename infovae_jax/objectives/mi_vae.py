@@ -24,13 +24,18 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from infovae_jax import distributions
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _gaussian
 from infovae_jax.objectives._terms import weighted_loss
 from infovae_jax.types import CodePart, DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0, "information": 1.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": _gaussian.KL_Z,
+    "information": Weight(1.0, "lambda: minus the bound on I(z_m; x')"),
+}
 GENERATED = ("mean", "sample", "relaxed")
 
 
@@ -38,16 +43,13 @@ GENERATED = ("mean", "sample", "relaxed")
 class Config(_gaussian.Config):
     """Static switches; see configs/mi_vae.py."""
 
-    informative_dims: int = 10  # the last dims of the code, on which the bound is
-    generated: str = "mean"
-    temperature: float = 0.5  # of generated='relaxed'
+    informative_dims: int = knob(10, "m, the last dims of the code", at_least=0)
+    generated: str = knob("mean", "x' of the bound; authors: mean", options=GENERATED)
+    temperature: float = knob(0.5, "of generated='relaxed'", above=0)
 
     def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        _gaussian.require_positive(self.temperature, "temperature")
-        _gaussian.require_known(self.generated, GENERATED, "generated")
-        if not 0 <= self.informative_dims <= self.latent_dim:
+        """Raises ConfigError where values do not fit together."""
+        if self.informative_dims > self.latent_dim:
             raise ConfigError(
                 f"{self.informative_dims} informative dims of {self.latent_dim}",
                 "config.model.informative_dims",
@@ -100,4 +102,4 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
 
     parts = (CodePart("z", num_free), CodePart("c", options.informative_dims))
     parts = tuple(part for part in parts if part.size)
-    return model.objective(loss, HPARAMS, config, parts)
+    return model.objective(config, HPARAMS, loss, parts)

@@ -25,66 +25,48 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from infovae_jax import distributions, networks
-from infovae_jax.distributions import Categorical, Gaussian
+from infovae_jax import distributions
+from infovae_jax.config.checks import refuse_batch_normalization
+from infovae_jax.config.knobs import Weight, knob
+from infovae_jax.distributions import Categorical, Gaussian, categorical_kl_uniform
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.errors import ConfigError, DataError
-from infovae_jax.objectives import _gaussian, _virtual_adversarial
-from infovae_jax.objectives._terms import default_hparams, example_keys, weighted_loss
+from infovae_jax.errors import DataError
+from infovae_jax.objectives import _assembly, _gaussian, _virtual_adversarial
+from infovae_jax.objectives._terms import as_batch, example_keys, weighted_loss
 from infovae_jax.types import Batch, CodePart, DataSpec, Objective
 
 HPARAMS = {
-    "reconstruction": 1.0,
-    "kl_z": 1.0,
-    "kl_class": 1.0,
-    "kl_y": 1.0,
-    "classification": 1.0,
-    "invariance": 1.0,
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": Weight(1.0, "KL of z_s"),
+    "kl_class": Weight(1.0, "beta_c: KL of z_c; above 1 pushes what is shared to z_s"),
+    "kl_y": Weight(1.0, "KL of q(y | x) to uniform where the label is unknown"),
+    "classification": Weight(1.0, "alpha: -log q(y | x) where the label is known"),
+    "invariance": Weight(1.0, "KL of q(y | x) to q(y | x + r), where computed"),
 }
-KL_BLOCKS = ("all", "active")
 # Log-variance of the dims of y in the code, which are certain.
 _CERTAIN = -60.0
 _CHANGE_STREAM = 2**31 - 2
+_STANDARD = Gaussian(np.zeros(1, np.float32), np.zeros(1, np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(_virtual_adversarial.Config):
     """Static switches; see configs/n_vae.py."""
 
-    latent_dim: int = 10  # of z_s
-    class_dim: int = 4  # of z_c, a class
-    scale: float = 1.0  # of a Gaussian likelihood; the start of a learned one
-    kl_blocks: str = "all"
-    invariance: bool = False  # whether the invariance term is computed at all
-    invariance_radius: float = 0.25  # |r|, share of the nearest neighbour's distance
-    invariance_probe: float = 20.0  # length of the step that finds the direction of r
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        for key in ("latent_dim", "class_dim"):
-            if getattr(self, key) < (key == "latent_dim"):
-                raise ConfigError(
-                    f"{getattr(self, key)} is no latent size",
-                    f"config.model.{key}",
-                    "give more",
-                )
-        _gaussian.require_known(self.kl_blocks, KL_BLOCKS, "kl_blocks")
-        for key in ("scale", "invariance_radius", "invariance_probe"):
-            _gaussian.require_positive(getattr(self, key), key)
+    latent_dim: int = knob(10, "dims of z_s, which all classes share", at_least=1)
+    class_dim: int = knob(4, "dims of z_c of each class", at_least=0)
+    scale: float = knob(1.0, "of a Gaussian likelihood, or its start", above=0)
+    kl_blocks: str = knob("all", "z_c whose KL counts", options=("all", "active"))
 
 
 def gate(
     z_c: Float[Array, "L dc"], y: Int[Array, ""] | Float[Array, " L"]
 ) -> Float[Array, " L*(1+dc)"]:
-    """vec(y outer [1, z_c]), class-major: `[y_1, y_1 z_c1, y_2, y_2 z_c2, ...]`.
-
-    Args:
-      z_c: the blocks of all classes, of one example.
-      y: the class as an integer, or any point of the simplex.
-    """
+    """vec(y outer [1, z_c]), `[y_1, y_1 z_c1, y_2, ...]`; y a class or on the simplex."""
     y = jnp.asarray(y)
     if not y.ndim:
         y = jax.nn.one_hot(y, z_c.shape[0])
@@ -92,209 +74,137 @@ def gate(
     return (y[:, None] * jnp.concatenate([ones, z_c], -1)).reshape(-1)
 
 
-def as_batch(batch: Batch | Float[Array, "B H W C"]) -> Batch:
-    """Images alone are a batch of unknown labels."""
-    if isinstance(batch, Batch):
-        return batch
-    return Batch(batch, jnp.full(batch.shape[0], -1, jnp.int32))
+@dataclasses.dataclass(frozen=True, eq=False)
+class NVAE(_assembly.Clustering):
+    """The system; a code is [z_s; z_c; y], and z alone [z_s; z_c]."""
 
+    num_classes: int
+    may_lack_labels: bool  # whether a batch can hold examples of unknown label
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
-    """Builds the N-VAE of `config` for data of `spec`; one class a label."""
-    options = Config(**config.model)
-    _gaussian.refuse_batch_normalization(config.network, config.objective)
-    if spec.num_labels < 1:
-        raise DataError(
-            "the data carry no labels, and 'n_vae' has a block of code for each",
-            "config key data.source",
-            "give data with labels",
-        )
-    num_classes, ds, dc = spec.num_labels, options.latent_dim, options.class_dim
-    own = num_classes * dc
-    may_lack_labels = config.data.labels_per_class is not None
-    likelihood = make_likelihood(spec, options.scale)
-    precision = config.train.precision
-    encoder, features = networks.make_encoder(config.network, spec.shape, precision)
-    networks_by_name = {
-        "encoder": encoder,
-        "classifier": networks.make_classifier(features, num_classes),
-        "posterior": networks.make_gaussian_head(
-            features, ds + own, initializer=config.network.initializer
-        ),
-        "decoder": networks.make_decoder(
-            config.network, spec.shape, ds + num_classes * (1 + dc), precision
-        ),
-    }
-    standard = Gaussian(jnp.zeros(1), jnp.zeros(1))
-    one_hots = jnp.eye(num_classes)
+    def split(self, code):
+        """z_s `[..., ds]`, z_c `[..., L * dc]` and y, empty of z alone."""
+        ds, dc = self.options.latent_dim, self.options.class_dim
+        return jnp.split(code, [ds, ds + self.num_classes * dc], axis=-1)
 
-    def apply(name, params, *inputs):
-        return networks_by_name[name].apply(params[name], *inputs)
-
-    def init(key):
-        keys = jax.random.split(key, len(networks_by_name))
-        named = zip(keys, networks_by_name.items(), strict=True)
-        params = {name: network.init(k) for k, (name, network) in named}
-        return {**params, **likelihood.init()}
-
-    def posterior(params, x):
+    def posterior(self, params, x):
         """q(z | x) over [z_s; z_c] and the logits of q(y | x)."""
-        h = apply("encoder", params, x)
-        return Gaussian(*apply("posterior", params, h)), apply("classifier", params, h)
+        h = self.apply(params, "encoder", x)
+        q = Gaussian(*self.apply(params, "posterior", h))
+        return q, self.apply(params, "classifier", h)
 
-    def outputs(params, z, y):
-        """Decoder outputs for z `[..., ds + L * dc]` and y `[..., L]`."""
-        y = y.reshape(-1, num_classes)
-        gated = jax.vmap(gate)(z[..., ds:].reshape(len(y), num_classes, dc), y)
-        gated = gated.reshape(*z.shape[:-1], -1)
-        return apply("decoder", params, jnp.concatenate([z[..., :ds], gated], -1))
+    def outputs(self, params, z):
+        """Decoder outputs of codes [z_s; z_c; y]."""
+        z_s, z_c, y = self.split(z)
+        y = y.reshape(-1, self.num_classes)
+        blocks = z_c.reshape(len(y), self.num_classes, self.options.class_dim)
+        gated = jax.vmap(gate)(blocks, y).reshape(*z.shape[:-1], -1)
+        return self.apply(params, "decoder", jnp.concatenate([z_s, gated], -1))
 
-    def log_likelihood(params, x, z, y):
-        return likelihood.log_prob(params, outputs(params, z, y), x)
-
-    def log_likelihood_per_class(params, x, z):
-        """log p(x | y, z) of every class, `[..., L]`."""
+    def log_likelihood_per_class(self, params, x, z):
+        """log p(x | y, z) of every class, `[..., L]`; all classes by one vmap."""
 
         def of_class(y):
-            y = jnp.broadcast_to(y, (*z.shape[:-1], num_classes))
-            return log_likelihood(params, x, z, y)
+            y = jnp.broadcast_to(y, (*z.shape[:-1], self.num_classes))
+            return self.log_likelihood(params, x, jnp.concatenate([z, y], -1))
 
-        return jax.vmap(of_class, out_axes=-1)(one_hots)
+        return jax.vmap(of_class, out_axes=-1)(jnp.eye(self.num_classes))
 
-    def kl_terms(q, r):
+    def kl_terms(self, q, r):
         """KL of z_s, and of the blocks of z_c that count, in nats."""
-        per_dim = distributions.gaussian_kl_per_dim(q, standard)
-        per_block = per_dim[..., ds:].reshape(*r.shape, dc).sum(-1)
-        if options.kl_blocks == "active":
+        kl_s, kl_c, _ = self.split(distributions.gaussian_kl_per_dim(q, _STANDARD))
+        per_block = kl_c.reshape(*r.shape, self.options.class_dim).sum(-1)
+        if self.options.kl_blocks == "active":
             per_block = r * per_block
-        return per_dim[..., :ds].sum(-1), per_block.sum(-1)
+        return kl_s.sum(-1), per_block.sum(-1)
 
-    def loss(params, batch, key, hparams):
-        # Without a missing label one pass of the decoder an example is enough.
-        enumerate_classes = may_lack_labels or not isinstance(batch, Batch)
+    def loss(self, params, batch, key, hparams):
         x, label = as_batch(batch)
-        q, logits = posterior(params, x)
+        q, logits = self.posterior(params, x)
         z = distributions.gaussian_sample(example_keys(key, x), q)
         known = (label >= 0).astype(jnp.float32)
-        target = jax.nn.one_hot(label, num_classes)  # zeros where unknown
+        target = jax.nn.one_hot(label, self.num_classes)  # zeros where unknown
         log_q = jax.nn.log_softmax(logits)
         r = target + (1.0 - known)[:, None] * jnp.exp(log_q)
-        if enumerate_classes:
-            log_p = (r * log_likelihood_per_class(params, x, z)).sum(-1)
-        else:
-            log_p = log_likelihood(params, x, z, r)
-        kl_z, kl_class = kl_terms(q, r)
-        kl_y = distributions.categorical_kl_uniform(Categorical(logits))
+        if self.may_lack_labels or not isinstance(batch, Batch):
+            log_p = (r * self.log_likelihood_per_class(params, x, z)).sum(-1)
+        else:  # one pass of the decoder per example is enough
+            log_p = self.log_likelihood(params, x, jnp.concatenate([z, r], -1))
+        kl_z, kl_class = self.kl_terms(q, r)
         num_known = jnp.maximum(known.sum(), 1.0)
-        right = known * (logits.argmax(-1) == label)
         terms = {
             "reconstruction": -log_p,
             "kl_z": kl_z,
             "kl_class": kl_class,
-            "kl_y": (1.0 - known) * kl_y,
+            "kl_y": (1.0 - known) * categorical_kl_uniform(Categorical(logits)),
             # A mean over the labelled examples, however few of the batch they are.
             "classification": -(target * log_q).sum() / num_known,
         }
-        if options.invariance:
+        if self.options.invariance:
+            key_change = jax.random.fold_in(key, _CHANGE_STREAM)
             terms["invariance"] = _virtual_adversarial.divergence(
-                classify,
-                params,
-                x,
-                logits,
-                jax.random.fold_in(key, _CHANGE_STREAM),
-                options.invariance_radius,
-                options.invariance_probe,
+                self.classify, params, x, logits, key_change, self.options
             )
         total, metrics = weighted_loss(terms, hparams)
+        right = known * (logits.argmax(-1) == label)
         metrics["info/accuracy"] = right.sum() / num_known
         return total, metrics
 
-    def elbo(params, x, key):
+    def elbo(self, params, x, key):
         """A bound on log p(x): the label is summed out."""
-        q, logits = posterior(params, x)
-        z = distributions.gaussian_sample(key, q)
-        r = jax.nn.softmax(logits)
-        kl_z, kl_class = kl_terms(q, r)
+        q, logits = self.posterior(params, x)
+        z, r = distributions.gaussian_sample(key, q), jax.nn.softmax(logits)
+        kl_z, kl_class = self.kl_terms(q, r)
+        log_p = self.log_likelihood_per_class(params, x, z)
         return {
-            "reconstruction": -(r * log_likelihood_per_class(params, x, z)).sum(-1),
+            "reconstruction": -(r * log_p).sum(-1),
             "kl_z": kl_z,
             "kl_class": kl_class,
-            "kl_y": distributions.categorical_kl_uniform(Categorical(logits)),
+            "kl_y": categorical_kl_uniform(Categorical(logits)),
         }
 
-    def log_densities(params, x, code):
-        """log p(z) and log p(x | z) = log sum_y p(x | y, z) / L; y of the code is not
-        looked at."""
-        z = code[..., : ds + own]
-        log_p = jax.nn.logsumexp(log_likelihood_per_class(params, x, z), axis=-1)
-        log_prior = distributions.gaussian_log_prob(standard, z)
-        return log_prior, log_p - jnp.log(num_classes)
+    def log_densities(self, params, x, z):
+        """log p(z), log sum_y p(x | y, z) / L; the y of a code is not looked at."""
+        z = jnp.concatenate(self.split(z)[:2], -1)
+        log_p = jax.nn.logsumexp(self.log_likelihood_per_class(params, x, z), axis=-1)
+        log_p = log_p - jnp.log(self.num_classes)
+        return distributions.gaussian_log_prob(_STANDARD, z), log_p
 
-    def log_weight(params, x, key, target=None):
-        """One z, with y summed out: log p(x | z) + log p(z) - log q(z | x)."""
-        q, _ = posterior(params, x)
+    def sample_posterior(self, params, x, key):
+        q, _ = self.posterior(params, x)
         z = distributions.gaussian_sample(key, q)
-        log_q = distributions.gaussian_log_prob(q, z)
-        seen = x if target is None else target
-        return sum(log_densities(params, seen, z)) - log_q
+        return z, distributions.gaussian_log_prob(q, z)
 
-    def classify(params, x):
-        return apply("classifier", params, apply("encoder", params, x))
+    def encode(self, params, x):
+        q, logits = self.posterior(params, x)
+        y = jax.nn.one_hot(logits.argmax(-1), self.num_classes)
+        return _assembly.join(q, Gaussian(y, jnp.full_like(y, _CERTAIN)))
 
-    def encode(params, x):
-        q, logits = posterior(params, x)
-        y = jax.nn.one_hot(logits.argmax(-1), num_classes)
-        certain = jnp.full_like(y, _CERTAIN)
-        return Gaussian(
-            jnp.concatenate([q.mean, y], -1), jnp.concatenate([q.log_var, certain], -1)
-        )
-
-    def parts(code):
-        return code[..., : ds + own], code[..., ds + own :]
-
-    def decode(params, code):
-        return likelihood.mean(outputs(params, *parts(code)))
-
-    def draw(key, params, code):
-        return likelihood.sample(key, params, outputs(params, *parts(code)))
-
-    def sample_code(key, params, num, cluster=None, sigma=1.0):
+    def sample_code(self, key, params, num, cluster=None, sigma=1.0):
         """Codes of class `cluster` (or of any), with z ~ N(0, sigma^2 I)."""
-        del params
         key_y, key_z = jax.random.split(key)
-        if cluster is None:
-            cluster = jax.random.randint(key_y, (num,), 0, num_classes)
-        y = one_hots[jnp.broadcast_to(cluster, (num,))]
-        z = sigma * jax.random.normal(key_z, (num, ds + own))
-        return jnp.concatenate([z, y], -1)
+        c = self.random_clusters(key_y, num, self.num_classes, cluster)
+        dims = self.options.latent_dim + self.num_classes * self.options.class_dim
+        z = sigma * jax.random.normal(key_z, (num, dims))
+        return jnp.concatenate([z, jnp.eye(self.num_classes)[c]], -1)
 
-    def sample(key, params, num, cluster=None, sigma=1.0):
-        return decode(params, sample_code(key, params, num, cluster, sigma))
 
-    free = jnp.zeros((num_classes, ds + own))
-    prior = Gaussian(
-        jnp.concatenate([free, one_hots], -1),
-        jnp.concatenate([free, jnp.full_like(one_hots, _CERTAIN)], -1),
+def make(config: ConfigDict, spec: DataSpec) -> Objective:
+    """Builds the N-VAE of `config` for data of `spec`; one class per label."""
+    refuse_batch_normalization(config.network, config.objective)
+    if spec.num_labels < 1:
+        what = "the data carry no labels, and 'n_vae' has a block of code for each"
+        raise DataError(what, "config.data.source", "give data with labels")
+    options, num_classes = Config(**config.model), spec.num_labels
+    ds, dims_c = options.latent_dim, num_classes * options.class_dim
+    networks = _assembly.make_clustering_networks(
+        config, spec, num_classes, ds + dims_c, ds + dims_c + num_classes
     )
-    return Objective(
-        init=init,
-        loss=loss,
-        elbo=elbo,
-        log_weight=log_weight,
-        encode=encode,
-        classify=classify,
-        decode=decode,
-        sample=sample,
-        prior=prior,
-        hparams=default_hparams(config.weights, HPARAMS),
-        latent_dim=ds + own + num_classes,
-        draw=draw,
-        sample_code=sample_code,
-        log_densities=log_densities,
-        code_parts=(
-            CodePart("z_s", ds),
-            CodePart("z_c", own),
-            CodePart("y", num_classes, "class"),
-        ),
-        uses_labels=True,
-    )
+    likelihood = make_likelihood(spec, options.scale)
+    hidden = config.data.labels_per_class is not None
+    model = NVAE(options, networks, likelihood, num_classes, may_lack_labels=hidden)
+    free, y = jnp.zeros((num_classes, ds + dims_c)), jnp.eye(num_classes)
+    certain = Gaussian(y, jnp.full_like(y, _CERTAIN))
+    prior = _assembly.join(Gaussian(free, free), certain)
+    parts = ("z_s", ds, "prior"), ("z_c", dims_c, "prior"), ("y", num_classes, "class")
+    parts = tuple(CodePart(*part) for part in parts)
+    return model.objective(config, HPARAMS, prior, code_parts=parts, uses_labels=True)

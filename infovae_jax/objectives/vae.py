@@ -14,12 +14,14 @@ from ml_collections import ConfigDict
 from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "kl_z": 1.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "kl_z": _gaussian.KL_Z,
+}
 Config = _gaussian.Config
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the VAE of `config` for data of `spec`."""
     model = _gaussian.make(Config(**config.model), config, spec)
-
-    return model.objective(model.bound_loss, HPARAMS, config)
+    return model.objective(config, HPARAMS)

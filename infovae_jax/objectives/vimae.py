@@ -19,27 +19,26 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from infovae_jax import information, priors
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
-from infovae_jax.priors import UNIT_LOGISTIC
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "mmd": Weight(100.0, "lambda: MMD^2 of the codes to the prior"),
+    "kl_z": _gaussian.KL_Z._replace(default=0.0),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(_gaussian.EncoderConfig):
     """Static switches; see configs/vimae.py."""
 
-    prior: str = "normal"
-    logistic_scale: float = UNIT_LOGISTIC
-    kernel: str = "imq_multi"
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        _gaussian.require_known(self.prior, priors.PRIORS, "prior")
-        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
-        _gaussian.require_positive(self.logistic_scale, "logistic_scale")
+    prior: str = knob("normal", "VIMAE-n or VIMAE-l", options=priors.PRIORS)
+    logistic_scale: float = knob(
+        priors.UNIT_LOGISTIC, "s of the logistic prior; default: variance 1", above=0
+    )
+    kernel: str = knob("imq_multi", "of the MMD", options=information.KERNELS)
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
@@ -47,5 +46,4 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     options = Config(**config.model)
     prior = priors.make_prior(options.prior, options.latent_dim, options.logistic_scale)
     model = _gaussian.make(options, config, spec, prior)
-    loss = model.make_matching_loss(options.kernel)
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(config, HPARAMS, model.make_matching_loss(options.kernel))

@@ -18,29 +18,30 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from infovae_jax import information
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
 from infovae_jax.types import DataSpec, Objective
 
-HPARAMS = {"reconstruction": 1.0, "mmd": 100.0, "kl_z": 0.0}
+HPARAMS = {
+    "reconstruction": _gaussian.RECONSTRUCTION,
+    "mmd": Weight(100.0, "lambda: MMD^2 of the codes to the prior"),
+    "kl_z": _gaussian.KL_Z._replace(default=0.0),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(_gaussian.EncoderConfig):
     """Static switches; see configs/wae_mmd.py."""
 
-    encoder: str = "deterministic"
-    input_noise: float = 0.01
-    kernel: str = "imq_multi"
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is out of range."""
-        super().check()
-        _gaussian.require_known(self.kernel, information.KERNELS, "kernel")
+    encoder: str = knob("deterministic", "of the code", options=_gaussian.ENCODERS)
+    input_noise: float = knob(
+        0.01, "standard deviation of what is added to the encoder's x", at_least=0
+    )
+    kernel: str = knob("imq_multi", "of the MMD", options=information.KERNELS)
 
 
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds the WAE-MMD of `config` for data of `spec`."""
     options = Config(**config.model)
     model = _gaussian.make(options, config, spec)
-    loss = model.make_matching_loss(options.kernel)
-    return model.objective(loss, HPARAMS, config)
+    return model.objective(config, HPARAMS, model.make_matching_loss(options.kernel))

@@ -1,0 +1,235 @@
+"""What an objective is assembled from, and what follows from that alone.
+
+A system is a subclass of `Assembly`: a page of mathematics that reads like its paper.
+It gives `encode`, `sample_posterior`, `log_prior`, `sample_code`, `loss` and `elbo`;
+parameters, decoding, samples, densities and importance weights are derived here.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from infovae_jax import networks
+from infovae_jax.config.knobs import Weight
+from infovae_jax.distributions import Gaussian
+from infovae_jax.distributions.likelihoods import Likelihood
+from infovae_jax.objectives._terms import default_hparams
+from infovae_jax.types import (
+    STATISTICS,
+    Array,
+    DataSpec,
+    Metrics,
+    Network,
+    Objective,
+    Params,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Assembly:
+    """Networks, a likelihood, and what is derived from them.
+
+    `x` is `[..., H, W, C]`, a code `z` `[..., d]`; log-densities are in nats.
+
+    Attributes:
+      options: the objective's `Config`.
+      networks: by name, in the order in which their parameters are drawn; among them
+        'encoder' and 'decoder'.
+      likelihood: p(x | z) of the decoder's outputs.
+    """
+
+    options: Any
+    networks: dict[str, Network]
+    likelihood: Likelihood
+
+    classify = None  # `classify(params, x) -> logits`, where there are clusters
+
+    def encode(self, params: Params, x: Array) -> Gaussian:
+        """The posterior q(z | x), `[..., d]`."""
+        raise NotImplementedError
+
+    def sample_posterior(
+        self, params: Params, x: Array, key: Array
+    ) -> tuple[Array, Array]:
+        """z ~ q(z | x) of one example, and log q(z | x)."""
+        raise NotImplementedError
+
+    def log_prior(self, params: Params, z: Array) -> Array:
+        """log p(z) of one code."""
+        raise NotImplementedError
+
+    def sample_code(self, key: Array, params: Params, num: int, cluster=None) -> Array:
+        """Codes `[num, d]` from the prior, or from one cluster of it."""
+        raise NotImplementedError
+
+    def loss(self, params: Params, batch: Array, key: Array, hparams: Metrics):
+        """See `types.Objective`."""
+        raise NotImplementedError
+
+    def elbo(self, params: Params, x: Array, key: Array) -> Metrics:
+        """See `types.Objective`."""
+        raise NotImplementedError
+
+    def apply(self, params: Params, name: str, *inputs) -> Any:
+        """Outputs of the network called `name`."""
+        return self.networks[name].apply(params[name], *inputs)
+
+    def train(self, params: Params, name: str, *inputs) -> tuple[Any, Params]:
+        """Outputs for a whole batch in training, and its running statistics if any."""
+        outputs, statistics = self.networks[name].train(params[name], *inputs)
+        return outputs, {name: statistics} if statistics else {}
+
+    def init(self, key: Array) -> Params:
+        """Parameters of all networks and of the likelihood."""
+        keys = jax.random.split(key, len(self.networks))
+        named = zip(keys, self.networks.items(), strict=True)
+        params = {name: network.init(k) for k, (name, network) in named}
+        return {**params, **self.likelihood.init()}
+
+    def outputs(self, params: Params, z: Array) -> Array:
+        """What the decoder says of codes, the likelihood's parameters."""
+        return self.apply(params, "decoder", z)
+
+    def log_likelihood(self, params: Params, x: Array, z: Array) -> Array:
+        """log p(x | z), summed over pixels; leading axes broadcast."""
+        return self.likelihood.log_prob(params, self.outputs(params, z), x)
+
+    def decode(self, params: Params, z: Array) -> Array:
+        """The mean of p(x | z)."""
+        return self.likelihood.mean(self.outputs(params, z))
+
+    def draw(self, key: Array, params: Params, z: Array) -> Array:
+        """Samples of p(x | z)."""
+        return self.likelihood.sample(key, params, self.outputs(params, z))
+
+    def sample(self, key: Array, params: Params, num: int, cluster=None, **options):
+        """Decoder means of `sample_code`."""
+        return self.decode(
+            params, self.sample_code(key, params, num, cluster, **options)
+        )
+
+    def log_densities(self, params: Params, x: Array, z: Array) -> tuple[Array, Array]:
+        """log p(z) and log p(x | z) of one example."""
+        return self.log_prior(params, z), self.log_likelihood(params, x, z)
+
+    def log_weight(self, params: Params, x: Array, key: Array, target=None) -> Array:
+        """log p(t, z) - log q(z | x) of one z ~ q(z | x); t is the target, or x."""
+        z, log_q = self.sample_posterior(params, x, key)
+        log_prior, log_likelihood = self.log_densities(
+            params, x if target is None else target, z
+        )
+        return log_prior + log_likelihood - log_q
+
+    def objective(
+        self,
+        config: ConfigDict,
+        weights: dict[str, Weight],
+        prior: Gaussian,
+        loss: Callable | None = None,
+        **more: Any,
+    ) -> Objective:
+        """The system as pure functions.
+
+        Args:
+          config: gives the weights of this run.
+          weights: the module's HPARAMS.
+          prior: components `[K, d]`, for pictures and conditional samples.
+          loss: in place of the method.
+          more: further fields of `Objective`.
+        """
+        return Objective(
+            init=self.init,
+            loss=loss or self.loss,
+            elbo=self.elbo,
+            log_weight=self.log_weight,
+            encode=self.encode,
+            classify=self.classify,
+            decode=self.decode,
+            sample=self.sample,
+            prior=prior,
+            hparams=default_hparams(config.weights, weights),
+            latent_dim=prior.mean.shape[-1],
+            draw=self.draw,
+            sample_code=self.sample_code,
+            log_densities=self.log_densities,
+            **more,
+        )
+
+
+class Clustering(Assembly):
+    """With a classifier q(c | x) on the features that the posterior reads too."""
+
+    def classify(self, params: Params, x: Array) -> Array:
+        """Logits of q(c | x), `[..., K]`."""
+        return self.apply(params, "classifier", self.apply(params, "encoder", x))
+
+    def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):
+        """`num` clusters from p(c) = 1/K, or the given one or ones, `[num]`."""
+        if cluster is None:
+            return jax.random.randint(key, (num,), 0, num_clusters)
+        return jnp.broadcast_to(cluster, (num,))
+
+
+def make_backbone(
+    config: ConfigDict, spec: DataSpec, code_dim: int
+) -> tuple[Network, int, Network]:
+    """Encoder, its number of features, and decoder for codes of `code_dim` numbers."""
+    precision = config.train.precision
+    encoder, features = networks.make_encoder(config.network, spec.shape, precision)
+    decoder = networks.make_decoder(config.network, spec.shape, code_dim, precision)
+    return encoder, features, decoder
+
+
+def make_clustering_networks(
+    config: ConfigDict,
+    spec: DataSpec,
+    num_classes: int,
+    posterior_dim: int,
+    code_dim: int,
+    num_hidden: int = 0,
+    **head: Any,
+) -> dict[str, Network]:
+    """Encoder, classifier of its features, posterior and decoder.
+
+    Args:
+      config: the whole config.
+      spec: of the data.
+      num_classes: of the classifier.
+      posterior_dim: dims of the Gaussian head.
+      code_dim: numbers that the decoder takes.
+      num_hidden: layers of the head between, as wide as the features.
+      head: further arguments of `networks.make_gaussian_head`.
+    """
+    encoder, features, decoder = make_backbone(config, spec, code_dim)
+    head |= {
+        "initializer": config.network.initializer,
+        "hidden": (features,) * num_hidden,
+    }
+    return {
+        "encoder": encoder,
+        "classifier": networks.make_classifier(features, num_classes),
+        "posterior": networks.make_gaussian_head(features, posterior_dim, **head),
+        "decoder": decoder,
+    }
+
+
+def join(q: Gaussian, r: Gaussian) -> Gaussian:
+    """The Gaussian of two independent codes, one after the other."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b], -1), q, r)
+
+
+def with_statistics(network: Network, init: Callable[[], Params]) -> Network:
+    """The network with running statistics beside its parameters, which it ignores."""
+
+    def weights(params):
+        return {name: value for name, value in params.items() if name != STATISTICS}
+
+    return Network(
+        init=lambda key: {**network.init(key), STATISTICS: init()},
+        apply=lambda params, *inputs: network.apply(weights(params), *inputs),
+        train=lambda params, *inputs: network.train(weights(params), *inputs),
+    )
