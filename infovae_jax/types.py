@@ -4,7 +4,7 @@ Axis names used in the signatures: `B` batch, `K` clusters, `d` latent dims,
 `H W C` image height, width and channels, `n` examples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,8 @@ import numpy as np
 Array = jax.Array
 Params = Any
 Metrics = dict[str, Array]
+# Weights of a loss by name, traced or not.
+HParams = Mapping[str, float | Array]
 
 # Names of p(x | z); those but the Gaussian ones are of values in [0, 1].
 LIKELIHOODS = (

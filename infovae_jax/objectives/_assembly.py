@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from infovae_jax import networks
@@ -22,6 +23,7 @@ from infovae_jax.types import (
     STATISTICS,
     Array,
     DataSpec,
+    HParams,
     Metrics,
     Network,
     Objective,
@@ -48,17 +50,17 @@ class Assembly:
 
     classify = None  # `classify(params, x) -> logits`, where there are clusters
 
-    def encode(self, params: Params, x: Array) -> Gaussian:
+    def encode(self, params: Params, x: ArrayLike) -> Gaussian:
         """The posterior q(z | x), `[..., d]`."""
         raise NotImplementedError
 
     def sample_posterior(
-        self, params: Params, x: Array, key: Array
+        self, params: Params, x: ArrayLike, key: Array
     ) -> tuple[Array, Array]:
         """z ~ q(z | x) of one example, and log q(z | x)."""
         raise NotImplementedError
 
-    def log_prior(self, params: Params, z: Array) -> Array:
+    def log_prior(self, params: Params, z: ArrayLike) -> Array:
         """log p(z) of one code."""
         raise NotImplementedError
 
@@ -66,11 +68,11 @@ class Assembly:
         """Codes `[num, d]` from the prior, or from one cluster of it."""
         raise NotImplementedError
 
-    def loss(self, params: Params, batch: Array, key: Array, hparams: Metrics):
+    def loss(self, params: Params, batch: ArrayLike, key: Array, hparams: HParams):
         """See `types.Objective`."""
         raise NotImplementedError
 
-    def elbo(self, params: Params, x: Array, key: Array) -> Metrics:
+    def elbo(self, params: Params, x: ArrayLike, key: Array) -> Metrics:
         """See `types.Objective`."""
         raise NotImplementedError
 
@@ -90,19 +92,19 @@ class Assembly:
         params = {name: network.init(k) for k, (name, network) in named}
         return {**params, **self.likelihood.init()}
 
-    def outputs(self, params: Params, z: Array) -> Array:
+    def outputs(self, params: Params, z: ArrayLike) -> Array:
         """What the decoder says of codes, the likelihood's parameters."""
         return self.apply(params, "decoder", z)
 
-    def log_likelihood(self, params: Params, x: Array, z: Array) -> Array:
+    def log_likelihood(self, params: Params, x: ArrayLike, z: ArrayLike) -> Array:
         """log p(x | z), summed over pixels; leading axes broadcast."""
         return self.likelihood.log_prob(params, self.outputs(params, z), x)
 
-    def decode(self, params: Params, z: Array) -> Array:
+    def decode(self, params: Params, z: ArrayLike) -> Array:
         """The mean of p(x | z)."""
         return self.likelihood.mean(self.outputs(params, z))
 
-    def draw(self, key: Array, params: Params, z: Array) -> Array:
+    def draw(self, key: Array, params: Params, z: ArrayLike) -> Array:
         """Samples of p(x | z)."""
         return self.likelihood.sample(key, params, self.outputs(params, z))
 
@@ -112,11 +114,15 @@ class Assembly:
             params, self.sample_code(key, params, num, cluster, **options)
         )
 
-    def log_densities(self, params: Params, x: Array, z: Array) -> tuple[Array, Array]:
+    def log_densities(
+        self, params: Params, x: ArrayLike, z: ArrayLike
+    ) -> tuple[Array, Array]:
         """log p(z) and log p(x | z) of one example."""
         return self.log_prior(params, z), self.log_likelihood(params, x, z)
 
-    def log_weight(self, params: Params, x: Array, key: Array, target=None) -> Array:
+    def log_weight(
+        self, params: Params, x: ArrayLike, key: Array, target=None
+    ) -> Array:
         """log p(t, z) - log q(z | x) of one z ~ q(z | x); t is the target, or x."""
         z, log_q = self.sample_posterior(params, x, key)
         log_prior, log_likelihood = self.log_densities(
@@ -163,7 +169,7 @@ class Assembly:
 class Clustering(Assembly):
     """With a classifier q(c | x) on the features that the posterior reads too."""
 
-    def classify(self, params: Params, x: Array) -> Array:
+    def classify(self, params: Params, x: ArrayLike) -> Array:
         """Logits of q(c | x), `[..., K]`."""
         return self.apply(params, "classifier", self.apply(params, "encoder", x))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from infovae_jax import distributions, information, networks, priors
@@ -17,7 +18,7 @@ from infovae_jax.distributions import Gaussian, gaussian_sample
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.objectives._assembly import Assembly, join, make_backbone
 from infovae_jax.objectives._terms import example_keys, weighted_loss
-from infovae_jax.types import Array, CodePart, DataSpec, Metrics, Objective
+from infovae_jax.types import Array, CodePart, DataSpec, HParams, Objective
 
 ENCODERS = ("gaussian", "deterministic")
 # Streams apart from the keys of the batch's examples: of draws from the prior, by the
@@ -102,7 +103,7 @@ class GaussianVAE(Assembly):
         outputs = self.outputs(params, z)
         return self.likelihood.relaxed(key, params, outputs, temperature)
 
-    def training_terms(self, params, batch: Array, key: Array):
+    def training_terms(self, params, batch: ArrayLike, key: Array):
         """The terms of `elbo` of a batch in training, and from what they came.
 
         Args:
@@ -126,7 +127,7 @@ class GaussianVAE(Assembly):
         terms = {"reconstruction": -log_likelihood, "kl_z": self.prior.kl(q)}
         return terms, q, z, encoder_statistics | decoder_statistics
 
-    def encoder_input(self, batch: Array, keys: Array) -> Array:
+    def encoder_input(self, batch: ArrayLike, keys: Array) -> Array:
         """What the encoder sees in training: the batch, with noise where asked."""
         if not isinstance(self.options, EncoderConfig) or not self.options.input_noise:
             return batch
@@ -134,7 +135,7 @@ class GaussianVAE(Assembly):
         noise = distributions.draw(jax.random.normal, noise_keys, batch.shape)
         return batch + self.options.input_noise * noise
 
-    def loss(self, params, batch: Array, key: Array, hparams: Metrics):
+    def loss(self, params, batch: ArrayLike, key: Array, hparams: HParams):
         """The two terms of the bound: reconstruction + w_z * rate."""
         terms, _, _, statistics = self.training_terms(params, batch, key)
         return weighted_loss(terms, hparams, statistics)

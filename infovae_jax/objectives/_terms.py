@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -9,15 +10,15 @@ from infovae_jax.config import schedules
 from infovae_jax.config.knobs import Weight
 from infovae_jax.distributions import Categorical, categorical_entropy
 from infovae_jax.information import balance
-from infovae_jax.types import MODEL_STATE, Array, Batch, Metrics, Params
+from infovae_jax.types import MODEL_STATE, Array, Batch, HParams, Metrics, Params
 
 
-def example_keys(key: Array, batch: Array) -> Array:
+def example_keys(key: Array, batch: ArrayLike) -> Array:
     """One PRNG key per example of `batch` `[B, ...]`."""
     return jax.random.split(key, batch.shape[0])
 
 
-def as_batch(batch: Batch | Array) -> Batch:
+def as_batch(batch: Batch | ArrayLike) -> Batch:
     """Images alone are a batch of unknown labels."""
     if isinstance(batch, Batch):
         return batch
@@ -44,7 +45,7 @@ def default_hparams(
 
 
 def weighted_loss(
-    terms: Metrics, hparams: Metrics, statistics: Params | None = None
+    terms: Metrics, hparams: HParams, statistics: Params | None = None
 ) -> tuple[Array, Metrics]:
     """The loss sum_t w_t * mean(term_t), and the metrics that recompute it.
 

@@ -66,7 +66,7 @@ class Config(_virtual_adversarial.Config):
 def gate(
     z_c: Float[Array, "L dc"], y: Int[Array, ""] | Float[Array, " L"]
 ) -> Float[Array, " L*(1+dc)"]:
-    """vec(y outer [1, z_c]), `[y_1, y_1 z_c1, y_2, ...]`; y a class or on the simplex."""
+    """vec(y outer [1, z_c]), `[y_1, y_1 z_c1, y_2, ...]`; y in 0..L-1 or a simplex."""
     y = jnp.asarray(y)
     if not y.ndim:
         y = jax.nn.one_hot(y, z_c.shape[0])
