@@ -4,13 +4,12 @@ python -m infovae_jax.main --config=configs/beta_vae.py
 """
 
 import base
-from ml_collections import ConfigDict
 
 
 def get_config(preset="digits"):
     """Base, an isotropic prior, and a rate that costs four times."""
     config = base.get_config(preset)
     config.objective = "beta_vae"
-    config.model = ConfigDict({"latent_dim": 20, "scale": 1.0})
-    config.weights = base.weights(reconstruction=1.0, kl_z=4.0)  # kl_z: beta
+    config.model = base.model("beta_vae")
+    config.weights = base.weights("beta_vae", kl_z=4.0)  # beta
     return config

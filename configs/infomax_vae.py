@@ -7,20 +7,14 @@ python -m infovae_jax.main --config=configs/infomax_vae.py:yale_b \
 """
 
 import base
-from ml_collections import ConfigDict
 
 
 def get_config(preset="digits"):
     """Base; on photographs the author's convolutions, squared error and optimiser."""
     config = base.get_config(preset)
     config.objective = "infomax_vae"
-    config.model = model = ConfigDict()
-    model.latent_dim = 19  # of z
-    model.code_dim = 1  # of c
-    model.scale = 1.0  # of a Gaussian likelihood; the start of a learned one
-    # Deviation of q(c | x) in deviations of c: of the evaluation's bound only.
-    model.proposal_scale = 0.1
-    config.weights = base.weights(reconstruction=1.0, kl_z=1.0)
+    config.model = model = base.model("infomax_vae", latent_dim=19, code_dim=1)
+    config.weights = base.weights("infomax_vae")
     if preset == "yale_b":
         model.latent_dim = 99
         model.scale = 0.7071067811865476  # sqrt(1/2): the squared error

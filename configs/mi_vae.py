@@ -5,7 +5,6 @@ python -m infovae_jax.main --config=configs/mi_vae.py:mnist
 """
 
 import base
-from ml_collections import ConfigDict
 
 
 def get_config(preset="digits"):
@@ -13,17 +12,9 @@ def get_config(preset="digits"):
     config = base.get_config(preset)
     config.objective = "mi_vae"
     config.network.activation = "softplus"
-    config.model = model = ConfigDict()
-    model.latent_dim = 20
-    model.scale = 1.0  # of a Gaussian likelihood
-    model.informative_dims = 10  # the last ones; half of the code, or all of it
-    model.generated = "mean"  # x' of the bound: mean (the authors) | sample | relaxed
-    model.temperature = 0.5  # relaxed only
-    config.weights = base.weights(
-        reconstruction=1.0,
-        kl_z=1.0,
-        information=1.0,  # lambda
-    )
+    # The last ten dims; half of the code, or all of it.
+    config.model = base.model("mi_vae", latent_dim=20, informative_dims=10)
+    config.weights = base.weights("mi_vae", information=1.0)  # lambda
     if preset == "mnist":
         config.network.initializer = "glorot"
         config.data.num_train = 55_000

@@ -25,6 +25,8 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
         raise ConfigError(
             "no --config", "command line", "e.g. --config=configs/infocatvae.py"
         )
+    if workdir == "":
+        raise ConfigError("an empty path", "--workdir", "name a folder")
     # Through JSON and back, so that a run and its continuation see equal values.
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
@@ -57,14 +59,14 @@ def evaluate(
     workdir: str | None,
     metrics: str = "core",
     member: int | None = None,
-    inception: str | None = None,
+    changes: dict[str, object] | None = None,
 ) -> None:
     """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     Of a population: all members in short, then the chosen one, or `member`.
 
-    `metrics`: see `evaluation.evaluate`; `inception`: in place of the run's own
-    `evaluation.inception`.
+    `metrics`: see `evaluation.evaluate`; `changes`: values in place of the run's own
+    `config.evaluation`.
     """
     from infovae_jax import evaluation
 
@@ -72,8 +74,7 @@ def evaluate(
     saved = open_saved(workdir, member)
     if member is not None:
         saved = saved.of_member(member)
-    if inception is not None:
-        saved.run.config.evaluation.inception = inception
+    saved.run.config.evaluation.update(changes or {})
     evaluate_and_report(saved, metrics)
 
 

@@ -32,7 +32,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A wrong option, config key or combination of them."""
+    """A wrong option, config.or combination of them."""
 
     exit_code = 2
 
@@ -85,6 +85,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as " (did you mean 'seed'?)", or the empty string."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def unknown(what: str, name: object, known: Iterable[str], where: str) -> ConfigError:
+    """The error of a name that is none of the known ones, with the nearest of them.
+
+    Args:
+      what: what it should be one of, such as 'objective'.
+      name: what was given.
+      known: all that there are.
+      where: the config.or flag.
+    """
+    known = list(known)
+    text = str(name)[:80]
+    hint = nearest(text, known)
+    return ConfigError(
+        f"unknown {what} '{text}'{hint}", where, f"use one of {', '.join(known)}"
+    )
 
 
 def from_os_error(error: OSError) -> StorageError | None:

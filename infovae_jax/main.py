@@ -15,10 +15,11 @@ import traceback
 from absl import flags
 
 from infovae_jax import commands
-from infovae_jax import config as config_lib
+from infovae_jax.config import command_line
+from infovae_jax.errors import ConfigError
 from infovae_jax.training import processes
 
-CONFIG = config_lib.define_config_flag()
+CONFIG = command_line.define_config_flag()
 MODE = flags.DEFINE_enum("mode", "train", commands.NAMES, "what to do with the run")
 WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
 NUM_SAMPLES = flags.DEFINE_integer(
@@ -31,7 +32,7 @@ INCEPTION = flags.DEFINE_string(
     "inception", None, "--mode=evaluate: evaluation.inception of this evaluation"
 )
 CLUSTER = flags.DEFINE_integer(
-    "cluster", None, "--mode=sample: draw from this cluster only", lower_bound=0
+    "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
 )
 MEMBER = flags.DEFINE_integer(
     "member", None, "other modes: this member of a population", lower_bound=0
@@ -39,25 +40,23 @@ MEMBER = flags.DEFINE_integer(
 processes.define_flags()
 
 
-def run_mode(argv: list[str]) -> None:
-    """Runs the mode that the flags name."""
+def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
+    """Runs the mode that the flags name; `evaluation` changes keys of a saved run."""
     if len(argv) > 1:
-        raise config_lib.ConfigError(
-            f"unexpected argument '{argv[1]}'", "command line", "flags start with --"
-        )
+        what = f"unexpected argument '{argv[1]}'"
+        raise ConfigError(what, "command line", "flags start with --")
     if MODE.value == "train" and MEMBER.value is not None:
-        raise config_lib.ConfigError(
-            "training is of all members", "--member", "give it to another --mode"
-        )
+        what = "training is of all members"
+        raise ConfigError(what, "--member", "give it to another --mode")
     if MODE.value == "train":
         processes.start_from_flags()
         commands.train(CONFIG.value, WORKDIR.value)
     elif MODE.value == "sample":
         commands.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
     elif MODE.value == "evaluate":
-        commands.evaluate(
-            WORKDIR.value, METRICS.value, MEMBER.value, inception=INCEPTION.value
-        )
+        if INCEPTION.value is not None:
+            evaluation["inception"] = INCEPTION.value
+        commands.evaluate(WORKDIR.value, METRICS.value, MEMBER.value, evaluation)
     else:
         commands.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
 
@@ -65,7 +64,7 @@ def run_mode(argv: list[str]) -> None:
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
-        run_mode(config_lib.parse_flags(sys.argv))
+        run_mode(*command_line.parse_flags(sys.argv))
     except Exception as error:
         found = processes.as_user_error(error)
         if found is not None:

@@ -28,19 +28,62 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
-from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.errors import ConfigError, unknown
 
 Schedule = Callable[..., object]
 
 # Share by which a multiplier may change in one step.
 TARGET_SPEED = 0.01
+# Beyond these a scalar is 0 or infinite in what float32 makes of it.
+SMALLEST, LARGEST = 1e-30, 1e6
+MAX_TEXT, MAX_EPOCHS = 1000, 1e6
+_HELP = "write a number or e.g. 'linear(0, 1, 5)' (5 epochs)"
 
-_NUM_ARGUMENTS = {
-    "linear": 3,
-    "cosine": 3,
-    "exponential": 3,
-    "ramp": 4,
-    "warmup_cosine": 4,
+
+def _exponential(steps, start, end):
+    def geometric(step):
+        share = jnp.minimum(step / steps[0], 1.0)
+        return start * (end / start) ** share
+
+    return geometric
+
+
+def _cosine(steps, start, end):
+    fall = optax.cosine_decay_schedule(1.0, steps[0])
+    return lambda step: end + (start - end) * fall(step)
+
+
+class _Kind(NamedTuple):
+    """A schedule: places of its values and of its durations among the arguments.
+
+    `make(steps, *values)` has the durations in steps; None: any odd number of
+    arguments from 3.
+    """
+
+    values: tuple[int, ...] | None
+    durations: tuple[int, ...] | None
+    make: Callable
+
+
+_KINDS = {
+    "linear": _Kind((0, 1), (2,), lambda s, a, b: optax.linear_schedule(a, b, s[0])),
+    "cosine": _Kind((0, 1), (2,), _cosine),
+    "exponential": _Kind((0, 1), (2,), _exponential),
+    "ramp": _Kind(
+        (0, 2),
+        (1, 3),
+        lambda s, a, b: optax.linear_schedule(a, b, s[1] - s[0], s[0]),
+    ),
+    "warmup_cosine": _Kind(
+        (0, 2),
+        (1, 3),
+        lambda s, a, b: optax.warmup_cosine_decay_schedule(0.0, a, s[0], s[1], b),
+    ),
+    "piecewise": _Kind(
+        None,
+        None,
+        lambda s, *v: optax.join_schedules([optax.constant_schedule(x) for x in v], s),
+    ),
 }
 
 
@@ -67,8 +110,19 @@ def make_target(value: str, where: str) -> Target:
     Raises:
       ConfigError: other arguments, or not above 0.
     """
-    _, args = _parse(value, where)
+    fix = "write target(nats) or target(nats, speed), both above 0"
+    _, args = parse_call(value, where, fix, ["target"])
+    if not (len(args) in (1, 2) and all(SMALLEST < a < LARGEST for a in args)):
+        raise ConfigError(f"wrong arguments in '{value}'", where, fix)
     return Target(args[0], args[1] if len(args) == 2 else TARGET_SPEED)
+
+
+def require_float32(number: float, refuse: Callable[[str], ConfigError]) -> None:
+    """Raises `refuse(what)` for NaN, infinity, and what float32 cannot hold well."""
+    if not math.isfinite(number):
+        raise refuse(f"{number} is not a finite number")
+    if number and not SMALLEST < abs(number) < 1e30:
+        raise refuse(f"{number:.3g} is beyond single precision")
 
 
 def check(
@@ -76,6 +130,7 @@ def check(
     where: str,
     minimum: float | None = None,
     targets: bool = False,
+    above: float | None = None,
 ) -> None:
     """Raises ConfigError unless `value` is a finite number or a valid schedule.
 
@@ -84,6 +139,7 @@ def check(
       where: the config key, for the message.
       minimum: smallest value allowed at any time (None: any).
       targets: whether `target(...)` is allowed too.
+      above: a number must be above it, and a schedule at some time (None: any).
     """
     if is_target(value):
         if not targets:
@@ -94,14 +150,25 @@ def check(
             )
         make_target(value, where)
         return
-    numbers = [value] if is_constant(value) else _values(*_parse(value, where))
+    numbers = [value] if is_constant(value) else _read(value, where)[1]
     for number in numbers:
-        if not math.isfinite(number):
-            raise ConfigError(f"{number} is not a finite number", where, "give one")
+        require_float32(number, lambda what: ConfigError(what, where, "give another"))
         if minimum is not None and number < minimum:
             raise ConfigError(
-                f"{number} is too small", where, f"give a value of at least {minimum}"
+                f"{number} is too small", where, f"give a value of at least {minimum:g}"
             )
+        if abs(number) > LARGEST:
+            raise ConfigError(
+                f"{number:g} is too large", where, f"give at most {LARGEST:g}"
+            )
+    if above is not None and max(numbers) <= above:
+        raise ConfigError(
+            f"{value} is never above {above:g}", where, f"give one above {above:g}"
+        )
+    if above is not None and min(numbers) < above:
+        raise ConfigError(
+            f"{value} falls below {above:g}", where, f"give one above {above:g}"
+        )
 
 
 def make_schedule(value: object, steps_per_epoch: int, where: str) -> Schedule:
@@ -117,79 +184,93 @@ def make_schedule(value: object, steps_per_epoch: int, where: str) -> Schedule:
     """
     if is_constant(value):
         return optax.constant_schedule(float(value))
-    name, args = _parse(value, where)
-    steps = [
-        max(1, round(epochs * steps_per_epoch)) for epochs in _durations(name, args)
-    ]
-    if name == "linear":
-        return optax.linear_schedule(args[0], args[1], steps[0])
-    if name == "cosine":
-        start, end = args[:2]
-        fall = optax.cosine_decay_schedule(1.0, steps[0])
-        return lambda step: end + (start - end) * fall(step)
-    if name == "exponential":
-        start, end = args[:2]
-
-        def geometric(step):
-            share = jnp.minimum(step / steps[0], 1.0)
-            return start * (end / start) ** share
-
-        return geometric
-    if name == "ramp":
-        start, _, end, _ = args
-        return optax.linear_schedule(start, end, steps[1] - steps[0], steps[0])
-    if name == "warmup_cosine":
-        peak, _, end, _ = args
-        return optax.warmup_cosine_decay_schedule(0.0, peak, steps[0], steps[1], end)
-    pieces = [optax.constant_schedule(value) for value in args[0::2]]
-    return optax.join_schedules(pieces, steps)
+    kind, values, durations = _read(value, where)
+    steps = [max(1, round(epochs * steps_per_epoch)) for epochs in durations]
+    return kind.make(steps, *values)
 
 
-def _parse(value: object, where: str) -> tuple[str, list[float]]:
-    """Splits `name(a, b, ...)` into its name and numbers, without evaluating."""
-    help_text = "write a number or e.g. 'linear(0, 1, 5)' (5 epochs)"
-    try:
-        call = ast.parse(str(value).strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or call.keywords:
-            raise ValueError
-        name = call.func.id
-        args = [float(ast.literal_eval(argument)) for argument in call.args]
-    except (SyntaxError, ValueError, AttributeError, TypeError):
-        raise ConfigError(
-            f"'{value}' is neither a number nor a schedule", where, help_text
-        ) from None
-    known = [*_NUM_ARGUMENTS, "piecewise", "target"]
-    if name not in known:
-        hint = nearest(name, known)
-        raise ConfigError(
-            f"unknown schedule '{name}'{hint}", where, f"use one of {', '.join(known)}"
-        )
+def _read(value: object, where: str) -> tuple[_Kind, list[float], list[float]]:
+    """Kind, values and durations in epochs of a schedule in words."""
+    name, args = parse_call(value, where, _HELP, [*_KINDS, "target"])
+    wrong = ConfigError(f"wrong arguments in '{value}'", where, _HELP)
     if name == "target":
-        if not (len(args) in (1, 2) and all(0 < a < math.inf for a in args)):
-            raise ConfigError(
-                f"wrong arguments in '{value}'",
-                where,
-                "write target(nats) or target(nats, speed), both above 0",
-            )
-        return name, args
-    if name == "piecewise":
-        valid = len(args) >= 3 and len(args) % 2 == 1
-        valid = valid and args[1::2] == sorted(args[1::2])
+        raise wrong
+    kind = _KINDS[name]
+    if kind.values is None:
+        if len(args) < 3 or len(args) % 2 == 0:
+            raise wrong
+        values, durations = args[0::2], args[1::2]
     else:
-        valid = len(args) == _NUM_ARGUMENTS[name]
-        valid = valid and _durations(name, args) == sorted(_durations(name, args))
-    if not valid or any(duration <= 0 for duration in _durations(name, args)):
-        raise ConfigError(f"wrong arguments in '{value}'", where, help_text)
-    if name == "exponential" and not (args[0] > 0 and args[1] > 0):
+        if len(args) != len(kind.values) + len(kind.durations):
+            raise wrong
+        values = [args[i] for i in kind.values]
+        durations = [args[i] for i in kind.durations]
+    if durations != sorted(durations) or not 0 < durations[0] <= durations[-1]:
+        raise wrong
+    if durations[-1] > MAX_EPOCHS:
+        raise ConfigError(
+            f"'{value}' lasts {durations[-1]:g} epochs",
+            where,
+            f"give at most {MAX_EPOCHS:g}",
+        )
+    if name == "exponential" and not min(values) > 0:
         raise ConfigError(
             f"'{value}' has a value <= 0", where, "exponential needs positive values"
         )
+    return kind, values, durations
+
+
+def parse_call(
+    value: object, where: str, fix: str, known: list[str]
+) -> tuple[str, list[float]]:
+    """Name and numbers of `name(a, b, ...)`.
+
+    Args:
+      value: the text.
+      where: the config key, for the message.
+      fix: what to do about anything else.
+      known: the names.
+
+    Raises:
+      ConfigError: no such call, or an unknown name (with the nearest).
+    """
+    try:
+        name, args = parse_text(value)
+        if name is None:
+            raise ValueError
+        args = [float(number) for number in args]
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"'{str(value)[:60]}' is neither a number nor a schedule", where, fix
+        ) from None
+    if name not in known:
+        raise unknown("schedule", name, known, where)
     return name, args
 
 
-def _durations(name: str, args: list[float]) -> list[float]:
-    return args[1::2] if name in ("piecewise", "ramp", "warmup_cosine") else [args[2]]
+def parse_text(value: object) -> tuple[str | None, tuple[float, ...]]:
+    """Name and numbers of `name(a, b, ...)`, or None and the numbers of `a, b, ...`.
 
+    The text is parsed, never evaluated.
 
-def _values(name: str, args: list[float]) -> list[float]:
-    return args[0::2] if name in ("piecewise", "ramp", "warmup_cosine") else args[:2]
+    Raises:
+      ValueError: anything else.
+    """
+    text = str(value).strip()
+    if len(text) > MAX_TEXT:
+        raise ValueError("too long")
+    try:
+        tree = ast.parse(text, mode="eval").body
+        name, numbers = None, tree
+        if isinstance(tree, ast.Call):
+            name = tree.func.id
+            numbers = ast.Tuple(tree.args, ast.Load())
+            if tree.keywords:
+                raise ValueError("arguments by name")
+        numbers = ast.literal_eval(numbers)
+    except (SyntaxError, AttributeError, TypeError, MemoryError, RecursionError):
+        raise ValueError("no numbers") from None
+    numbers = numbers if isinstance(numbers, tuple | list) else (numbers,)
+    if not all(type(number) in (int, float) for number in numbers):
+        raise ValueError("no numbers")
+    return name, tuple(numbers)

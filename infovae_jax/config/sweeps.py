@@ -4,7 +4,6 @@ A member is a run of its own: its keys and batches are those of the single run w
 its seed, its weights those of the single run with its values.
 """
 
-import ast
 import itertools
 import math
 from collections.abc import Mapping
@@ -43,6 +42,12 @@ def is_population(config: ConfigDict) -> bool:
     return config.num_seeds > 1 or len(config.sweep) > 0
 
 
+def count_members(config: ConfigDict) -> int:
+    """How many members there would be; nothing of their number is made."""
+    sizes = [len(parse_sweep(v, f"config.sweep.{k}")) for k, v in config.sweep.items()]
+    return config.num_seeds * math.prod(sizes)
+
+
 def members_of(config: ConfigDict) -> list[Member]:
     """Every seed with every combination of swept values, equal values together."""
     sweeps = {
@@ -69,18 +74,16 @@ def parse_sweep(value: object, where: str) -> tuple[float, ...]:
       ConfigError: anything else, a value that is not finite, or one twice.
     """
     try:
-        tree = ast.parse(f"({value})".strip(), mode="eval").body
-        if isinstance(tree, ast.Call):
-            values = _spaced(tree)
+        name, numbers = schedules.parse_text(value)
+        if name is not None:
+            values = _spaced(name, *numbers)
         else:
-            found = ast.literal_eval(tree)
-            found = found if isinstance(found, tuple | list) else (found,)
-            if not found or not all(type(number) in (int, float) for number in found):
-                raise ValueError
-            values = tuple(map(float, found))
-    except (SyntaxError, ValueError, TypeError, AttributeError, OverflowError):
+            values = tuple(map(float, numbers))
+        if not values:
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
         raise ConfigError(
-            f"'{value}' gives no values",
+            f"'{str(value)[:60]}' gives no values",
             where,
             "write geom(a, b, n) with a and b above 0, lin(a, b, n), or 0.5, 1, 4",
         ) from None
@@ -91,18 +94,16 @@ def parse_sweep(value: object, where: str) -> tuple[float, ...]:
     return values
 
 
-def _spaced(call: ast.Call) -> tuple[float, ...]:
-    first, last, count = (ast.literal_eval(argument) for argument in call.args)
-    first, last = float(first), float(last)
+def _spaced(name: str, first: float, last: float, count: float) -> tuple[float, ...]:
     spaces = {"geom": np.geomspace, "lin": np.linspace}
     counted = type(count) is int and 2 <= count <= MAX_MEMBERS
-    if call.keywords or not counted or call.func.id not in spaces:
+    if not counted or name not in spaces:
         raise ValueError
     if not all(map(math.isfinite, (first, last))):
         raise ValueError
-    if call.func.id == "geom" and min(first, last) <= 0:
+    if name == "geom" and min(first, last) <= 0:
         raise ValueError
-    return tuple(spaces[call.func.id](first, last, count).tolist())
+    return tuple(spaces[name](first, last, count).tolist())
 
 
 def check(config: ConfigDict, weights: Mapping[str, Weight]) -> None:
@@ -137,18 +138,18 @@ def check(config: ConfigDict, weights: Mapping[str, Weight]) -> None:
                 where,
                 f"sweep another key, or set config.{full} to a number",
             )
-        signed = not is_rate and weights[key].signed
         for number in parse_sweep(value, where):
-            schedules.check(number, where, None if signed else 0.0)
-            if is_rate and number == 0:
-                raise ConfigError("0 is no learning rate", where, "give one above 0")
+            if is_rate:
+                schedules.check(number, where, above=0.0)
+            else:
+                weights[key].check(number, where)
     for key in ("data.stream", "train.shard_params") if is_population(config) else ():
         group, _, name = key.partition(".")
         if config[group][name]:
             raise ConfigError(
                 "not for a population", f"config.{key}", "set it to False, or train one"
             )
-    count = len(members_of(config))
+    count = count_members(config)
     if count > MAX_MEMBERS:
         raise ConfigError(
             f"{count} members",

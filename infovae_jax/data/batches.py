@@ -6,7 +6,8 @@ batches.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,14 +36,14 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     if batch_size < 1:
         raise ConfigError(
             f"batch size {batch_size} is not positive",
-            "config key batch_size",
+            "config.train.batch_size",
             "set batch_size to 1 or more",
         )
     if num_examples < batch_size:
         raise ConfigError(
             f"a batch of {batch_size} is larger than the data ({num_examples} "
             "training examples)",
-            "config key batch_size",
+            "config.train.batch_size",
             f"set batch_size to {num_examples} or less",
         )
     return num_examples // batch_size
@@ -176,3 +177,32 @@ def padded_batches(x: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.nd
             batch = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
             valid[-missing:] = 0.0
         yield batch, valid
+
+
+def map_batches(
+    function: Callable[..., Any],
+    x: np.ndarray,
+    size: int,
+    key: Array | None = None,
+    axis: int = 0,
+) -> Any:
+    """A function of batches applied to all of `x`, as if `x` were one batch.
+
+    Args:
+      function: `function(batch [B, ...]) -> tree` of arrays that hold the examples on
+        `axis`; with `key`, `function(batch, key folded by the number of the batch)`.
+      x: `[n, ...]`, n above 0.
+      size: examples in a batch, B; n where that is less.
+      key: PRNG key, or None where the function draws nothing.
+      axis: of the examples in what the function gives.
+
+    Returns:
+      The tree, NumPy arrays with n examples on `axis`.
+    """
+    parts = []
+    for number, (batch, valid) in enumerate(padded_batches(x, min(size, len(x)))):
+        keys = () if key is None else (jax.random.fold_in(key, number),)
+        kept = (slice(None),) * axis + (slice(int(valid.sum())),)
+        outputs = function(batch, *keys)
+        parts.append(jax.tree.map(lambda a, i=kept: np.asarray(a)[i], outputs))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis), *parts)

@@ -85,7 +85,7 @@ def _target_size(image_size: Any) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
         raise ConfigError(
             f"image size {image_size!r} is neither a positive number nor two",
-            "config key data.image_size",
+            "config.data.image_size",
             "set data.image_size to 32 or (32, 48), that is (height, width)",
         )
     return sides
@@ -179,7 +179,7 @@ class _Decoder:
         except ImportError as error:
             raise DataError(
                 "reading image files needs Pillow, which is not installed",
-                "config key data.source",
+                "config.data.source",
                 "pip install 'infovae_jax[images]'",
             ) from error
         self._size = size

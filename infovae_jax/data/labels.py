@@ -36,7 +36,7 @@ def visible_labels(
             return np.full(num_examples, UNKNOWN, np.int32)
         raise DataError(
             "the data carry no labels, which this objective learns from",
-            "config key data.source",
+            "config.data.source",
             "give labels, or set data.labels_per_class=0",
         )
     if per_class is None:

@@ -176,7 +176,7 @@ def first_examples(raw: Raw, num_train: int) -> Raw:
     if not 1 <= num_train <= len(raw.train_x):
         raise ConfigError(
             f"{num_train} of {len(raw.train_x)} training examples",
-            "config key data.num_train",
+            "config.data.num_train",
             f"give 1 to {len(raw.train_x)}",
         )
     factors = raw.factors and {
@@ -211,7 +211,7 @@ def split_indices(
     if not 0.0 < test_fraction < 1.0:
         raise ConfigError(
             f"test fraction {test_fraction} is not inside (0, 1)",
-            "config key data.test_fraction",
+            "config.data.test_fraction",
             "set data.test_fraction to, say, 0.2",
         )
     num_test = round(num_examples * test_fraction)

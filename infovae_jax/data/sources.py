@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import pathlib
 from typing import Any
 
@@ -84,31 +85,29 @@ def _choose(source: str):
         return generated.read_basicprop, source
     if source.startswith("tfds:"):
         return tfds.read_tfds, source.removeprefix("tfds:")
-    path = pathlib.Path(source).expanduser()
+    path = pathlib.Path(os.path.expanduser(source))
     suffix = path.suffix.lower()
     if source and path.is_dir():
         return folder.read_folder, path
     if suffix in FILE_READERS:
         if path.is_file():
             return FILE_READERS[suffix], path
-        raise DataError(
-            f"no file '{source}'", "config key data.source", "check the path"
-        )
+        raise DataError(f"no file '{source}'", "config.data.source", "check the path")
     if path.is_file():
         raise ConfigError(
             f"unknown file type '{suffix}'",
-            f"config key data.source, file {path}",
+            f"config.data.source, file {path}",
             "give a .npz or .npy file or a folder of images",
         )
     if "/" in source or source.startswith("~"):
         raise DataError(
-            f"no file or folder '{source}'", "config key data.source", "check the path"
+            f"no file or folder '{source}'", "config.data.source", "check the path"
         )
     bare = {name.removeprefix("tfds:"): name for name in KNOWN_SOURCES}
     hint = f" (did you mean '{bare[source]}'?)" if source in bare else None
     raise ConfigError(
         f"unknown source '{source}'{hint or nearest(source, KNOWN_SOURCES)}",
-        "config key data.source",
+        "config.data.source",
         "use 'digits', 'shapes', 'basicprop', 'tfds:<name>', a .npz or .npy file or a "
         "folder",
     )
@@ -124,7 +123,7 @@ def _digits_table() -> tuple[np.ndarray, np.ndarray]:
     if found is None or found.origin is None:
         raise DataError(
             "the digits need scikit-learn, which is not installed",
-            "config key data.source",
+            "config.data.source",
             "pip install scikit-learn",
         )
     # Its table is read directly where it lies as usual: importing scikit-learn takes
@@ -145,7 +144,7 @@ def _read_digits(source: str, config: Any) -> raw_splits.Raw:
     x = raw_splits.as_images(images.astype(np.float32) / 16, source)
     y = raw_splits.as_labels(labels, len(x), source, 10)
     train, test = raw_splits.split_indices(
-        len(x), config.test_fraction, config.split_seed, "config key data.source"
+        len(x), config.test_fraction, config.split_seed, "config.data.source"
     )
     names = tuple(str(name) for name in range(10))
     return raw_splits.Raw(

@@ -68,7 +68,7 @@ def _require_known(value: str, known: tuple[str, ...], key: str) -> None:
     if value not in known:
         raise ConfigError(
             f"unknown value {value!r}{nearest(str(value), known)}",
-            f"config key {key}",
+            f"config.{key}",
             f"use one of {', '.join(known)}",
         )
 

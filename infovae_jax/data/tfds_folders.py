@@ -103,7 +103,7 @@ def _only_config(base: pathlib.Path, full_name: str) -> pathlib.Path:
         raise ConfigError(
             f"'{full_name}' is prepared in several configs: "
             f"{', '.join(p.name for p in configs)}",
-            "config key data.source",
+            "config.data.source",
             f"say which one: 'tfds:{full_name}/{configs[0].name}'",
         )
     return configs[0] if configs else base
@@ -117,7 +117,7 @@ def _refuse_other_preparation(full_name, base, whole) -> None:
     if found:
         raise ConfigError(
             f"'{full_name}' is not prepared, but {', '.join(found)} is",
-            f"config key data.source; folder {whole}",
+            f"config.data.source; folder {whole}",
             "name one of those or prepare the missing one",
         )
 
@@ -130,7 +130,7 @@ def _not_prepared(full_name, name, root, data_dir) -> UserError:
             known |= {p.name for p in root.iterdir() if p.is_dir()} - {"downloads"}
         return ConfigError(
             f"unknown dataset 'tfds:{name}'{nearest(name, known)}",
-            f"config key data.source; it is neither in TFDS nor prepared in {root}",
+            f"config.data.source; it is neither in TFDS nor prepared in {root}",
             "name a dataset of tensorflow_datasets.list_builders(), or set "
             "data.data_dir to the folder in which yours was prepared",
         )
@@ -189,11 +189,11 @@ def missing_module(error: ImportError) -> DataError:
         # TFDS needs it on Python 3.11 and does not declare it.
         return DataError(
             "TensorFlow Datasets needs importlib_resources, which is not installed",
-            "config key data.source",
+            "config.data.source",
             "pip install importlib_resources",
         )
     return DataError(
         f"TensorFlow Datasets or a part of it is not installed ({error})",
-        "config key data.source",
+        "config.data.source",
         "pip install 'infovae_jax[tfds]'",
     )

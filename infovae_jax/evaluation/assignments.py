@@ -1,4 +1,4 @@
-"""What the code knows: active units, information in c, samples told apart."""
+"""What the assignments to clusters know: information in c, samples told apart."""
 
 import jax
 import jax.numpy as jnp
@@ -12,20 +12,6 @@ from infovae_jax.types import Objective
 
 # Samples made and classified at once.
 MAX_SAMPLES = 5000
-
-
-def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
-    """Number of dims j with Var_x(E_q(z | x)[z_j]) > threshold (arXiv 1509.00519).
-
-    Args:
-      means: posterior means `[n, d]`.
-      threshold: variance above which a dim counts.
-
-    Raises:
-      DataError: no examples; MetricError: a value that is not finite.
-    """
-    means = checks.matrix(means, "active units", "means")
-    return int((np.var(means, axis=0) > threshold).sum())
 
 
 def cluster_information(logits: Float[Array, "n K"]) -> dict[str, float]:

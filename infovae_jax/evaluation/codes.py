@@ -49,7 +49,7 @@ def part_slices(objective: Objective) -> dict[str, tuple[slice, CodePart]]:
 
 
 def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
-    """Mean KL(q(z_j | x) || N(0, 1)) of each dim over the examples, `[d]` nats.
+    """Mean KL(q(z_j | x) || N(0, 1)) per dimension over the examples, `[d]` nats.
 
     Args:
       mean: posterior means `[n, d]`.
@@ -58,6 +58,20 @@ def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
     _check_posteriors("rate per dim", mean, log_var)
     standard = Gaussian(np.zeros(1), np.zeros(1))
     return np.asarray(gaussian_kl_per_dim(Gaussian(mean, log_var), standard)).mean(0)
+
+
+def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
+    """Number of dims j with Var_x(E_q(z | x)[z_j]) > threshold (arXiv 1509.00519).
+
+    Args:
+      means: posterior means `[n, d]`.
+      threshold: variance above which a dim counts.
+
+    Raises:
+      DataError: no examples; MetricError: a value that is not finite.
+    """
+    means = checks.matrix(means, "active units", "means")
+    return int((np.var(means, axis=0) > threshold).sum())
 
 
 class InformationBounds(NamedTuple):
@@ -117,11 +131,11 @@ def _against_all(q: Gaussian, codes, numbers):
     """Codes of the examples `numbers` against every posterior of q: both bounds."""
     count = len(q.mean)
     log_q = jax.vmap(lambda code: gaussian_log_prob(q, code[None]))(codes)
-    own = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
+    paired = jnp.take_along_axis(log_q, numbers[:, None], axis=-1)[:, 0]
     others = jnp.where(jnp.arange(count)[None] == numbers[:, None], -jnp.inf, log_q)
-    with_own = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
+    mixture = jax.nn.logsumexp(log_q, axis=-1) - jnp.log(count)
     without = jax.nn.logsumexp(others, axis=-1) - jnp.log(max(count - 1, 1))
-    return own - with_own, own - without
+    return paired - mixture, paired - without
 
 
 def total_correlation(
@@ -149,11 +163,6 @@ def total_correlation(
     return float(np.concatenate(parts).mean())
 
 
-def aggregate_information(mean: np.ndarray, log_var: np.ndarray, key) -> float:
-    """The lower bound of `information_bounds`; never above log n."""
-    return information_bounds(mean, log_var, key).lower
-
-
 def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:
     """A lower bound on I(z_j; found_j) of each dim from pairs, `[d]` nats.
 
@@ -171,12 +180,12 @@ def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.nda
     checks.same_length(metric, codes=codes, found=found)
     checks.same_width(metric, codes=codes, found=found)
     centred = codes - codes.mean(0)
-    seen = found - found.mean(0)
-    covariance = (centred * seen).mean(0)
-    spread = (seen**2).mean(0)
+    regressor = found - found.mean(0)
+    covariance = (centred * regressor).mean(0)
+    spread = (regressor**2).mean(0)
     slope = covariance / np.maximum(spread, np.finfo(np.float32).tiny)
     variance = (centred**2).mean(0)
-    residual = ((centred - slope * seen) ** 2).mean(0)
+    residual = ((centred - slope * regressor) ** 2).mean(0)
     tiny = np.finfo(np.float32).tiny
     return 0.5 * np.log(np.maximum(variance, tiny) / np.maximum(residual, tiny))
 
@@ -198,9 +207,9 @@ def generated_information(
         z = objective.sample_code(key_z, params, chunk)
         return z, objective.encode(params, objective.draw(key_x, params, z)).mean
 
-    made = [pairs(params, jax.random.fold_in(key, i)) for i in range(-(-num // chunk))]
-    codes, found = (np.concatenate([np.asarray(p[i]) for p in made]) for i in (0, 1))
-    return gaussian_channel_information(codes, found)
+    parts = [pairs(params, jax.random.fold_in(key, i)) for i in range(-(-num // chunk))]
+    codes, means = map(np.concatenate, zip(*parts, strict=True))
+    return gaussian_channel_information(codes, means)
 
 
 def masked_errors(
@@ -216,8 +225,8 @@ def masked_errors(
       chunk: images decoded at once.
 
     Returns:
-      'all', and for each block '<name> only': the other blocks at their mean over
-      the examples.
+      'all', and for each part '<name>_only': the other parts at their mean over the
+      examples.
     """
     decode = jax.jit(objective.decode)
     average = mean.mean(0)
@@ -225,8 +234,8 @@ def masked_errors(
     def error(codes):
         total = 0.0
         for i in range(0, len(x), chunk):
-            made = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
-            total += float(((made - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
+            images = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
+            total += float(((images - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
         return total / len(x)
 
     errors = {"all": error(mean)}
@@ -268,7 +277,7 @@ def linear_r2(
 
 
 def correlations(codes: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """|Pearson correlation| of each dim with a factor, `[d]`; 0 for a constant one."""
+    """|Pearson correlation| per dimension with a factor, `[d]`; 0 if constant."""
     codes = checks.matrix(codes, "correlations", "codes")
     factor = checks.vector(factor, "correlations", "factor")
     checks.same_length("correlations", codes=codes, factor=factor)

@@ -1,15 +1,19 @@
 """Codes of a split: what every group of figures starts from."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from infovae_jax.data import batches
+from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.training.run import Run
 
 MAX_TRAIN = 60_000  # first training examples that figures are fitted on
+CORRUPTED_BATCH = 500
 
 
 class Encoded(NamedTuple):
@@ -18,7 +22,7 @@ class Encoded(NamedTuple):
     Attributes:
       mean: posterior means `[n, d]` (of the most probable cluster's posterior).
       log_var: their log-variances `[n, d]`.
-      logits: of q(c | x) `[n, K]`, or None.
+      logits: of q(c | x) `[n, K]`, or None where the objective has no `classify`.
     """
 
     mean: np.ndarray
@@ -26,25 +30,55 @@ class Encoded(NamedTuple):
     logits: np.ndarray | None
 
 
-def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
-    """Codes of all examples of `x` `[n, H, W, C]`, in order."""
-    binarize = run.config.data.binarize
-    size = min(run.config.evaluation.batch_size, len(x))
+def make_encode(run: Run) -> Callable[..., Encoded]:
+    """`encode(params, batch [B, H, W, C] as stored, key) -> Encoded`, not jitted."""
 
-    @jax.jit
-    def encode(params, batch, key):
-        batch = batches.prepare(batch, key, binarize)
+    def encode(params, batch, key) -> Encoded:
+        batch = batches.prepare(batch, key, run.config.data.binarize)
         q = run.objective.encode(params, batch)
         classify = run.objective.classify
-        return q.mean, q.log_var, classify and classify(params, batch)
+        return Encoded(q.mean, q.log_var, classify and classify(params, batch))
 
-    key = jax.random.key(run.config.evaluation.seed)
-    parts = []
-    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-        codes = encode(params, batch, jax.random.fold_in(key, number))
-        keep = int(valid.sum())
-        parts.append(jax.tree.map(lambda a, n=keep: np.asarray(a)[:n], codes))
-    return Encoded(*jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
+    return encode
+
+
+def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
+    """Codes of all examples of `x` `[n, H, W, C]`, in order."""
+    encode = functools.partial(jax.jit(make_encode(run)), params)
+    settings = run.config.evaluation
+    key = jax.random.key(settings.seed)
+    return batches.map_batches(encode, x, settings.batch_size, key)
+
+
+def require_finite(codes: np.ndarray, metric: str) -> None:
+    """Raises NonFiniteError, with the metric, where codes `[n, d]` are not finite."""
+    bad = np.flatnonzero(~np.isfinite(codes).all(-1))
+    if len(bad):
+        raise NonFiniteError(
+            f"'{metric}' has no value: the codes of {len(bad)} of {len(codes)} "
+            "examples are not finite, the model diverged",
+            f"the first is example {bad[0]}",
+            "lower config.optimizer.learning_rate or set config.optimizer.clip_norm, "
+            "and go on from an earlier checkpoint",
+        )
+
+
+class Codes:
+    """Codes of both splits of a run, each encoded once, when first asked for."""
+
+    def __init__(self, run: Run, params: Any):
+        self._run, self._params = run, params
+
+    @functools.cached_property
+    def train(self) -> Encoded:
+        """Of the first MAX_TRAIN training examples."""
+        x = self._run.dataset.train_x[:MAX_TRAIN]
+        return encode_split(self._run, self._params, x)
+
+    @functools.cached_property
+    def test(self) -> Encoded:
+        """Of the test split."""
+        return encode_split(self._run, self._params, self._run.dataset.test_x)
 
 
 def prepared(run: Run, x: np.ndarray) -> np.ndarray:
@@ -75,29 +109,28 @@ class Splits(NamedTuple):
     encode: Any
 
 
-def make_splits(run: Run, params: Any) -> Splits:
-    """Encodes both splits."""
+def make_splits(run: Run, params: Any, codes: Codes | None = None) -> Splits:
+    """Both splits with their codes; `codes` are those made already."""
+    codes = codes or Codes(run, params)
     kinds = [
         np.full(part.size, part.kind != "class")
         for _, part in part_slices(run.objective).values()
     ]
-    kept = np.concatenate(kinds)
-    dataset = run.dataset
+    kept, dataset = np.concatenate(kinds), run.dataset
 
     @jax.jit
     def mean(x):
         return run.objective.encode(params, x).mean
 
     def encode(x):
-        parts = [np.asarray(mean(x[i : i + 500])) for i in range(0, len(x), 500)]
-        return np.concatenate(parts)[:, kept]
+        return batches.map_batches(mean, x, CORRUPTED_BATCH)[:, kept]
 
-    parts = []
-    for x, labels in (
-        (dataset.train_x[:MAX_TRAIN], dataset.train_y),
-        (dataset.test_x, dataset.test_y),
-    ):
-        codes = encode_split(run, params, x).mean[:, kept]
+    def split(x, labels, encoded: Encoded) -> Split:
         labels = None if labels is None else np.asarray(labels[: len(x)])
-        parts.append(Split(prepared(run, x), labels, codes))
-    return Splits(*parts, encode)
+        return Split(prepared(run, x), labels, encoded.mean[:, kept])
+
+    return Splits(
+        split(dataset.train_x[:MAX_TRAIN], dataset.train_y, codes.train),
+        split(dataset.test_x, dataset.test_y, codes.test),
+        encode,
+    )

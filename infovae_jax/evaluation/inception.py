@@ -18,7 +18,7 @@ from infovae_jax.networks import inception
 
 SOURCE_KEY = "source_sha256"
 BATCH_SIZE = 32
-KEY = "config key evaluation.inception"
+KEY = "config.evaluation.inception"
 
 
 def load(path: str, sha256: str | None = None) -> Features:

@@ -6,6 +6,7 @@ more the more the other members found it too (stability: Ben-Hur, Elisseeff & Gu
 2002; Lange et al. 2004).
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import assignments, clustering
+from infovae_jax.evaluation import assignments, clustering, codes, encoding
+from infovae_jax.evaluation.table import aligned, format_value
 from infovae_jax.training import population, sharding
 from infovae_jax.training.run import Run
 
@@ -66,10 +68,11 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
         figures["validation/elbo"] = held_out["validation/elbo"]
     encode = _make_encoder(run, strategy, chunk, mesh)
     means, logits = encode(params, run.dataset.test_x)
-    figures["active_units"] = [assignments.active_units(own) for own in means]
-    if logits is not None:
+    figures["active_units"] = [codes.active_units(mean) for mean in means]
+    clusters = run.objective.classify is not None
+    if clusters:
         figures |= _against_labels(run, logits)
-    if logits is not None and not run.objective.uses_labels and len(means) > 1:
+    if clusters and not run.objective.uses_labels and len(means) > 1:
         # On images of the training split: the test split has no part in it.
         some = run.dataset.train_x[:STABILITY_EXAMPLES]
         _, train_logits = encode(params, some)
@@ -82,25 +85,20 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
 
 def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
     """`encode(params, x) -> (means [M, n, d], logits [M, n, K] or None)`."""
-    settings = run.config.evaluation
+    settings, encode_one = run.config.evaluation, encoding.make_encode(run)
 
     def one(params, batch, key):
-        x = batches.prepare(batch, key, run.config.data.binarize)
-        classify = run.objective.classify
-        return run.objective.encode(params, x).mean, classify and classify(params, x)
+        encoded = encode_one(params, batch, key)
+        return encoded.mean, encoded.logits
 
     mapped = (True, False, False)
     every = population.over_members(one, strategy, chunk, mapped)
     every = jax.jit(population.sharded(every, mesh, mapped))
 
     def encode(params, x):
-        key, parts = jax.random.key(settings.seed), []
-        size = min(settings.batch_size, len(x))
-        for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-            found = every(params, batch, jax.random.fold_in(key, number))
-            keep = int(valid.sum())
-            parts.append(jax.tree.map(lambda a, n=keep: np.asarray(a)[:, :n], found))
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays, 1), *parts)
+        function = functools.partial(every, params)
+        key = jax.random.key(settings.seed)
+        return batches.map_batches(function, x, settings.batch_size, key, axis=1)
 
     return encode
 
@@ -110,12 +108,13 @@ def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
     if run.objective.uses_labels:
         if labels is None:
             return {}
-        right = [float((own == labels).mean()) for own in clusters]
+        right = [float((member == labels).mean()) for member in clusters]
         return {"classification/accuracy": right}
-    found = {
-        "cluster/used": [len(np.unique(own)) for own in clusters],
+    figures = {
+        "cluster/used": [len(np.unique(member)) for member in clusters],
         "cluster/mutual_information": [
-            assignments.cluster_information(own)["mutual_information"] for own in logits
+            assignments.cluster_information(member)["mutual_information"]
+            for member in logits
         ],
     }
     if labels is not None:
@@ -124,8 +123,8 @@ def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
             ("nmi", clustering.normalized_mutual_information),
             ("ari", clustering.adjusted_rand_index),
         ):
-            found[f"cluster/{name}"] = [score(own, labels) for own in clusters]
-    return found
+            figures[f"cluster/{name}"] = [score(c, labels) for c in clusters]
+    return figures
 
 
 def stability(clusters: np.ndarray, members: list[Member]) -> dict[str, np.ndarray]:
@@ -146,7 +145,7 @@ def stability(clusters: np.ndarray, members: list[Member]) -> dict[str, np.ndarr
         STABILITY: clustering.adjusted_rand_index,
         "stability/nmi": clustering.normalized_mutual_information,
     }
-    used = [len(np.unique(own)) for own in clusters]
+    used = [len(np.unique(member)) for member in clusters]
     tables = {name: np.zeros((count, count)) for name in scores}
     for (i, j), (name, score) in itertools.product(
         itertools.combinations(range(count), 2), scores.items()
@@ -228,14 +227,14 @@ def summary_rows(record: dict) -> list[list[str]]:
     """Rows (name, value, recipe) of the spread of every figure over the members."""
     rows = []
     for name, values in record["figures"].items():
-        found = [v for v in values if v is not None]
-        if found:
-            spread = f" +- {np.std(found, ddof=1):.3g}" if len(found) > 1 else ""
+        finite = [v for v in values if v is not None]
+        if finite:
+            spread = f" +- {np.std(finite, ddof=1):.3g}" if len(finite) > 1 else ""
             recipe = (
-                f"mean and sd of {len(found)} members, "
-                f"{min(found):.4g}..{max(found):.4g}"
+                f"mean and sd of {len(finite)} members, "
+                f"{min(finite):.4g}..{max(finite):.4g}"
             )
-            rows.append([f"members/{name}", f"{np.mean(found):.4g}{spread}", recipe])
+            rows.append([f"members/{name}", f"{np.mean(finite):.4g}{spread}", recipe])
     return rows
 
 
@@ -250,35 +249,24 @@ def table_text(record: dict) -> str:
     shown = [name for name in MAIN if name in figures]
     rows = [["member", "seed", *swept, *shown]]
     for i, member in enumerate(record["members"]):
-        own = [_cell(member[key], 6) for key in ("seed", *swept)]
-        rows.append([str(i), *own, *(_cell(figures[name][i]) for name in shown)])
-    lines = [*_columns(rows), ""]
+        values = [format_value(member[key], 6) for key in ("seed", *swept)]
+        cells = (format_value(figures[name][i]) for name in shown)
+        rows.append([str(i), *values, *cells])
+    lines = [*aligned(rows), ""]
     rows = [["figure", "mean", "sd", "min", "max", "chosen"]]
     for name, values in figures.items():
-        found = [v for v in values if v is not None]
-        if found:
-            spread = np.std(found, ddof=1) if len(found) > 1 else None
-            spans = (np.mean(found), spread, min(found), max(found))
-            rows.append([name, *map(_cell, spans), _cell(values[chosen])])
-    lines += [*_columns(rows), ""]
+        finite = [v for v in values if v is not None]
+        if finite:
+            spread = np.std(finite, ddof=1) if len(finite) > 1 else None
+            spans = (np.mean(finite), spread, min(finite), max(finite), values[chosen])
+            rows.append([name, *map(format_value, spans)])
+    lines += [*aligned(rows), ""]
     lines.append(f"chosen without labels: member {chosen}, {record['how']}")
     if "oracle" in record:
         name, best = record["oracle_by"], record["oracle"]
+        of_best, of_chosen = (format_value(figures[name][i]) for i in (best, chosen))
         lines.append(
-            f"labels would choose: member {best} ({name} {_cell(figures[name][best])}; "
-            f"member {chosen} has {_cell(figures[name][chosen])})"
+            f"labels would choose: member {best} ({name} {of_best}; "
+            f"member {chosen} has {of_chosen})"
         )
     return "\n".join(lines)
-
-
-def _cell(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def _columns(rows: list[list[str]]) -> list[str]:
-    """Rows of cells as lines of aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]

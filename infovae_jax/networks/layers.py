@@ -46,7 +46,7 @@ def as_rows(x: Array) -> Array:
 
 
 def choose(options, name: str, key: str):
-    """`options[name]`, or a ConfigError that names the config key and the nearest."""
+    """`options[name]`, or a ConfigError that names the config.and the nearest."""
     if name not in options:
         raise ConfigError(
             f"unknown value '{name}'{nearest(name, options)}",

@@ -6,8 +6,8 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from infovae_jax.config import knobs, schedules, sweeps
-from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.config import knobs, sweeps
+from infovae_jax.errors import unknown
 from infovae_jax.types import DataSpec, Objective
 
 
@@ -27,11 +27,7 @@ def load(name: str) -> ModuleType:
       ConfigError: no such objective; names the nearest and lists all.
     """
     if name not in names():
-        raise ConfigError(
-            f"unknown objective '{name}'{nearest(name, names())}",
-            "config.objective",
-            f"use one of {', '.join(names())}",
-        )
+        raise unknown("objective", name, names(), "config.objective")
     return importlib.import_module(f"{__name__}.{name}")
 
 
@@ -43,11 +39,10 @@ def check(config: ConfigDict) -> None:
     """
     module = load(config.objective)
     knobs.check(config.model, module.Config, "config.model")
-    _check_keys(config.weights, module.HPARAMS, "weights")
     for name, value in config.weights.items():
-        weight = module.HPARAMS[name]
-        minimum = None if weight.signed else 0.0
-        schedules.check(value, f"config.weights.{name}", minimum, weight.is_term)
+        if name not in module.HPARAMS:
+            raise unknown("key", name, module.HPARAMS, f"config.weights.{name}")
+        module.HPARAMS[name].check(value, f"config.weights.{name}")
     options = module.Config(**config.model)
     if hasattr(options, "check"):
         options.check()
@@ -57,13 +52,3 @@ def check(config: ConfigDict) -> None:
 def make(config: ConfigDict, spec: DataSpec) -> Objective:
     """Builds `config.objective` for data of the given spec."""
     return load(config.objective).make(config, spec)
-
-
-def _check_keys(group: ConfigDict, known, name: str) -> None:
-    for key in group:
-        if key not in known:
-            raise ConfigError(
-                f"unknown key '{key}'{nearest(key, known)}",
-                f"config.{name}.{key}",
-                f"use {', '.join(known)}",
-            )

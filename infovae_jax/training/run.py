@@ -1,5 +1,6 @@
 """A run opened for use: its config checked, its data read, its objective built."""
 
+import errno
 import pathlib
 from typing import Any, NamedTuple
 
@@ -151,7 +152,9 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
         raise ConfigError(
             f"config.json is damaged ({error})", str(saved), "give another --workdir"
         ) from None
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
         raise ConfigError(
             f"cannot be used as a folder ({error.strerror})",
             str(workdir),

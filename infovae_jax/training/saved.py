@@ -66,7 +66,7 @@ def open_saved(workdir: str | None, member: int | None = None) -> Saved:
       ConfigError: no run there, one whose `config.json` is damaged, or no such member.
       DataError, CheckpointError: its data or its checkpoint cannot be read.
     """
-    if workdir is None:
+    if not workdir:
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
     path = folder / "config.json"

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from infovae_jax.evaluation.representation import representation
 
 from infovae_jax.data import batches
 from infovae_jax.evaluation import (
@@ -20,7 +21,6 @@ from infovae_jax.evaluation import (
     inception,
 )
 from infovae_jax.evaluation.encoding import Splits, make_splits
-from infovae_jax.evaluation.representation import representation
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
 
