@@ -120,7 +120,9 @@ class Optimizer:
     b1: float = knob(0.9, "of Adam", at_least=0, below=1)
     b2: float = knob(0.999, "of Adam", at_least=0, below=1)
     weight_decay: float = knob(0.0, "adamw only", at_least=0, at_most=100)
-    clip_norm: float | None = knob(None, "global gradient norm; None: any", above=0)
+    clip_norm: float | None = knob(
+        None, "global gradient norm; None: any", above=0, at_most=10**6
+    )
 
 
 @dataclasses.dataclass(frozen=True)

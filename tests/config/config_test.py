@@ -4,6 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
+from infovae_jax.config import groups, knobs
 from infovae_jax.errors import ConfigError, UserError, nearest
 
 
@@ -43,7 +44,11 @@ def test_difference_names_keys_with_both_values():
         ("train.checkpoint_every", 0, "config.train.checkpoint_every"),
         ("network.encoder_hidden", (8, 0), "config.network.encoder_hidden"),
         ("optimizer.name", "adamm", "did you mean 'adam'"),
-        ("optimizer.learning_rate", 0, "0 is no learning rate"),
+        (
+            "optimizer.learning_rate",
+            0,
+            "learning_rate; give one above 0",
+        ),
         ("optimizer.clip_norm", -1.0, "config.optimizer.clip_norm"),
         ("data.likelihood", "bernouli", "did you mean 'bernoulli'"),
         ("population.strategy", "vmapp", "did you mean 'vmap'"),
@@ -80,13 +85,14 @@ def test_keys_are_those_of_the_base_config(make_config):
         for key in config_lib.flatten(config)
         if not key.startswith(("model.", "weights."))
     }
+    shared = {"": groups.Run, **groups.BY_NAME}
     known = {
-        f"{group}.{name}".removeprefix(".")
-        for group, names in config_lib.KEYS.items()
-        for name in names.split()
+        f"{name}.{key}".removeprefix(".")
+        for name, group in shared.items()
+        for key in knobs.declared(group)
     }
     assert known == found
     config_lib.check(config)
     del config.data["num_train"]
-    with pytest.raises(ConfigError, match=r"no 'data\.num_train'"):
+    with pytest.raises(ConfigError, match=r"no 'num_train'; config\.data"):
         config_lib.check(config)
