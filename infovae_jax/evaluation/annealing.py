@@ -8,6 +8,7 @@ arXiv 1511.02543; for decoders Wu et al. 2017, arXiv 1611.04273). Step sizes are
 in a pass of their own, so that the pass that counts is an exact one.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -90,55 +91,7 @@ def make_annealing(
       num_leapfrog: steps of one move.
     """
 
-    def run(params, x, z, betas, key):
-        """Log weights `[C, B]` of chains from z `[C, B, d]`, and the acceptance."""
-
-        def log_density(code, image, beta):
-            log_prior, log_likelihood = objective.log_densities(params, image, code)
-            return log_prior + beta * log_likelihood
-
-        def one_chain(chain_key, code, image, before, beta, step):
-            _, log_likelihood = objective.log_densities(params, image, code)
-            moved, accepted = hmc_move(
-                lambda c: log_density(c, image, beta),
-                chain_key,
-                code,
-                step,
-                num_leapfrog,
-            )
-            return (beta - before) * log_likelihood, moved, accepted
-
-        over_examples = jax.vmap(one_chain, (0, 0, 0, None, None, None))
-        over_chains = jax.vmap(over_examples, (0, 0, None, None, None, None))
-
-        def level(tuning):
-            def body(carry, inputs):
-                codes, step = carry
-                number, before, beta, tuned = inputs
-                keys = jax.random.split(
-                    jax.random.fold_in(key_of(tuning), number), z.shape[:2]
-                )
-                used = step if tuning else tuned
-                added, codes, accepted = over_chains(keys, codes, x, before, beta, used)
-                share = accepted.mean()
-                change = jnp.where(
-                    share > TARGET_ACCEPTANCE, ADAPTATION, 1 / ADAPTATION
-                )
-                return (codes, used * change), (added, used, share)
-
-            return body
-
-        def key_of(tuning):
-            return jax.random.fold_in(key, int(tuning))
-
-        numbers = jnp.arange(len(betas) - 1)
-        start = (z, jnp.float32(FIRST_STEP))
-        blank = jnp.zeros(len(betas) - 1)
-        inputs = (numbers, betas[:-1], betas[1:])
-        _, (_, steps, _) = jax.lax.scan(level(True), start, (*inputs, blank))
-        _, (added, _, share) = jax.lax.scan(level(False), start, (*inputs, steps))
-        return added.sum(0), share.mean()
-
+    run = functools.partial(_run_chains, objective, num_leapfrog)
     betas = jnp.asarray(temperatures(num_temperatures))
 
     def mean_weight(log_weights):
@@ -160,6 +113,54 @@ def make_annealing(
         return Annealed(-mean_weight(log_weights), acceptance)
 
     return forward, backward
+
+
+def _run_chains(objective: Objective, num_leapfrog: int, params, x, z, betas, key):
+    """Log weights `[C, B]` of chains from z `[C, B, d]`, and the acceptance."""
+
+    def log_density(code, image, beta):
+        log_prior, log_likelihood = objective.log_densities(params, image, code)
+        return log_prior + beta * log_likelihood
+
+    def one_chain(chain_key, code, image, before, beta, step):
+        _, log_likelihood = objective.log_densities(params, image, code)
+        moved, accepted = hmc_move(
+            lambda c: log_density(c, image, beta),
+            chain_key,
+            code,
+            step,
+            num_leapfrog,
+        )
+        return (beta - before) * log_likelihood, moved, accepted
+
+    over_examples = jax.vmap(one_chain, (0, 0, 0, None, None, None))
+    over_chains = jax.vmap(over_examples, (0, 0, None, None, None, None))
+
+    def level(tuning):
+        def body(carry, inputs):
+            codes, step = carry
+            number, before, beta, tuned = inputs
+            keys = jax.random.split(
+                jax.random.fold_in(key_of(tuning), number), z.shape[:2]
+            )
+            used = step if tuning else tuned
+            added, codes, accepted = over_chains(keys, codes, x, before, beta, used)
+            share = accepted.mean()
+            change = jnp.where(share > TARGET_ACCEPTANCE, ADAPTATION, 1 / ADAPTATION)
+            return (codes, used * change), (added, used, share)
+
+        return body
+
+    def key_of(tuning):
+        return jax.random.fold_in(key, int(tuning))
+
+    numbers = jnp.arange(len(betas) - 1)
+    start = (z, jnp.float32(FIRST_STEP))
+    blank = jnp.zeros(len(betas) - 1)
+    inputs = (numbers, betas[:-1], betas[1:])
+    _, (_, steps, _) = jax.lax.scan(level(True), start, (*inputs, blank))
+    _, (added, _, share) = jax.lax.scan(level(False), start, (*inputs, steps))
+    return added.sum(0), share.mean()
 
 
 def bidirectional_gap(

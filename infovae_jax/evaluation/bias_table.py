@@ -68,7 +68,7 @@ def measure(
       repeats: data sets.
       seed: of the first one.
     """
-    rho, found = correlation(information, dims), []
+    rho, estimates = correlation(information, dims), []
     noise = np.exp(-information / dims)  # sqrt(1 - rho^2) without cancellation
     for number in range(seed, seed + repeats):
         rng = np.random.default_rng(number)
@@ -77,8 +77,8 @@ def measure(
         log_var = np.full_like(mean, 2.0 * np.log(noise))
         bounds = codes.information_bounds(mean, log_var, jax.random.key(number))
         pairs = codes.gaussian_channel_information(x, rho * x + noise * error)
-        found.append((bounds.lower, bounds.upper, float(pairs.sum())))
-    lower, upper, regression = zip(*found, strict=True)
+        estimates.append((bounds.lower, bounds.upper, float(pairs.sum())))
+    lower, upper, regression = zip(*estimates, strict=True)
     return BiasRow(
         count,
         information,

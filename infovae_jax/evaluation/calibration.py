@@ -123,9 +123,9 @@ def matched_probabilities(probabilities, labels) -> np.ndarray:
     num_labels = table.shape[1]
     rest = np.flatnonzero(matched < 0)
     matched[rest] = num_labels + np.arange(len(rest))
-    made = np.zeros((len(labels), num_labels + len(rest)))
-    made[:, matched] = probabilities
-    return made
+    of_labels = np.zeros((len(labels), num_labels + len(rest)))
+    of_labels[:, matched] = probabilities
+    return of_labels
 
 
 def rows(probabilities, labels, prefix: str, how: str) -> list[Row]:

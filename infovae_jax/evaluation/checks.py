@@ -25,30 +25,30 @@ def array(
       DataError: another rank, or too few values.
       MetricError: a value that is not finite, with its index.
     """
-    found = np.asarray(values)
-    if found.dtype.kind not in "fiub":
+    checked = np.asarray(values)
+    if checked.dtype.kind not in "fiub":
         raise DataError(
-            f"{name} of type {found.dtype}", f"{metric}, {name}", "give numbers"
+            f"{name} of type {checked.dtype}", f"{metric}, {name}", "give numbers"
         )
-    found = found.astype(np.float64)
-    wrong_rank = found.ndim == 0 if ndim is None else found.ndim != ndim
-    if wrong_rank or not found.size or len(found) < least:
+    checked = checked.astype(np.float64)
+    wrong_rank = checked.ndim == 0 if ndim is None else checked.ndim != ndim
+    if wrong_rank or not checked.size or len(checked) < least:
         axes = "any" if ndim is None else ndim
         raise DataError(
-            f"{name} of shape {found.shape}",
+            f"{name} of shape {checked.shape}",
             f"{metric}, {name}",
             f"give {axes} axes and at least {least} on the first",
         )
-    bad = ~np.isfinite(found)
+    bad = ~np.isfinite(checked)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         where = ", ".join(map(str, index))
         raise MetricError(
-            f"{found[index]} in {name} at [{where}]",
+            f"{checked[index]} in {name} at [{where}]",
             f"{metric}, {name}",
             "remove or repair that example",
         )
-    return found
+    return checked
 
 
 def matrix(values, metric: str, name: str, least: int = 1) -> np.ndarray:
@@ -67,9 +67,9 @@ def integers(values, metric: str, name: str) -> np.ndarray:
     Raises:
       DataError: fractions or negative numbers; and as `array`.
     """
-    found = vector(values, metric, name)
-    whole = found.astype(np.int64)
-    if (whole != found).any() or whole.min() < 0:
+    checked = vector(values, metric, name)
+    whole = checked.astype(np.int64)
+    if (whole != checked).any() or whole.min() < 0:
         raise DataError(
             f"fractions or negative numbers in {name}",
             f"{metric}, {name}",
@@ -84,16 +84,16 @@ def probabilities(values, metric: str, name: str) -> np.ndarray:
     Raises:
       DataError: a row that is none; and as `array`.
     """
-    found = matrix(values, metric, name)
-    wrong = (found < -1e-6).any(1) | (np.abs(found.sum(1) - 1.0) > 1e-3)
+    checked = matrix(values, metric, name)
+    wrong = (checked < -1e-6).any(1) | (np.abs(checked.sum(1) - 1.0) > 1e-3)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"row {row} of {name} is no distribution (sum {found[row].sum():.6g})",
+            f"row {row} of {name} is no distribution (sum {checked[row].sum():.6g})",
             f"{metric}, {name}",
             "give probabilities, such as the softmax of logits",
         )
-    return found
+    return checked
 
 
 def same_length(metric: str, **arrays) -> None:

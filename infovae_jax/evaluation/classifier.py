@@ -14,11 +14,13 @@ from ml_collections import ConfigDict
 
 from infovae_jax import networks
 from infovae_jax.data import batches
+from infovae_jax.types import Network
 
 NUM_FEATURES = 128
 BATCH_SIZE = 128
 CONV_FROM = 16  # pixels a side, from which convolutions are used
 CHUNK = 100  # steps of one program
+APPLIED = 500  # images that it is applied to at once
 
 
 class Classifier(NamedTuple):
@@ -47,24 +49,7 @@ def train_classifier(
       num_steps: of 128 examples.
       seed: fixes weights and order.
     """
-    shape = tuple(x.shape[1:])
-    kind = "conv" if min(shape[:2]) >= CONV_FROM else "mlp"
-    encoder, size = networks.make_encoder(
-        ConfigDict(
-            {
-                "kind": kind,
-                "encoder_hidden": (256, NUM_FEATURES),
-                "normalization": "none",
-                "activation": "relu",
-                "initializer": "lecun",
-                "conv_channels": (32, 64),
-                "conv_kernel": 4,
-                "conv_hidden": NUM_FEATURES,
-                "conv_form": "auto",
-            }
-        ),
-        shape,
-    )
+    kind, encoder, size = _make_encoder(tuple(x.shape[1:]))
     head = networks.make_classifier(size, num_classes)
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, num_steps))
 
@@ -98,15 +83,27 @@ def train_classifier(
     features = jax.jit(lambda a: encoder.apply(params["encoder"], a))
     softmax = jax.jit(lambda a: jax.nn.softmax(logits(params, a)))
     return Classifier(
-        features=lambda a: _in_chunks(features, a),
-        probabilities=lambda a: _in_chunks(softmax, a),
+        features=lambda a: batches.map_batches(features, a, APPLIED),
+        probabilities=lambda a: batches.map_batches(softmax, a, APPLIED),
         recipe=f"{kind} classifier of these data, {num_steps} steps, {size} features",
     )
 
 
-def _in_chunks(function, x: np.ndarray, size: int = 500) -> np.ndarray:
-    parts = [np.asarray(function(x[i : i + size])) for i in range(0, len(x), size)]
-    return np.concatenate(parts)
+def _make_encoder(shape: tuple[int, ...]) -> tuple[str, Network, int]:
+    """Kind, network and number of features for images `[H, W, C]`."""
+    kind = "conv" if min(shape[:2]) >= CONV_FROM else "mlp"
+    settings = {
+        "kind": kind,
+        "encoder_hidden": (256, NUM_FEATURES),
+        "normalization": "none",
+        "activation": "relu",
+        "initializer": "lecun",
+        "conv_channels": (32, 64),
+        "conv_kernel": 4,
+        "conv_hidden": NUM_FEATURES,
+        "conv_form": "auto",
+    }
+    return kind, *networks.make_encoder(ConfigDict(settings), shape)
 
 
 def accuracy(classifier: Classifier, x: np.ndarray, labels: np.ndarray) -> float:

@@ -8,6 +8,7 @@ the same. Empty, unlike or negative arrays are a DataError, NaN a MetricError.
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.stats.contingency import crosstab
 
 from infovae_jax.evaluation import checks
 
@@ -34,9 +35,8 @@ def contingency(
     clusters, labels = _checked(clusters, labels)
     rows = max(clusters.max() + 1, num_clusters or 0)
     columns = max(labels.max() + 1, num_labels or 0)
-    table = np.zeros((rows, columns), np.int64)
-    np.add.at(table, (clusters, labels), 1)
-    return table
+    levels = np.arange(rows), np.arange(columns)
+    return crosstab(clusters, labels, levels=levels).count
 
 
 def match_clusters(table: np.ndarray) -> np.ndarray:

@@ -66,17 +66,7 @@ def make_importance_weighted_bound(
       levels: L; x then holds v / (L - 1).
     """
 
-    def one_sample(params, example, example_key, number):
-        key = jax.random.fold_in(example_key, number)
-        if levels is None:
-            return objective.log_weight(params, example, key)
-        noise = jax.random.uniform(
-            jax.random.fold_in(key, _NOISE_STREAM), example.shape
-        )
-        target = (jnp.round(example * (levels - 1)) + noise) / levels
-        log_weight = objective.log_weight(params, example, key, target)
-        return log_weight - example.size * math.log(levels)
-
+    one_sample = _make_one_sample(objective, levels)
     # The encoder sees no sample number, so it runs once for all samples of a chunk.
     over_samples = jax.vmap(one_sample, (None, None, None, 0))
 
@@ -108,6 +98,23 @@ def make_importance_weighted_bound(
         return jax.lax.map(of_example, (x, keys), batch_size=num_examples)
 
     return bound
+
+
+def _make_one_sample(objective: Objective, levels: int | None) -> Callable[..., Array]:
+    """`one_sample(params, example, example_key, number) -> log w_s`, nats."""
+
+    def one_sample(params, example, example_key, number):
+        key = jax.random.fold_in(example_key, number)
+        if levels is None:
+            return objective.log_weight(params, example, key)
+        noise = jax.random.uniform(
+            jax.random.fold_in(key, _NOISE_STREAM), example.shape
+        )
+        target = (jnp.round(example * (levels - 1)) + noise) / levels
+        log_weight = objective.log_weight(params, example, key, target)
+        return log_weight - example.size * math.log(levels)
+
+    return one_sample
 
 
 def _sizes(shape: tuple[int, ...], num_samples: int, chunk: int | None):
@@ -158,13 +165,13 @@ def bound_of_test_images(
     bound = make_importance_weighted_bound(
         run.objective, settings.nll_samples, levels=levels
     )
-    parts = []
-    for number, (batch, valid) in enumerate(batches.padded_batches(x, size)):
-        key_data, key_bound = jax.random.split(jax.random.fold_in(key, number))
+
+    def of_batch(batch, batch_key) -> Bound:
+        key_data, key_bound = jax.random.split(batch_key)
         images = batches.prepare(jnp.asarray(batch), key_data, run.config.data.binarize)
-        found = bound(params, images, key_bound)
-        parts.append([np.asarray(values)[valid > 0] for values in found])
-    result = Bound(*map(np.concatenate, zip(*parts, strict=True)))
+        return bound(params, images, key_bound)
+
+    result = batches.map_batches(of_batch, x, size, key)
     require_finite(result.log_prob, metric)
     return result
 
@@ -172,8 +179,8 @@ def bound_of_test_images(
 def density_rows(run: Run, params: Any) -> list[Row]:
     """`nll`, its standard error and tightness, and `bits_per_dim`."""
     num_samples = run.config.evaluation.nll_samples
-    found = bound_of_test_images(run, params, "nll")
-    nll, effective = -found.log_prob, found.effective_samples
+    bound = bound_of_test_images(run, params, "nll")
+    nll, effective = -bound.log_prob, bound.effective_samples
     recipe = f"{num_samples} samples, {len(nll)} test examples"
     slack = float(np.mean(1.0 / effective - 1.0 / num_samples) / 2.0)
     return [
@@ -181,6 +188,7 @@ def density_rows(run: Run, params: Any) -> list[Row]:
             "nll",
             float(nll.mean()),
             f"nats; {recipe}; importance-weighted upper bound",
+            standard_error(nll),
         ),
         Row("nll/standard_error", standard_error(nll), "nats; over test examples"),
         Row(
@@ -223,7 +231,7 @@ def bits_per_dim_row(run: Run, params: Any, nll: np.ndarray) -> Row:
     error = standard_error(bits)
     if error is not None:
         text += f"; standard error {error:.2g}"
-    return Row("bits_per_dim", float(bits.mean()), f"{text}; upper bound")
+    return Row("bits_per_dim", float(bits.mean()), f"{text}; upper bound", error)
 
 
 def _no_bits(run: Run) -> str:

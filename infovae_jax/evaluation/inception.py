@@ -4,6 +4,7 @@
 downloaded here and no pickle is opened.
 """
 
+import functools
 import hashlib
 import pathlib
 
@@ -49,11 +50,9 @@ def load(path: str, sha256: str | None = None) -> Features:
                 "Inception features",
                 "give [n, H, W, C] with 1 or 3 channels",
             )
-        size, parts = min(BATCH_SIZE, len(images)), []
-        for batch, valid in batches.padded_batches(images, size):
-            features = np.asarray(extract(params, jnp.asarray(batch)))
-            parts.append(features[: int(valid.sum())])
-        return np.concatenate(parts)
+        return batches.map_batches(
+            functools.partial(extract, params), images, BATCH_SIZE
+        )
 
     recipe = (
         f"InceptionV3 pool features, bilinear to 299x299, weights {source[:8]}, file "
@@ -79,12 +78,12 @@ def read(path: str, sha256: str | None = None) -> tuple[str, str, dict]:
         )
     shapes = inception.parameter_shapes()
     try:
-        found = numpy_files.read_archive(
+        arrays = numpy_files.read_archive(
             file, lambda names: [k for k in (*shapes, SOURCE_KEY) if k in names]
         )
     except DataError as error:
         raise CheckpointError(error.what, error.where, error.fix) from error
-    source = str(found.pop(SOURCE_KEY, "unknown"))
+    source = str(arrays.pop(SOURCE_KEY, "unknown"))
     if sha256 is None and source != inception.SOURCE_SHA256:
         raise CheckpointError(
             f"made from weights of SHA-256 {source}, not {inception.SOURCE_SHA256}",
@@ -92,8 +91,8 @@ def read(path: str, sha256: str | None = None) -> tuple[str, str, dict]:
             "convert the published weights by launch/convert_inception.py, or pin "
             "this file by evaluation.inception_sha256",
         )
-    check(found, where)
-    return digest, source, found
+    check(arrays, where)
+    return digest, source, arrays
 
 
 def check(params: dict[str, np.ndarray], where: str) -> None:

@@ -1,5 +1,6 @@
 """The information plane: what a code says of the image, and of the label."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from infovae_jax.data import batches
 from infovae_jax.distributions import Gaussian
 from infovae_jax.evaluation.codes import information_bounds, part_slices
+from infovae_jax.evaluation.encoding import require_finite
 from infovae_jax.evaluation.probes import standardized
 from infovae_jax.training.run import Run
 
@@ -71,16 +73,11 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     codes, where the data carry labels. Both of the same code: one z ~ q(z | x) an
     example by a fixed key, the dims that have noise (no class probabilities, no code
     without prior), of the most probable cluster's posterior where there are clusters.
-    Empty for a code without such dims.
+    Empty for a code without such dims; NonFiniteError where the model diverged.
     """
-    dataset, objective = run.dataset, run.objective
-    noisy = np.concatenate(
-        [
-            np.full(part.size, part.kind == "prior")
-            for _, part in part_slices(objective).values()
-        ]
-    )
-    if not noisy.any():
+    dataset = run.dataset
+    posteriors, noisy = _make_posteriors(run)
+    if not noisy:
         return lambda params: {}
     keys = jax.random.split(jax.random.key(run.config.evaluation.seed), 5)
     train_x, test_x = (
@@ -90,34 +87,42 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
             (dataset.test_x[:TEST_EXAMPLES], keys[1]),
         )
     )
-    # One shape for both splits, so one program.
-    size = min(run.config.evaluation.batch_size, len(test_x))
-    encode = jax.jit(objective.encode)
-
-    def posteriors(params, x) -> Gaussian:
-        parts = [encode(params, batch) for batch, _ in batches.padded_batches(x, size)]
-        return Gaussian(
-            *(
-                np.concatenate(side)[: len(x), noisy]
-                for side in zip(*parts, strict=True)
-            )
-        )
-
-    def drawn(q: Gaussian, key) -> np.ndarray:
-        noise = np.asarray(jax.random.normal(key, q.mean.shape))
-        return q.mean + np.exp(0.5 * q.log_var) * noise
 
     def evaluate(params) -> dict[str, float]:
-        q = posteriors(params, test_x)
-        found = {DATA: information_bounds(*q, keys[2], chunk=TEST_EXAMPLES).lower}
+        q = posteriors(params, test_x, DATA)
+        figures = {DATA: information_bounds(*q, keys[2], chunk=TEST_EXAMPLES).lower}
         if dataset.train_y is not None and dataset.test_y is not None:
-            found[LABEL] = label_information(
-                drawn(posteriors(params, train_x), keys[3]),
+            figures[LABEL] = label_information(
+                _drawn(posteriors(params, train_x, LABEL), keys[3]),
                 np.asarray(dataset.train_y[:PROBE_EXAMPLES]),
-                drawn(q, keys[4]),
+                _drawn(q, keys[4]),
                 np.asarray(dataset.test_y[:TEST_EXAMPLES]),
                 dataset.spec.num_labels,
             )
-        return found
+        return figures
 
     return evaluate
+
+
+def _make_posteriors(run: Run) -> tuple[Callable[..., Gaussian], int]:
+    """`posteriors(params, x, metric)` of the dims that have noise, and their number."""
+    parts = part_slices(run.objective).values()
+    noisy = np.concatenate(
+        [np.full(part.size, part.kind == "prior") for _, part in parts]
+    )
+    # One shape for both splits, so one program.
+    size = min(run.config.evaluation.batch_size, TEST_EXAMPLES, len(run.dataset.test_x))
+    encode = jax.jit(run.objective.encode)
+
+    def posteriors(params, x, metric: str) -> Gaussian:
+        q = batches.map_batches(functools.partial(encode, params), x, size)
+        require_finite(np.concatenate(q, axis=-1), metric)
+        return Gaussian(*(side[:, noisy] for side in q))
+
+    return posteriors, int(noisy.sum())
+
+
+def _drawn(q: Gaussian, key) -> np.ndarray:
+    """One z ~ q an example, `[n, d]`."""
+    noise = np.asarray(jax.random.normal(key, q.mean.shape))
+    return q.mean + np.exp(0.5 * q.log_var) * noise

@@ -34,7 +34,7 @@ def format_value(value: float | int | str | list | None, digits: int = 4) -> str
 
 
 def aligned(rows: list[list[str]], left: tuple[int, ...] = ()) -> list[str]:
-    """Rows of cells as lines of columns: `left` to the left, the others to the right."""
+    """Rows of cells as lines of columns, those in `left` aligned to the left."""
     sides = ["<" if i in left else ">" for i in range(len(rows[0]))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

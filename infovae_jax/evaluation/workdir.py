@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from infovae_jax.config import sweeps
-from infovae_jax.evaluation import encode_split, evaluate, members, table_text
+from infovae_jax.evaluation import Codes, evaluate, members, table_text
 from infovae_jax.training import loop, population
 from infovae_jax.training.saved import Saved
 
@@ -23,8 +23,9 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     if saved.is_population():
         saved = choose_member(saved)
     run, params, step, folder = saved
-    result = evaluate(run, params, step, metrics)
-    save_clusters(saved)
+    codes = Codes(run, params)
+    result = evaluate(run, params, step, metrics, codes)
+    save_clusters(saved, codes)
     print(table_text(result), flush=True)
     if run.member is not None:
         result["member"] = run.member
@@ -50,15 +51,20 @@ def choose_member(saved: Saved) -> Saved:
     return saved.of_member(choice.member)
 
 
-def save_clusters(saved: Saved) -> None:
+def save_clusters(saved: Saved, codes: Codes | None = None) -> None:
     """`clusters.npz` where the objective clusters: what `summary` compares over runs.
 
     `cluster` `[m]` is argmax q(c | x) of the test split, `test_split` its digest.
+
+    Args:
+      saved: the run.
+      codes: of it, where they were made already.
     """
     run, x = saved.run, saved.run.dataset.test_x
     if run.objective.classify is None:
         return
-    clusters = encode_split(run, saved.params, x).logits.argmax(-1)
+    codes = codes or Codes(run, saved.params)
+    clusters = codes.test.logits.argmax(-1)
     digest = hashlib.sha256(repr((x.shape, str(x.dtype))).encode())
     for start in range(0, len(x), 1000):
         digest.update(np.ascontiguousarray(x[start : start + 1000]))

@@ -14,16 +14,23 @@ from infovae_jax.types import CodePart
 KEY = jax.random.key(0)
 
 
+def test_active_units_counts_dims_whose_means_move():
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(1000, 3)) * [1.0, 0.5, 0.01]
+    assert codes.active_units(means) == 2
+    assert codes.active_units(np.ones((10, 4))) == 0
+
+
 def test_information_of_separate_codes_is_log_n():
     mean = 100.0 * np.eye(50, dtype=np.float32)
-    found = codes.aggregate_information(mean, np.zeros_like(mean), KEY)
+    found = codes.information_bounds(mean, np.zeros_like(mean), KEY).lower
     np.testing.assert_allclose(found, np.log(50), rtol=1e-5)
 
 
 def test_information_of_equal_codes_is_zero():
-    found = codes.aggregate_information(
+    found = codes.information_bounds(
         np.ones((200, 3), np.float32), np.zeros((200, 3), np.float32), KEY
-    )
+    ).lower
     np.testing.assert_allclose(found, 0.0, atol=1e-5)
 
 
@@ -32,7 +39,7 @@ def test_information_of_a_gaussian_channel(rho):
     """z = rho x + noise, x standard normal: I = -log(1 - rho^2) / 2."""
     x = np.random.default_rng(0).normal(size=(4000, 1)).astype(np.float32)
     log_var = np.full_like(x, np.log(1 - rho**2))
-    found = codes.aggregate_information(rho * x, log_var, KEY)
+    found = codes.information_bounds(rho * x, log_var, KEY).lower
     np.testing.assert_allclose(found, -0.5 * np.log(1 - rho**2), atol=0.05)
 
 
@@ -81,7 +88,7 @@ def test_information_on_basicprop_saturates_at_the_log_of_its_images():
     pairs = np.unique(np.stack([label, j, number.ravel()]), axis=1)
     assert pairs.shape[1] == 100  # one image a pair of heights
     mean = 50.0 * np.stack([label, j], -1).astype(np.float32)
-    found = codes.aggregate_information(mean, np.zeros_like(mean), KEY)
+    found = codes.information_bounds(mean, np.zeros_like(mean), KEY).lower
     np.testing.assert_allclose(found, np.log(100), atol=0.02)
     assert found < np.log(len(x))
 

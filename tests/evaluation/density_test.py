@@ -271,9 +271,9 @@ def test_non_finite_weights_are_refused_by_name(make_config, tmp_path, monkeypat
     functions = (lambda *arguments: lost), None
     monkeypatch.setattr(annealing, "make_annealing", lambda *arguments: functions)
     monkeypatch.setattr(annealing, "bidirectional_gap", lambda *a: {"gap": 0.1})
-    splits = groups.Splits(None, encoding.Split(x[:2], None, None), None)
+    splits = encoding.Splits(None, encoding.Split(x[:2], None, None), None)
     with pytest.raises(NonFiniteError, match="'ais/nll' is nan for 1 of 2"):
-        groups.likelihood(run, params, splits)
+        groups.likelihood.rows(run, params, splits)
 
 
 def test_a_constant_code_has_the_likelihood_of_its_decoder(linear):

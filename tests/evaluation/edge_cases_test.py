@@ -233,7 +233,7 @@ def test_one_class_one_cluster_and_constant_codes():
         disentanglement.factor_vae_score,
     ):
         assert score(still, np.stack([CLASSES, CLASSES % 2], 1)) == pytest.approx(0.0)
-    assert assignments.active_units(still) == 0
+    assert codes.active_units(still) == 0
     assert (codes.correlations(still, Z[:, 0]) == 0).all()
     assert codes.linear_r2(Z, Z[:, 0], Z, np.ones(N)) == 0.0
     assert abs(codes.linear_r2(still, Z[:, 0], still, Z[:, 0])) < 1e-6
@@ -261,6 +261,6 @@ def test_fewer_samples_than_dims_and_a_single_one():
     alone = codes.information_bounds(wide[:1], 0 * wide[:1], jax.random.key(0))
     assert alone.lower == pytest.approx(0.0, abs=1e-5)
     assert alone.upper is None
-    assert assignments.active_units(wide[:1]) == 0
+    assert codes.active_units(wide[:1]) == 0
     found = clustering.kmeans_clusters(wide, wide, 10, 100)
     assert len(np.unique(found)) == 4

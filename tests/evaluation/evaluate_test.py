@@ -82,6 +82,14 @@ def test_parts_of_the_code_have_their_figures(evaluated):
         assert figures["factor/luminance/r2_c"] <= 1
 
 
+def test_standard_errors_are_figures(evaluated):
+    _, _, result = evaluated
+    figures, errors = result["metrics"], result["standard_errors"]
+    assert errors["nll"] == figures["nll/standard_error"] > 0
+    stated = {name for name, _, recipe in result["table"] if "standard error" in recipe}
+    assert stated <= set(errors) <= set(figures)
+
+
 def test_every_figure_has_its_row_and_the_table_prints(evaluated):
     _, _, result = evaluated
     text = evaluation.table_text(result)

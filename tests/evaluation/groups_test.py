@@ -9,13 +9,8 @@ import pytest
 from infovae_jax import commands, evaluation
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import (
-    classifier,
-    encoding,
-    generation,
-    groups,
-    representation,
-)
+from infovae_jax.evaluation import classifier, encoding, generation, groups
+from infovae_jax.evaluation.groups import representation
 from infovae_jax.training.run import open_run
 from infovae_jax.training.saved import Saved
 
@@ -27,11 +22,11 @@ def small(monkeypatch):
     monkeypatch.setattr(representation, "SIGMAS", (0.5,))
     monkeypatch.setattr(representation, "MASKS", (0.5,))
     monkeypatch.setattr(representation, "TSVM_EXAMPLES", 60)
-    monkeypatch.setattr(groups, "CLASSIFIER_STEPS", 200)
-    monkeypatch.setattr(groups, "AIS_EXAMPLES", 3)
-    monkeypatch.setattr(groups, "AIS_TEMPERATURES", 10)
-    monkeypatch.setattr(groups, "AIS_CHAINS", 2)
-    monkeypatch.setattr(groups, "ARTIFICIAL_SHARES", (0.0, 1.0))
+    monkeypatch.setattr(groups.generation, "CLASSIFIER_STEPS", 200)
+    monkeypatch.setattr(groups.likelihood, "AIS_EXAMPLES", 3)
+    monkeypatch.setattr(groups.likelihood, "AIS_TEMPERATURES", 10)
+    monkeypatch.setattr(groups.likelihood, "AIS_CHAINS", 2)
+    monkeypatch.setattr(groups.generation, "ARTIFICIAL_SHARES", (0.0, 1.0))
 
 
 def opened(make_config, name, **data):
@@ -43,7 +38,7 @@ def opened(make_config, name, **data):
 
 
 def prepared_groups(run, params):
-    splits = groups.make_splits(run, params)
+    splits = encoding.make_splits(run, params)
     return {
         row.name: row
         for function in groups.GROUPS.values()
@@ -74,6 +69,10 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     assert rows["robust/tsvm_100_clean"].value == rows["probe/tsvm_100"].value
     assert rows["robust/tsvm_100_mask_area"].value >= 0
     assert rows["robust/gaussian_0.5"].value <= rows["robust/clean"].value + 0.05
+    stated = {n for n, r in rows.items() if "standard error" in r.recipe}
+    assert stated == {"ais/nll", "generation/kernel"}
+    for row in (rows[n] for n in stated):
+        assert f"standard error {row.error:.2g}" in row.recipe
     # Real images of the training split are nearer to the test split than noise is.
     floor, found = (rows[f"generation/{k}"].value for k in ("frechet_floor", "frechet"))
     assert 0 <= floor < found
@@ -127,8 +126,8 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
     config.data.source = str(target)
     run = open_run(config, say=lambda text: None)
     params = run.objective.init(jax.random.key(0))
-    splits = groups.make_splits(run, params)
-    rows = {row.name: row for row in groups.disentangling(run, params, splits)}
+    splits = encoding.make_splits(run, params)
+    rows = {row.name: row for row in groups.disentanglement.rows(run, params, splits)}
     names = {"mig", "modularity", "sap", "factor_vae", "beta_vae", "irs"}
     assert {f"disentanglement/{name}" for name in names} < set(rows)
     assert all(-0.2 <= row.value <= 1 for row in rows.values())
@@ -140,7 +139,7 @@ def test_large_training_sets_are_read_in_part(make_config, monkeypatch):
 
     monkeypatch.setattr(encoding, "MAX_TRAIN", 300)
     run = opened(make_config, "vae")
-    splits = groups.make_splits(run, run.objective.init(jax.random.key(0)))
+    splits = encoding.make_splits(run, run.objective.init(jax.random.key(0)))
     assert [len(part) for part in splits.train] == [300] * 3
     assert len(splits.test.x) == len(run.dataset.test_x)
 
@@ -154,7 +153,7 @@ def pixels(monkeypatch):
         function = lambda x: x.reshape(len(x), -1)[:, :3]  # noqa: E731
         return generation.Features("pixels", function, "three pixels")
 
-    monkeypatch.setattr(groups.inception, "load", load)
+    monkeypatch.setattr(groups.generation.inception, "load", load)
 
 
 def with_inception(make_config, tmp_path, x):
@@ -171,15 +170,17 @@ def generated_rows(run):
     import jax
 
     params = run.objective.init(jax.random.key(0))
-    splits = groups.make_splits(run, params)
-    rows = groups.generating(run, params, splits)
+    splits = encoding.make_splits(run, params)
+    rows = groups.generation.rows(run, params, splits)
     return {row.name: row for row in rows}, run, params, splits
 
 
 def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
     x = np.random.default_rng(0).random((300, 4, 4, 1)).astype(np.float32)
     rows, run, params, splits = generated_rows(with_inception(make_config, tmp_path, x))
-    made = groups._samples(run, params, 60, None, 0)[:40].reshape(40, -1)[:, :3]
+    made = groups.generation._samples(run, params, 60, None, 0)[:40].reshape(40, -1)[
+        :, :3
+    ]
     real = splits.test.x[:40].reshape(40, -1)[:, :3]
     moments = [generation.moments(a) for a in (real, made)]
     exact = generation.frechet_distance(*moments[0], *moments[1])
@@ -189,6 +190,8 @@ def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
     for name in ("fid", "kid"):
         recipe = rows[f"generation/{name}"].recipe
         assert "three pixels; 40 samples against 40 test images" in recipe
+    kid = rows["generation/kid"]
+    assert f"standard error {kid.error:.2g};" in kid.recipe
     assert "few images" in rows["generation/fid"].recipe
 
 
@@ -212,7 +215,7 @@ def test_a_wrong_inception_file_is_refused_before_anything_is_computed(
 ):
     x = np.random.default_rng(0).random((200, 4, 4, 1)).astype(np.float32)
     run = with_inception(make_config, tmp_path, x)
-    monkeypatch.setattr(evaluation, "make_bound_evaluator", None)  # never reached
+    monkeypatch.setattr(evaluation.core, "make_bound_evaluator", None)  # never reached
     with pytest.raises(ConfigError, match=r"no file 'weights.npz'"):
         evaluation.evaluate(run, {}, 1, "generation")
 
@@ -249,6 +252,7 @@ def test_asking_for_groups_adds_them_to_the_core(make_config, small):
     assert "elbo" in result["metrics"]
     assert "probe/linear_100" in result["metrics"]
     assert "generation/frechet" not in result["metrics"]
+    assert set(result["standard_errors"]) <= set(result["metrics"])
     assert evaluation.chosen_groups("all") == list(groups.GROUPS)
     assert evaluation.chosen_groups("core") == []
     with pytest.raises(ConfigError, match="did you mean 'generation'"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import commands
+from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import information_plane
 from infovae_jax.training.metrics import read_metrics
 from infovae_jax.training.run import open_run
@@ -100,6 +101,21 @@ def test_a_code_of_noise_alone_says_nothing_and_a_sharp_one_all(make_config):
     assert nothing[information_plane.LABEL] < 0.01
     assert everything[information_plane.DATA] == pytest.approx(np.log(359), abs=0.01)
     assert everything[information_plane.LABEL] > 1.0
+
+
+def test_a_diverged_model_is_said_to_have_diverged(make_config):
+    """Not the example is at fault, so nobody is told to repair it."""
+    run = open_run(make_config("vae"), say=lambda text: None)
+    params = run.objective.init(jax.random.key(0))
+    broken = jax.tree.map(lambda a: a * np.nan, params)
+    with pytest.raises(NonFiniteError, match="codes of 359 of 359 examples") as caught:
+        information_plane.make_plane_evaluator(run)(broken)
+    message = caught.value.line()
+    assert f"'{information_plane.DATA}'" in message
+    assert "diverged" in message
+    assert "config.optimizer.learning_rate" in message
+    assert "repair" not in message
+    assert caught.value.exit_code == 5
 
 
 def test_training_logs_the_plane_where_asked(make_config, tmp_path, monkeypatch):

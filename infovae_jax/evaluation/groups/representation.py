@@ -22,7 +22,7 @@ ROBUST_LABELS = 1000
 CORRUPTIONS = {"gaussian": probes.add_gaussian, "mask": probes.mask_pixels}
 
 
-def representation(run: Run, params: Any, splits: Splits) -> list[Row]:
+def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     """Probes on few labels, a transductive SVM, and accuracy under corruption.
 
     A number of labels is used where it is at most half the training split and every
@@ -91,15 +91,15 @@ def _robust_rows(prefix: str, score, corrupted, text: str) -> list[Row]:
     """Rows of `score(codes)` under every corruption, and the areas under them."""
     rows = []
     for name, levels in corrupted.items():
-        found = {level: score(codes) for level, codes in levels.items()}
-        clean = found.pop(0.0)
+        scores = {level: score(codes) for level, codes in levels.items()}
+        clean = scores.pop(0.0)
         if not rows:
             rows.append(Row(f"{prefix}clean", clean, text))
-        rows += [Row(f"{prefix}{name}_{a}", value, text) for a, value in found.items()]
-        if not found:
+        rows += [Row(f"{prefix}{name}_{a}", value, text) for a, value in scores.items()]
+        if not scores:
             continue
-        area = probes.robustness(clean, found)["area"]
-        text_area = f"mean share of the clean accuracy up to {max(found)}"
+        area = probes.robustness(clean, scores)["area"]
+        text_area = f"mean share of the clean accuracy up to {max(scores)}"
         rows.append(Row(f"{prefix}{name}_area", area, text_area))
     return rows
 
