@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.data import batches
 from infovae_jax.distributions import (
     LOG_2PI,
     Gaussian,
@@ -144,7 +145,7 @@ def total_correlation(
     """KL(q(z) || prod_j q(z_j)) of the aggregate posterior of n examples, nats.
 
     Both densities are exact mixtures of the n posteriors; one code an example. Zero
-    for independent dims (Chen et al. 2018, arXiv 1802.04942).
+    for independent dimensions (Chen et al. 2018, arXiv 1802.04942).
     """
     _check_posteriors("total correlation", mean, log_var)
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
@@ -159,8 +160,7 @@ def total_correlation(
         log_n = jnp.log(len(mean))
         return joint - log_n - (single - log_n).sum(-1)
 
-    parts = [np.asarray(rows(z[i : i + chunk])) for i in range(0, len(z), chunk)]
-    return float(np.concatenate(parts).mean())
+    return float(batches.map_batches(rows, z, chunk).mean())
 
 
 def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:

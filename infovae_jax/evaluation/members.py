@@ -68,7 +68,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
         figures["validation/elbo"] = held_out["validation/elbo"]
     encode = _make_encoder(run, strategy, chunk, mesh)
     means, logits = encode(params, run.dataset.test_x)
-    figures["active_units"] = [codes.active_units(mean) for mean in means]
+    figures["active_units"] = _where_finite(codes.active_units, means)
     clusters = run.objective.classify is not None
     if clusters:
         figures |= _against_labels(run, logits)
@@ -103,6 +103,11 @@ def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
     return encode
 
 
+def _where_finite(figure: Callable[..., float], arrays: np.ndarray) -> list[float]:
+    """A figure of each member's array; NaN for a member that diverged."""
+    return [figure(a) if np.isfinite(a).all() else np.nan for a in arrays]
+
+
 def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
     clusters, labels = logits.argmax(-1), run.dataset.test_y
     if run.objective.uses_labels:
@@ -112,10 +117,9 @@ def _against_labels(run: Run, logits: np.ndarray) -> dict[str, list[float]]:
         return {"classification/accuracy": right}
     figures = {
         "cluster/used": [len(np.unique(member)) for member in clusters],
-        "cluster/mutual_information": [
-            assignments.cluster_information(member)["mutual_information"]
-            for member in logits
-        ],
+        "cluster/mutual_information": _where_finite(
+            lambda a: assignments.cluster_information(a)["mutual_information"], logits
+        ),
     }
     if labels is not None:
         for name, score in (

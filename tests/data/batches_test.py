@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
+from infovae_jax.data import batches
 from infovae_jax.errors import ConfigError
 
 
@@ -107,3 +108,28 @@ def test_prepare_stochastic_draws_with_the_grey_value_as_mean():
 def test_prepare_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match="binarize"):
         data.prepare(jnp.zeros((1, 1, 1, 1)), None, "round")
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 50])
+def test_mapped_batches_are_the_function_of_the_whole(size):
+    x = np.arange(21, dtype=np.float32).reshape(7, 3)
+    shapes = []
+
+    def function(batch):
+        shapes.append(batch.shape)
+        return {"row": batch * 2, "sum": jnp.stack([batch.sum(-1)] * 2)}
+
+    rows = batches.map_batches(lambda b: function(b)["row"], x, size)
+    np.testing.assert_array_equal(rows, 2 * x)
+    sums = batches.map_batches(lambda b: function(b)["sum"], x, size, axis=1)
+    np.testing.assert_array_equal(sums, [x.sum(-1)] * 2)
+    assert set(shapes) == {(min(size, 7), 3)}  # one shape, so one program
+
+
+def test_mapped_batches_draw_from_the_key_of_their_number():
+    key = jax.random.key(3)
+    x = np.zeros((5, 2), np.float32)
+    drawn = batches.map_batches(lambda b, k: jax.random.normal(k, b.shape), x, 2, key)
+    keys = [jax.random.fold_in(key, number) for number in range(3)]
+    parts = [jax.random.normal(k, (2, 2)) for k in keys]
+    np.testing.assert_array_equal(drawn, np.concatenate(parts)[:5])

@@ -1,0 +1,28 @@
+"""Figures of the members of a population, beside those of each run alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from infovae_jax.config import sweeps
+from infovae_jax.evaluation import codes, encode_split, members
+from infovae_jax.training.run import open_run
+
+
+def test_a_member_that_diverged_has_no_figures_and_is_not_chosen(make_config):
+    config = make_config("catvae")
+    config.num_seeds = 3
+    run = open_run(config, say=lambda text: None)
+    alone = [run.objective.init(jax.random.key(seed)) for seed in range(3)]
+    alone[0] = jax.tree.map(lambda a: a * jnp.nan, alone[0])
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    figures = members.evaluate_members(run, params, "scan", 1)
+    for name in ("elbo", "active_units", "cluster/mutual_information"):
+        assert figures[name][0] is None
+        assert None not in figures[name][1:]
+    for number in (1, 2):
+        encoded = encode_split(run, alone[number], run.dataset.test_x)
+        assert figures["active_units"][number] == codes.active_units(encoded.mean)
+        clusters = encoded.logits.argmax(-1)
+        assert figures["cluster/used"][number] == len(np.unique(clusters))
+    assert members.choose(sweeps.members_of(config), figures).member > 0
