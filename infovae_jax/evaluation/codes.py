@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import batches
 from infovae_jax.distributions import (
     LOG_2PI,
     Gaussian,
@@ -160,7 +159,8 @@ def total_correlation(
         log_n = jnp.log(len(mean))
         return joint - log_n - (single - log_n).sum(-1)
 
-    return float(batches.map_batches(rows, z, chunk).mean())
+    parts = [np.asarray(rows(z[i : i + chunk])) for i in range(0, len(z), chunk)]
+    return float(np.concatenate(parts).mean())
 
 
 def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:
