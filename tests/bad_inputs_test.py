@@ -50,7 +50,7 @@ CONFIG_CASES = {
     "unknown preset": (("--config=configs/vae.py:mnits",), ("mnits", "mnist")),
     "clusters below 2": (
         ("--config=configs/catvae.py", "--config.model.num_clusters=1"),
-        ("1 clusters", "config.model.num_clusters", "at least 2"),
+        ("1 is too small", "config.model.num_clusters", "at least 2"),
     ),
     "latent size": (
         ("--config=configs/infocatvae.py", "--config.model.latent_dim=25"),
@@ -136,15 +136,15 @@ CONFIG_CASES = {
 
 
 @pytest.mark.parametrize("case", CONFIG_CASES)
-def test_configuration_and_usage(run_main, tmp_path, case):
+def test_configuration_and_usage(run_main_inprocess, tmp_path, case):
     arguments, parts = CONFIG_CASES[case]
     if "--mode" not in " ".join(arguments):
         arguments = (*arguments, f"--workdir={tmp_path / 'run'}")
-    assert_refused(run_main(*arguments), 2, *parts)
+    assert_refused(run_main_inprocess(*arguments), 2, *parts)
     assert not (tmp_path / "run").exists()
 
 
-def test_config_file_that_fails(run_main, tmp_path):
+def test_config_file_that_fails(run_main_inprocess, tmp_path):
     for text, part in (
         ("def get_config(:\n", "bad.py:1"),
         ("x = 1\n", "no function get_config()"),
@@ -152,7 +152,7 @@ def test_config_file_that_fails(run_main, tmp_path):
     ):
         path = tmp_path / "bad.py"
         path.write_text(text)
-        assert_refused(run_main(f"--config={path}"), 2, part)
+        assert_refused(run_main_inprocess(f"--config={path}"), 2, part)
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_config_file_that_fails(run_main, tmp_path):
     ],
     ids=["outside [0, 1]", "NaN"],
 )
-def test_data(run_main, tmp_path, change, options, code, parts):
+def test_data(run_main_inprocess, tmp_path, change, options, code, parts):
     x = change(np.random.default_rng(0).random((300, 6, 6)).astype(np.float32))
     if code == 3:
         x[7, 2, 3] = np.nan
         parts = (*parts, "7, 2, 3")
     np.savez(tmp_path / "x.npz", x=x)
-    done = run_main(
+    done = run_main_inprocess(
         "--config=configs/vae.py",
         f"--config.data.source={tmp_path / 'x.npz'}",
         "--config.data.test_fraction=0.01",

@@ -1,9 +1,12 @@
-"""Shared set-up: strict numerics, shape checks, small configs.
+"""Shared set-up: strict numerics, shape checks, quick compilation, small configs.
 
 Array shapes in signatures are checked while testing (jaxtyping with beartype) and
-are free in production.
+are free in production. Nearly all of the time would go into compiling: XLA does not
+optimise here, and keeps its programs under .pytest_cache. With
+INFOVAE_TESTS_OPTIMIZED=1 it optimises as in production.
 """
 
+import os
 import pathlib
 import sys
 
@@ -11,14 +14,22 @@ import jaxtyping
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+OPTIMIZED = os.environ.get("INFOVAE_TESTS_OPTIMIZED") == "1"
+# Before jax is imported; processes that a test starts inherit them.
+if not OPTIMIZED:
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+_CACHE = ROOT / ".pytest_cache" / ("xla-optimized" if OPTIMIZED else "xla")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 jaxtyping.install_import_hook(
     [
-        "infovae_jax.objectives._rao_blackwell",
         "infovae_jax.distributions",
+        "infovae_jax.evaluation.assignments",
+        "infovae_jax.information",
         "infovae_jax.objectives",
         "infovae_jax.priors",
-        "infovae_jax.distributions.cluster_gaussians",
     ],
     "beartype.beartype",
 )
@@ -60,10 +71,24 @@ def spec():
     return DataSpec((4, 4, 1), "float32", "bernoulli", 64, 10, False)
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that start processes are marked; the others of a file share a worker.
+
+    Tests of the conformance suite are grouped by objective, so that what one compiled
+    the next one has.
+    """
+    for item in items:
+        if "run_main" in item.fixturenames:
+            item.add_marker(pytest.mark.process)
+        group = item.path.stem
+        if "name" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"):
+            group += str(item.callspec.params.get("name", ""))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def run_main():
     """Runs the command line in a process of its own; returns the completed process."""
-    import os
     import subprocess
 
     def run(*arguments, cwd=ROOT, timeout=300, env=None):
@@ -75,5 +100,40 @@ def run_main():
             text=True,
             env={**os.environ, **(env or {})},
         )
+
+    return run
+
+
+@pytest.fixture
+def run_main_inprocess(monkeypatch, capfd):
+    """Runs the command line in this process; returns what `run_main` returns."""
+    import subprocess
+    import warnings
+
+    from absl import flags
+
+    from infovae_jax import main
+
+    def run(*arguments, cwd=ROOT):
+        argv = ["infovae_jax.main", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", argv)
+        monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        code = 0
+        try:
+            with warnings.catch_warnings():
+                # ml_collections loads config files in a way that Python 3.12 drops.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                main.main()
+        except SystemExit as stop:
+            code = stop.code
+        finally:
+            for name in list(flags.FLAGS):
+                if name.startswith("config."):
+                    delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+            for name in flags.FLAGS:
+                flags.FLAGS[name].unparse()
+        return subprocess.CompletedProcess(argv, code, *capfd.readouterr())
 
     return run

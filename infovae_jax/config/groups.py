@@ -82,9 +82,11 @@ class Network:
 
     kind: str = knob("mlp", "of encoder and decoder", options=("mlp", "conv"))
     encoder_hidden: tuple[int, ...] = knob(
-        (500, 500), "dense layers, also after convolutions", **_SIZES
+        (500, 500), "dense layers, also after convolutions", shortest=0, **_SIZES
     )
-    decoder_hidden: tuple[int, ...] = knob((500, 500), "dense layers", **_SIZES)
+    decoder_hidden: tuple[int, ...] = knob(
+        (500, 500), "dense layers", shortest=0, **_SIZES
+    )
     normalization: str = knob(
         "none",
         "before each activation; layer: encoders only",

@@ -32,7 +32,8 @@ class Knob(NamedTuple):
         tuple; None: none.
       options: the texts that are allowed, or None for any.
       schedule: whether a schedule in words may stand for the number.
-      length: of a tuple; None: any but 0.
+      length: of a tuple; None: any.
+      shortest: of a tuple.
     """
 
     meaning: str
@@ -43,6 +44,7 @@ class Knob(NamedTuple):
     options: tuple[str, ...] | None = None
     schedule: bool = False
     length: int | None = None
+    shortest: int = 1
 
 
 class Weight(NamedTuple):
@@ -176,7 +178,8 @@ def _check_value(value: Any, declaration: Knob, kind: Any, key: str) -> None:
     elif kind in (int, float):
         _check_number(value, declaration, kind, refuse)
     else:
-        sized = isinstance(value, tuple | list) and 0 < len(value) <= 64
+        sized = isinstance(value, tuple | list)
+        sized = sized and declaration.shortest <= len(value) <= 64
         if not sized or declaration.length not in (None, len(value)):
             raise refuse(f"{str(value)[:40]} is no such tuple")
         for number in value:

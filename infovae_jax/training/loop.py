@@ -349,7 +349,12 @@ def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainSt
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs in a private folder, so that a second start is quick."""
+    """Keeps compiled programs in a private folder, so that a second start is quick.
+
+    A folder that was set already, by JAX_COMPILATION_CACHE_DIR, stays.
+    """
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(base) / "infovae_jax" / "xla"
     try:

@@ -106,7 +106,10 @@ def senseless(key, value):
     """Values that no key of this kind may have."""
     kind = type(value)
     # True where a number is declared is 1.0 before anybody sees it: ConfigDict's rule.
-    wrong = [math.nan, math.inf, -math.inf, {}, (), [], object, 1j, b"x"]
+    wrong = [math.nan, math.inf, -math.inf, {}, object, 1j, b"x"]
+    # No hidden layer is a linear map.
+    if not key.endswith("coder_hidden"):
+        wrong += [(), []]
     if key not in MAY_BE_NONE:
         wrong.append(None)
     if key.startswith("weights."):

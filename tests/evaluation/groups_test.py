@@ -239,7 +239,7 @@ def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
     )
     commands.evaluate("somewhere", "generation")
     assert seen[-1].inception is None
-    commands.evaluate("somewhere", "generation", inception="weights.npz")
+    commands.evaluate("somewhere", "generation", None, {"inception": "weights.npz"})
     assert seen[-1].inception == "weights.npz"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from infovae_jax import distributions, information, priors
+from infovae_jax import distributions, information, objectives, priors
 from infovae_jax.distributions import Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import catvae, vae
@@ -239,7 +239,7 @@ def test_elbo_below_importance_weighted_bounds(make_config, spec):
     assert iwae_1 < iwae_64 < iwae_4096 + 0.05
 
 
-def test_config_checks():
+def test_config_checks(make_config):
     for model, part in (
         ({"num_clusters": 1}, "clusters"),
         ({"latent_dim": 21}, "20 or 30"),
@@ -249,4 +249,4 @@ def test_config_checks():
         ({"scale": 0.0}, "scale"),
     ):
         with pytest.raises(ConfigError, match=part):
-            catvae.Config(**model).check()
+            objectives.check(make_config("catvae", **model))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax import priors
+from infovae_jax import objectives, priors
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _virtual_adversarial, catvae, infocatvae
 
@@ -162,7 +162,7 @@ def test_invariance_is_zero_for_a_constant_classifier_and_positive_else(
     )
 
 
-def test_config_checks():
+def test_config_checks(make_config):
     for model, part in (
         ({"draws_per_cluster": 0}, "draws_per_cluster"),
         ({"stop_gradient": "encoders"}, "did you mean 'encoder'"),
@@ -170,4 +170,4 @@ def test_config_checks():
         ({"num_clusters": 1}, "clusters"),
     ):
         with pytest.raises(ConfigError, match=part):
-            infocatvae.Config(**model).check()
+            objectives.check(make_config("infocatvae", **model))

@@ -1,0 +1,19 @@
+"""Objectives are built compiled: a test of one calls its functions many times."""
+
+import functools
+
+import pytest
+from jitted import jitted
+
+from infovae_jax import objectives
+
+
+def _make(make, config, spec):
+    return jitted(make(config, spec))
+
+
+@pytest.fixture(autouse=True)
+def _compiled(monkeypatch):
+    for name in objectives.names():
+        module = objectives.load(name)
+        monkeypatch.setattr(module, "make", functools.partial(_make, module.make))
