@@ -1,5 +1,6 @@
 """What every objective must satisfy; found by discovery, none is listed here."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,19 +82,19 @@ def test_functions_take_one_example_or_a_batch(built):
     objective, params, x = built
     q, one = objective.encode(params, x), objective.encode(params, x[2])
     np.testing.assert_allclose(q.mean[2], one.mean, atol=1e-5)
-    assert q.mean.shape == (6, objective.latent_dim)
+    chex.assert_shape(q.mean, (6, objective.latent_dim))
     image = objective.decode(params, q.mean)
     assert image.shape == x.shape
     np.testing.assert_allclose(image[2], objective.decode(params, one.mean), atol=1e-5)
     if objective.classify is not None:
         logits = objective.classify(params, x)
-        assert logits.shape == (6, objective.prior.mean.shape[0])
+        chex.assert_shape(logits, (6, objective.prior.mean.shape[0]))
 
 
 def test_samples_are_images_in_range(built):
     objective, params, x = built
     images = objective.sample(KEY, params, 5)
-    assert images.shape == (5, *x.shape[1:])
+    chex.assert_shape(images, (5, *x.shape[1:]))
     assert float(images.min()) >= 0
     assert float(images.max()) <= 1
     assert objective.sample(KEY, params, 3, 0).shape == (3, *x.shape[1:])

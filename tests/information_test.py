@@ -1,5 +1,6 @@
 """MMD: closed forms, unbiasedness, invariances."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,4 +134,4 @@ def test_bad_arguments():
 def test_gradient_is_finite_where_points_coincide():
     x = jnp.zeros((4, 2))
     gradient = jax.grad(lambda x: information.mmd(x, jnp.ones((4, 2))))(x)
-    assert bool(jnp.isfinite(gradient).all())
+    chex.assert_tree_all_finite(gradient)

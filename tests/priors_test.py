@@ -1,5 +1,6 @@
 """Geometry of the cluster prior."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from infovae_jax import priors
 @pytest.mark.parametrize(("k", "delta", "separation"), [(10, 2, 4.0), (3, 5, 0.5)])
 def test_cluster_means_are_orthogonal_and_equidistant(k, delta, separation):
     means = np.asarray(priors.cluster_means(k, delta, separation))
-    assert means.shape == (k, k * delta)
+    chex.assert_shape(means, (k, k * delta))
     gram = means @ means.T
     np.testing.assert_allclose(gram, separation**2 * delta * np.eye(k), atol=1e-5)
     distances = np.linalg.norm(means[:, None] - means[None], axis=-1)

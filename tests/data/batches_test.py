@@ -1,5 +1,6 @@
 """Batches are functions of (seed, step); images reach the model in [0, 1]."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ def test_batch_indices_do_not_depend_on_the_cuts(cuts):
         parts.append(data.batch_indices(3, step, cut, 23, 5))
         step += cut
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    assert whole.shape == (11, 5)
+    chex.assert_shape(whole, (11, 5))
     assert whole.dtype == np.int32
 
 

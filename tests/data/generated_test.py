@@ -1,5 +1,6 @@
 """The drawn figures against areas, centres and angles known by geometry."""
 
+import chex
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ def whole():
 
 def test_every_combination_is_there_once_and_no_image_twice(whole):
     x, numbers = whole
-    assert x.shape == (12_000, 32, 32)
+    chex.assert_shape(x, (12_000, 32, 32))
     assert len(np.unique(numbers, axis=0)) == 12_000
     assert len({image.tobytes() for image in x}) == 12_000
     # Every pair of values is as frequent as any other: independent factors.
@@ -79,8 +80,8 @@ def test_the_source_splits_by_its_seed_and_carries_factors(data_config):
     found, again, other = (
         data.load(data_config("shapes", split_seed=seed)) for seed in (0, 0, 1)
     )
-    assert found.train_x.shape == (9600, 32, 32, 1)
-    assert found.test_x.shape == (2400, 32, 32, 1)
+    chex.assert_shape(found.train_x, (9600, 32, 32, 1))
+    chex.assert_shape(found.test_x, (2400, 32, 32, 1))
     assert found.label_names == generated.SHAPES
     assert found.spec.likelihood == "bernoulli"
     np.testing.assert_array_equal(found.test_x, again.test_x)

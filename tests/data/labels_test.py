@@ -1,5 +1,6 @@
 """Hidden labels, added labelled examples, factors and generated images."""
 
+import chex
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def test_too_few_or_no_labels():
 def test_labelled_examples_are_added_to_each_batch():
     labelled = np.array([3, 17, 40, 41, 77])
     rows = batches.training_indices(0, 5, 9, 100, 8, labelled, 2)
-    assert rows.shape == (9, 10)
+    chex.assert_shape(rows, (9, 10))
     assert rows.dtype == np.int32
     np.testing.assert_array_equal(rows[:, :8], batches.batch_indices(0, 5, 9, 100, 8))
     assert set(rows[:, 8:].ravel()) <= set(labelled)
@@ -81,7 +82,7 @@ def test_basicprop_as_a_source(data_config, monkeypatch):
     monkeypatch.setattr(generated, "NUM_TRAIN", 500)
     monkeypatch.setattr(generated, "NUM_TEST", 200)
     found = load(data_config("basicprop_angle"))
-    assert found.train_x.shape == (500, 28, 28, 1)
+    chex.assert_shape(found.train_x, (500, 28, 28, 1))
     assert found.spec.likelihood == "bernoulli"
     np.testing.assert_array_equal(found.factors["left"][1], found.test_y)
     assert len(np.unique(found.factors["right"][0])) == 10

@@ -1,5 +1,6 @@
 """Shapes, types, ranges and labels: accepted, decided or refused by name."""
 
+import chex
 import numpy as np
 import pytest
 
@@ -29,8 +30,8 @@ def load(tmp_path, data_config):
 def test_layouts(load, given, shape):
     dataset = load({"x": np.zeros(given, np.uint8)})
     assert dataset.spec.shape == shape
-    assert dataset.train_x.shape == (8, *shape)
-    assert dataset.test_x.shape == (2, *shape)
+    chex.assert_shape(dataset.train_x, (8, *shape))
+    chex.assert_shape(dataset.test_x, (2, *shape))
     assert dataset.spec.num_examples == 8
 
 

@@ -1,5 +1,6 @@
 """Distributions against scipy, quadrature and their own samples."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +67,7 @@ def test_logistic_log_prob_matches_scipy_and_integrates_to_one():
 def test_logistic_samples_follow_the_distribution():
     z = dist.logistic_sample(jax.random.key(0), dist.Logistic(0.0, UNIT_SCALE), (5000,))
     assert stats.kstest(np.asarray(z), stats.logistic(0, UNIT_SCALE).cdf).pvalue > 0.01
-    assert bool(jnp.isfinite(z).all())
+    chex.assert_tree_all_finite(z)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_categorical_kl_uniform_ends_of_its_range():
     flat = dist.Categorical(jnp.zeros(3))
     np.testing.assert_allclose(dist.categorical_kl_uniform(flat), 0.0, atol=1e-6)
     grad = jax.grad(lambda a: dist.categorical_kl_uniform(dist.Categorical(a)))
-    assert bool(jnp.isfinite(grad(one_hot.logits)).all())
+    chex.assert_tree_all_finite(grad(one_hot.logits))
 
 
 def test_entropies_match_scipy():

@@ -1,5 +1,6 @@
 """Likelihoods against quadrature, sums over levels and their own samples."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +53,7 @@ def test_continuous_bernoulli_is_a_density_with_its_mean(logit):
 def test_continuous_bernoulli_normalizer_has_finite_gradients_everywhere():
     logits = jnp.array([-500.0, -0.02, -1e-8, 0.0, 1e-8, 0.02, 500.0])
     gradient = jax.vmap(jax.grad(continuous_bernoulli_log_normalizer))(logits)
-    assert bool(jnp.isfinite(gradient).all())
+    chex.assert_tree_all_finite(gradient)
     np.testing.assert_allclose(gradient[3], 0.0, atol=1e-6)
     np.testing.assert_allclose(gradient, -gradient[::-1], rtol=1e-4)  # odd
     at_zero = continuous_bernoulli_log_normalizer(jnp.zeros(()))
@@ -67,7 +68,7 @@ def test_discretized_logistic_sums_to_one_over_its_levels(location, scale):
     log_p = np.array(
         [float(likelihood.log_prob(params, one(location), one(v))) for v in levels]
     )
-    assert np.isfinite(log_p).all()
+    chex.assert_tree_all_finite(log_p)
     np.testing.assert_allclose(np.exp(log_p).sum(), 1.0, atol=1e-5)
     # In float64, by the distribution function, where the difference is not lost.
     edges = np.concatenate([[-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]])

@@ -1,5 +1,6 @@
 """Calibration on cases counted by hand."""
 
+import chex
 import numpy as np
 import pytest
 
@@ -67,7 +68,7 @@ def test_clusters_left_over_are_never_right_and_labels_may_lack_one():
     p = np.eye(4)[[0, 0, 1, 2, 3, 3]] * 0.7 + 0.075
     labels = [1, 1, 0, 0, 1, 0]
     made = calibration.matched_probabilities(p, labels)
-    assert made.shape == (6, 4)
+    chex.assert_shape(made, (6, 4))
     np.testing.assert_allclose(made.sum(1), 1.0)
     accuracy = (made.argmax(1) == labels).mean()
     assert accuracy == pytest.approx(
@@ -75,7 +76,7 @@ def test_clusters_left_over_are_never_right_and_labels_may_lack_one():
     )
     few = calibration.matched_probabilities(np.ones((3, 1)), [0, 1, 2])
     np.testing.assert_allclose(few.sum(1), 1.0)
-    assert few.shape == (3, 3)
+    chex.assert_shape(few, (3, 3))
     assert calibration.brier_score(few, [0, 1, 2]) == pytest.approx(4 / 3)
 
 

@@ -1,5 +1,6 @@
 """Figures of codes against closed forms."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +109,7 @@ def test_generated_information_of_a_deaf_and_a_hearing_decoder(make_config, spec
     objective = objectives.make(make_config("vae", latent_dim=3), spec)
     params = objective.init(KEY)
     heard = codes.generated_information(objective, params, KEY, 2000)
-    assert heard.shape == (3,)
+    chex.assert_shape(heard, (3,))
     params["decoder"]["dense_0"]["kernel"] *= 0.0
     deaf = codes.generated_information(objective, params, KEY, 2000)
     np.testing.assert_allclose(deaf, 0.0, atol=0.01)

@@ -6,6 +6,7 @@ Functions of an objective are told by their arguments and left out.
 
 import inspect
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_good_arrays_give_finite_numbers(function):
         if isinstance(leaf, (float, int, np.ndarray)) and function.__name__ not in (
             "reliability",  # nan is its word for an empty bin
         ):
-            assert np.isfinite(leaf).all()
+            chex.assert_tree_all_finite(leaf)
 
 
 @pytest.mark.parametrize("function", FOUND)

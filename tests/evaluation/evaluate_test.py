@@ -2,6 +2,7 @@
 
 import json
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_the_same_seed_gives_the_same_figures(evaluated):
 def test_codes_are_those_of_one_example_at_a_time(evaluated):
     run, params, _ = evaluated
     codes = evaluation.encode_split(run, params, run.dataset.test_x)
-    assert codes.mean.shape == (359, run.objective.latent_dim)
+    chex.assert_shape(codes.mean, (359, run.objective.latent_dim))
     for number in (0, 300, 358):
         q = run.objective.encode(params, run.dataset.test_x[number])
         np.testing.assert_allclose(codes.mean[number], q.mean, atol=1e-4)

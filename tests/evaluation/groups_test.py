@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 
+import chex
 import numpy as np
 import pytest
 
@@ -267,7 +268,7 @@ def test_the_classifier_learns_digits_and_is_a_function_of_its_seed(make_config)
     ]
     assert classifier.accuracy(trained[0], data.test_x, data.test_y) > 0.93
     features = [model.features(data.test_x[:20]) for model in trained]
-    assert features[0].shape == (20, 128)
+    chex.assert_shape(features[0], (20, 128))
     np.testing.assert_array_equal(features[0], features[1])
     assert not np.allclose(features[0], features[2])
     shares = trained[0].probabilities(data.test_x)

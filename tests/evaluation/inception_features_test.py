@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import chex
 import numpy as np
 import pytest
 
@@ -99,7 +100,7 @@ def test_features_of_any_images(tiny, tmp_path, monkeypatch):
     features = inception.load(path)
     images = np.random.default_rng(0).random((5, 8, 8, 1)).astype(np.float32)
     found = features.function(images)
-    assert found.shape == (5, 30)
+    chex.assert_shape(found, (5, 30))
     exact = means({"fc.bias": np.ones(4)}, np.asarray(network.preprocess(images)))
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
     colour = features.function(np.repeat(images, 3, axis=-1))

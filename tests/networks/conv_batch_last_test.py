@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import conv_test
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,7 @@ KEY = jax.random.key(0)
 
 
 def _alike(found, expected):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
-        found,
-        expected,
-    )
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def _with_gradients(function, *arguments):

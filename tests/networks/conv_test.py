@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +45,7 @@ def test_conv2d(kernel, stride, height, width, inputs, outputs):
     x = jax.random.normal(keys[0], (2, height, width, inputs))
     w = jax.random.normal(keys[1], (kernel, kernel, inputs, outputs))
     dot, lax = _both(lambda a, b, form: conv.conv2d(a, b, stride, form), x, w)
-    assert dot[0].shape == (2, -(-height // stride), -(-width // stride), outputs)
+    chex.assert_shape(dot[0], (2, -(-height // stride), -(-width // stride), outputs))
     for a, b in zip(dot, lax, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -62,7 +63,7 @@ def test_conv_transpose2d(kernel, stride, height, width, inputs, outputs):
         return conv.conv_transpose2d(a, b, stride, (height, width), form)
 
     dot, lax = _both(function, x, w)
-    assert dot[0].shape == (2, height, width, outputs)
+    chex.assert_shape(dot[0], (2, height, width, outputs))
     for a, b in zip(dot, lax, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -114,9 +115,7 @@ def test_forms_agree_inside_vmap_and_scan(channels):
         grads, outputs = jax.jit(jax.grad(run, has_aux=True))(kernels)
         tangent = jax.jvp(lambda k, run=run: run(k)[0], (kernels,), (kernels,))[1]
         found.append((grads, outputs, tangent))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *found
-    )
+    chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-4)
 
 
 def test_split_product_of_tall_patches(monkeypatch):
@@ -132,11 +131,7 @@ def test_split_product_of_tall_patches(monkeypatch):
     split = gradients()
     monkeypatch.setattr(conv, "_is_tall", lambda flat: False)
     plain = gradients()
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
-        split,
-        plain,
-    )
+    chex.assert_trees_all_close(split, plain, rtol=1e-4, atol=1e-4)
 
 
 def test_auto_is_the_dot_form_on_cpu():

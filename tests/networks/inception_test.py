@@ -4,6 +4,7 @@ The oracle's operations are NumPy's or, where it is installed, PyTorch's, in who
 terms the original is written. Weights are random: the published ones are not here.
 """
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -250,7 +251,7 @@ def bilinear(image, size):
 def test_preprocessing(shape):
     image = np.random.default_rng(2).random(shape).astype(np.float32)
     grey = np.asarray(inception.preprocess(image[None, :, :, None]))
-    assert grey.shape == (1, 299, 299, 3)
+    chex.assert_shape(grey, (1, 299, 299, 3))
     np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
     # Positions are float32: off by up to their size times 2^-24, on slopes up to 4.
     atol = 4 * max(299, *shape) * 2.0**-24
@@ -290,8 +291,8 @@ def test_it_traces_at_full_size():
     found = jax.eval_shape(
         lambda p, x: inception.pool_features(p, inception.preprocess(x)), tree, x
     )
-    assert found.shape == (4, 2048)
+    chex.assert_shape(found, (4, 2048))
     stem = jax.eval_shape(
         inception.apply_stem, tree, jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     )
-    assert stem.shape == (1, 35, 35, 192)
+    chex.assert_shape(stem, (1, 35, 35, 192))

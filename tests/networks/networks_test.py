@@ -1,5 +1,6 @@
 """Encoders, decoders and heads: shapes, ranks and messages."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +37,7 @@ def test_any_image_size_and_any_leading_axes(
     params = encoder.init(KEY), decoder.init(KEY)
     x = jax.random.normal(KEY, (2, 3, *shape))
     h = encoder.apply(params[0], x)
-    assert h.shape == (2, 3, features)
+    chex.assert_shape(h, (2, 3, features))
     z = h[..., :3]
     y = decoder.apply(params[1], z)
     assert y.shape == x.shape
@@ -60,7 +61,7 @@ def test_forms_share_parameters_and_values(network_config):
             return (decoder.apply(params[1], h[:, :3]) ** 2).sum()
 
         outputs.append(jax.value_and_grad(loss)(params))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), *outputs)
+    chex.assert_trees_all_close(*outputs, atol=1e-4, rtol=1e-7)
 
 
 def test_layer_normalization_makes_features_free_of_input_scale(network_config):
@@ -98,7 +99,7 @@ def test_hidden_layers_of_heads():
 def test_initialisation_is_a_function_of_the_key(network_config):
     encoder, _ = networks.make_encoder(network_config(kind="conv"), (8, 8, 1))
     first, second, other = (encoder.init(jax.random.key(k)) for k in (0, 0, 1))
-    jax.tree.map(np.testing.assert_array_equal, first, second)
+    chex.assert_trees_all_equal(first, second)
     assert any(
         not np.array_equal(a, b)
         for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True)

@@ -1,5 +1,6 @@
 """CatVAE: its terms against loops, scipy, sampling and the VAE."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,10 +79,8 @@ def test_one_cluster_at_the_origin_is_the_vae(make_config, spec, reading):
     np.testing.assert_allclose(cat_loss(params), vae_loss(plain), rtol=1e-6)
     cat_grads, vae_grads = jax.grad(cat_loss)(params), jax.grad(vae_loss)(plain)
     for part in ("encoder", "decoder"):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
-            cat_grads[part],
-            vae_grads[part],
+        chex.assert_trees_all_close(
+            cat_grads[part], vae_grads[part], atol=1e-4, rtol=1e-7
         )
 
 
@@ -159,7 +158,7 @@ def test_gradients_are_finite_at_extreme_logits(make_config, spec, reading, scal
     )
     for name, value in metrics.items():
         assert bool(jnp.isfinite(value)), name
-    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(grads))
+    chex.assert_tree_all_finite(grads)
 
 
 def test_straight_through_is_one_hot_forward_and_relaxed_backward():

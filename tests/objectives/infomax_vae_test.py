@@ -1,5 +1,6 @@
 """InfomaxVAE: a free code beside a regularised one, and its fitted density."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +37,7 @@ def test_an_empty_c_is_the_vae(make_config, spec, x):
     pairs = [
         jax.value_and_grad(lambda p, o=o: loss_of(o, p, x))(params) for o in (ours, vae)
     ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *pairs)
+    chex.assert_trees_all_close(*pairs, rtol=1e-6)
     np.testing.assert_allclose(
         ours.log_weight(params, x[0], KEY), vae.log_weight(params, x[0], KEY), rtol=1e-6
     )

@@ -1,5 +1,6 @@
 """N-VAE: the gate, labels known and unknown, and the factors that it separates."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,7 +76,7 @@ def test_all_labels_known_needs_one_pass_and_gives_the_same(
         jax.value_and_grad(lambda p, o=o: terms_of(o, p, Batch(x, label))[0])(params)
         for o in (enumerating, single)
     ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), *results)
+    chex.assert_trees_all_close(*results, atol=2e-5, rtol=1e-7)
 
 
 def test_one_constant_class_without_own_dims_is_the_vae(make_config, spec, x):
@@ -225,7 +226,7 @@ def test_samples_of_a_class_and_wider_ones(make_config, spec):
     np.testing.assert_allclose(code[:, :-L].std(), 1.4, rtol=0.03)
     any_class = objective.sample_code(KEY, params, 3000)[:, -L:]
     np.testing.assert_allclose(any_class.mean(0), 1 / L, atol=0.05)
-    assert objective.prior.mean.shape == (L, objective.latent_dim)
+    chex.assert_shape(objective.prior.mean, (L, objective.latent_dim))
 
 
 def test_invariance_is_counted_where_asked(make_config, spec, x, label):

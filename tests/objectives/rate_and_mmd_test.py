@@ -1,5 +1,6 @@
 """beta-VAE, epsilon-VAE, InfoVAE and VIMAE: special cases of one another."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +38,7 @@ def value_and_grad(name, make_config, spec, x, weights, **model):
 def test_special_cases_are_the_beta_vae(make_config, spec, x, name, weights, beta):
     ours = value_and_grad(name, make_config, spec, x, weights)
     plain = value_and_grad("vae", make_config, spec, x, {"kl_z": beta})
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, plain)
+    chex.assert_trees_all_close(ours, plain, rtol=1e-5)
 
 
 def test_info_vae_without_rate_is_the_vimae(make_config, spec, x):
@@ -46,7 +47,7 @@ def test_info_vae_without_rate_is_the_vimae(make_config, spec, x):
         "info_vae", make_config, spec, x, weights, latent_dim=8, kernel="imq"
     )
     vimae = value_and_grad("vimae", make_config, spec, x, weights, kernel="imq")
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, vimae)
+    chex.assert_trees_all_close(ours, vimae, rtol=1e-5)
 
 
 def test_mmd_sends_no_gradient_to_the_decoder(make_config, spec, x):
@@ -105,7 +106,7 @@ def test_logistic_prior_rate_is_the_quadrature(make_config, spec, x):
     ratio = distributions.gaussian_log_prob(q, draws) - prior.log_prob(draws)
     error = ratio.std() / np.sqrt(len(ratio))
     assert abs(ratio.mean() - prior.kl(q)) < 4 * error
-    assert z.shape == (8,)
+    chex.assert_shape(z, (8,))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """WAE-MMD: an encoder without noise, and the limit of its relatives."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +54,7 @@ def test_it_is_the_vimae_of_a_normal_prior(make_config, spec, x, encoder):
             function(lambda p, o=o: o.loss(p, x, KEY, ours.hparams)[0])(params)
             for o in (ours, vimae)
         ]
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *pair)
+        chex.assert_trees_all_close(*pair, rtol=1e-5)
 
 
 def test_input_noise_is_for_the_encoder_alone(make_config, spec, x):
@@ -80,7 +81,7 @@ def test_proposal_scale_is_of_the_evaluation_only(make_config, spec, x):
         jax.grad(lambda p, o=o: o.loss(p, x, KEY, o.hparams)[0])(params)
         for o in (narrow, wide)
     ]
-    jax.tree.map(np.testing.assert_array_equal, *grads)
+    chex.assert_trees_all_equal(*grads)
     q = wide.encode(params, x)
     np.testing.assert_allclose(jnp.exp(0.5 * q.log_var), 0.5, rtol=1e-5)
     rates = [float(o.elbo(params, x[0], KEY)["kl_z"]) for o in (narrow, wide)]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -188,11 +189,7 @@ def test_chunks_with_a_remainder_are_the_same_members(population_config):
     first, second = (
         whole_program(run, how, members)[0] for how in (("scan", 1), ("chunks", 2))
     )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        first.params,
-        second.params,
-    )
+    chex.assert_trees_all_close(first.params, second.params, rtol=1e-4, atol=1e-5)
 
 
 def test_a_population_resumes_to_the_same_bits_by_the_same_program(
@@ -231,7 +228,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     fastest = min(record["seconds_per_step"], key=record["seconds_per_step"].get)
     assert record["strategy"] == fastest
     plain = [s._replace(key=jax.random.key_data(s.key)) for s in states]
-    jax.tree.map(np.testing.assert_array_equal, *plain)
+    chex.assert_trees_all_equal(*plain)
     np.testing.assert_allclose(states[0].hparams["kl_z"], [0.5] * 4 + [4.0] * 4)
     rows, all_rows = map(metrics.read_metrics, (rest, whole))
     assert [row["epoch"] for row in rows] == [row["epoch"] for row in all_rows]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def wait_for_steps(folder, process, steps):
 def assert_same_run(folder, reference):
     (params, step), (expected, expected_step) = map(final_params, (folder, reference))
     assert step == expected_step
-    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    chex.assert_trees_all_equal(params, expected)
     timing = "time/examples_per_second"
     rows, expected_rows = map(metrics.read_metrics, (folder, reference))
     for row in (*rows, *expected_rows):
@@ -139,10 +140,10 @@ def test_other_modes_read_the_run_alone(uninterrupted, run_main, tmp_path):
         done = run_main(f"--mode={mode}", f"--workdir={uninterrupted}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     samples = np.load(uninterrupted / "samples.npz")["x"]
-    assert samples.shape == (64, 8, 8, 1)
+    chex.assert_shape(samples, (64, 8, 8, 1))
     codes = np.load(uninterrupted / "codes.npz")
-    assert codes["train_mean"].shape == (1438, 20)
-    assert codes["test_logits"].shape == (359, 10)
+    chex.assert_shape(codes["train_mean"], (1438, 20))
+    chex.assert_shape(codes["test_logits"], (359, 10))
     np.testing.assert_array_equal(
         codes["test_cluster"], codes["test_logits"].argmax(-1)
     )

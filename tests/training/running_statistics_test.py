@@ -1,5 +1,6 @@
 """Statistics apart from what is trained, and batch normalisation with them."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +53,7 @@ def test_training_takes_batch_moments_and_evaluation_running_ones(config, spec, 
     params = network.init(KEY)
     x = 3 + 2 * jax.random.normal(KEY, (64, 4, 4, 1))
     features, statistics = network.train(params, x)
-    assert features.shape == (64, size)
+    chex.assert_shape(features, (64, size))
     # Running means and variances after one step: 0.9 old + 0.1 of the batch.
     before = jax.tree.leaves(params[STATISTICS])
     after = jax.tree.leaves(statistics[STATISTICS])
@@ -85,9 +86,9 @@ def test_statistics_go_through_the_train_step_and_not_the_optimizer(config, spec
     run = jax.jit(train_step.make_multi_step(step))
     many, _ = run(state, x, jnp.tile(jnp.arange(8), (20, 1)))
     image = objective.decode(train_step.variables(many), jnp.zeros(20))
-    assert bool(jnp.isfinite(image).all())
+    chex.assert_tree_all_finite(image)
     q = objective.encode(train_step.variables(many), x)
-    assert q.mean.shape == (8, 20)
+    chex.assert_shape(q.mean, (8, 20))
 
 
 @pytest.mark.parametrize("name", ["catvae", "infocatvae", "n_vae", "iwae"])

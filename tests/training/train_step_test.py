@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,7 +99,7 @@ def test_eval_step_ignores_padding(make_config, spec):
     other = x.at[2:].set(0.0)
     first, second = (eval_step(params, v, valid, jax.random.key(2)) for v in (x, other))
     assert float(first["count"]) == 2
-    jax.tree.map(np.testing.assert_array_equal, first, second)
+    chex.assert_trees_all_equal(first, second)
     total = first["reconstruction"] + first["kl_z"]
     np.testing.assert_allclose(first["elbo"], -total, rtol=1e-6)
 
