@@ -16,17 +16,6 @@ Metrics = dict[str, Array]
 # Weights of a loss by name, traced or not.
 HParams = Mapping[str, float | Array]
 
-# Names of p(x | z); those but the Gaussian ones are of values in [0, 1].
-LIKELIHOODS = (
-    "auto",
-    "bernoulli",
-    "continuous_bernoulli",
-    "gaussian",
-    "learned_gaussian",
-    "discretized_logistic",
-)
-UNIT_RANGE = ("bernoulli", "continuous_bernoulli", "discretized_logistic")
-
 # Key of parameters that are measured, not trained; and of their new values among
 # the metrics of a loss.
 STATISTICS = "statistics"
@@ -83,7 +72,7 @@ class DataSpec(NamedTuple):
     Attributes:
       shape: `(H, W, C)` of one example.
       dtype: storage type, 'uint8' (scaled by 1/255 on the device) or 'float32'.
-      likelihood: a name of LIKELIHOODS, save 'auto'.
+      likelihood: a name of `distributions.likelihoods.LIKELIHOODS`.
       num_examples: training examples.
       num_labels: number of classes, 0 where the data carry no labels.
       binary: whether the model sees values in {0, 1} only, so that a Bernoulli

@@ -14,8 +14,9 @@ PACKAGE = ROOT / "infovae_jax"
 # From the bottom up; a part may import from its own layer and those before it.
 LAYERS = [
     ["errors", "types"],
+    ["distributions", "networks"],
     ["config"],
-    ["distributions", "data", "networks"],
+    ["data"],
     ["priors", "information"],
     ["objectives"],
     ["training"],

@@ -12,6 +12,7 @@ table is the KL to all clusters alone, with its gradient: by a vmap, which holds
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
@@ -24,6 +25,7 @@ import jax.numpy as jnp
 
 from infovae_jax import config as config_lib
 from infovae_jax import objectives, priors
+from infovae_jax.benchmark import race
 from infovae_jax.distributions import Gaussian, cluster_gaussians
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.objectives import catvae
@@ -63,16 +65,15 @@ class Variant:
         self._run = jax.jit(function, donate_argnums=0).lower(state, *inputs).compile()
         self.compile_seconds = time.perf_counter() - began
         self._state, self._inputs = state, inputs
-        self.seconds = []
 
-    def turn(self, calls: int) -> None:
+    def turn(self, calls: int) -> float:
         """Seconds a call, over so many calls in a row."""
         began = time.perf_counter()
         for _ in range(calls):
             self._state, _ = jax.block_until_ready(
                 self._run(self._state, *self._inputs)
             )
-        self.seconds.append((time.perf_counter() - began) / calls)
+        return (time.perf_counter() - began) / calls
 
 
 def step_variant(objective_name: str, reading: str, num_clusters: int) -> Variant:
@@ -115,24 +116,23 @@ def kl_variant(form: str, num_clusters: int) -> Variant:
 
 
 def measure(variants: dict[tuple[str, int], Variant], rounds: int, calls: int) -> list:
-    """Interleaved rounds, the first not counted; a row a variant."""
-    for number in range(rounds + 1):
-        for variant in variants.values():
-            variant.turn(calls)
-            if not number:
-                variant.seconds.clear()
+    """Interleaved rounds, the first not counted; one row per variant."""
+    turns = {
+        key: functools.partial(variant.turn, calls) for key, variant in variants.items()
+    }
+    seconds = race.timed_rounds(turns, rounds)
     rows = []
     for (name, count), variant in variants.items():
         fewest = min(k for n, k in variants if n == name)
-        base = variants[name, fewest].seconds
-        ratios = [a / b for a, b in zip(variant.seconds, base, strict=True)]
+        own = seconds[name, count]
+        middle, spread = race.ratio(own, seconds[name, fewest])
         rows.append(
             {
                 "name": name,
                 "clusters": count,
-                "seconds": statistics.median(variant.seconds),
-                "ratio": statistics.median(ratios),
-                "ratio_range": [min(ratios), max(ratios)],
+                "seconds": statistics.median(own),
+                "ratio": middle,
+                "ratio_range": spread,
                 "compile_seconds": variant.compile_seconds,
             }
         )

@@ -7,7 +7,7 @@ import pathlib
 import platform
 import sys
 
-from infovae_jax.benchmark import cases, tables, workers
+from infovae_jax.benchmark import cases, race, tables, workers
 from infovae_jax.errors import ConfigError, UserError
 
 
@@ -113,7 +113,7 @@ def measure(options) -> dict:
     for case in chosen:
         if (case.name, case.batch_size, case.precision) in done:
             continue
-        result = workers.run_case(case, names, timing)
+        result = race.run_case(case, names, timing)
         report["environment"] |= result["versions"]
         report["cases"].append(result)
         print(tables.text(result), flush=True)

@@ -16,6 +16,7 @@ times are seconds an image, and those of 10,000 images are extrapolated from the
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -26,36 +27,15 @@ import time
 
 import numpy as np
 
+from infovae_jax.benchmark import race
+from infovae_jax.benchmark.nll_case import LATENT_DIM, images, weights
+from infovae_jax.benchmark.workers import limit_threads
 from infovae_jax.errors import ConfigError, UserError
 
 NUM_SAMPLES = 5000
-LATENT_DIM = 20
-SIZES = {
-    "encoder/dense_0": (784, 500),
-    "encoder/dense_1": (500, 500),
-    "posterior/features": (500, 2 * LATENT_DIM),
-    "decoder/dense_0": (LATENT_DIM, 500),
-    "decoder/dense_1": (500, 500),
-    "decoder/outputs": (500, 784),
-}
 # Images of one turn: seconds each on two cores.
 TURNS = {"jax": 20, "torch_per_image": 20, "torch_per_sample": 2}
 MNIST_TEST = 10_000
-
-
-def weights() -> dict[str, np.ndarray]:
-    """Matrices of SIZES, the same in every variant; all biases are zero."""
-    rng = np.random.default_rng(0)
-    return {
-        name: (rng.normal(size=size) / np.sqrt(size[0])).astype(np.float32)
-        for name, size in SIZES.items()
-    }
-
-
-def images(num: int) -> np.ndarray:
-    """Binary float32 `[num, 784]`, a fifth of the pixels lit."""
-    rng = np.random.default_rng(1)
-    return (rng.random((num, 784)) < 0.2).astype(np.float32)
 
 
 class JaxVariant:
@@ -94,15 +74,14 @@ def make_variant(name: str, num_samples: int):
     """The variant called `name`, with `nll(num_images) -> mean in nats`."""
     if name == "jax":
         return JaxVariant(num_samples)
-    from infovae_jax.benchmark import nll_torch
+    from infovae_jax.benchmark import torch_loops
 
-    return nll_torch.TorchVariant(num_samples, name == "torch_per_image")
+    return torch_loops.NllVariant(num_samples, name == "torch_per_image")
 
 
 def serve(name: str, num_samples: int, threads: int) -> None:
     """A worker: reads a number of images a line, answers with the seconds taken."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    limit_threads(threads)
     variant = make_variant(name, num_samples)
     for line in sys.stdin:
         began = time.perf_counter()
@@ -138,28 +117,30 @@ def turn(worker: subprocess.Popen, num_images: int) -> dict[str, float]:
 def compare(names: list[str], num_samples: int, rounds: int, threads: int) -> dict:
     """Interleaved rounds; the first one warms up and is not counted."""
     workers = {name: start(name, num_samples, threads) for name in names}
-    seconds, nll = {name: [] for name in names}, {}
+    nll = {}
+
+    def take(name):
+        outcome = turn(workers[name], TURNS[name])
+        nll[name] = outcome["nll"]
+        return outcome["seconds"] / TURNS[name]
+
+    turns = {name: functools.partial(take, name) for name in names}
     try:
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                found = turn(worker, TURNS[name])
-                nll[name] = found["nll"]
-                if number:
-                    seconds[name].append(found["seconds"] / TURNS[name])
+        seconds = race.timed_rounds(turns, rounds)
     finally:
         for worker in workers.values():
             worker.stdin.close()
             worker.wait()
     result = {}
     for name in names:
-        ratios = [a / b for a, b in zip(seconds[name], seconds["jax"], strict=True)]
+        faster, spread = race.ratio(seconds[name], seconds["jax"])
         result[name] = {
             "images": TURNS[name],
             "nll": nll[name],
             "seconds_an_image": seconds[name],
             "median": statistics.median(seconds[name]),
-            "jax_is_faster_by": statistics.median(ratios),
-            "ratio_range": [min(ratios), max(ratios)],
+            "jax_is_faster_by": faster,
+            "ratio_range": spread,
         }
     return result
 

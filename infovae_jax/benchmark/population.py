@@ -12,9 +12,8 @@ import argparse
 import json
 import pathlib
 import statistics
-import time
 
-from infovae_jax.benchmark import cases
+from infovae_jax.benchmark import cases, race
 
 SEQUENTIAL = "one by one"
 
@@ -78,22 +77,11 @@ def make_ways(
 
 def measure(ways: dict, rounds: int) -> dict[str, dict]:
     """Seconds of every way in every round, and how much faster than SEQUENTIAL."""
-    seconds = {name: [] for name in ways}
-    for way in ways.values():
-        way()  # compiles
-    for _ in range(rounds):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - began)
+    seconds = race.timed_rounds(ways, rounds)
     result = {}
     for name, taken in seconds.items():
-        ratios = [a / b for a, b in zip(seconds[SEQUENTIAL], taken, strict=True)]
-        result[name] = {
-            "seconds": taken,
-            "faster": statistics.median(ratios),
-            "range": [min(ratios), max(ratios)],
-        }
+        faster, spread = race.ratio(seconds[SEQUENTIAL], taken)
+        result[name] = {"seconds": taken, "faster": faster, "range": spread}
     return result
 
 

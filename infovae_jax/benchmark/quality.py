@@ -4,12 +4,7 @@ The test ELBO of all of them is computed here, by the same formula and with the 
 noise, from the posteriors' parameters and the decoder's means.
 """
 
-import functools
-from collections.abc import Callable
-
-import numpy as np
-
-from infovae_jax.benchmark import workers
+from infovae_jax.benchmark import elbo, workers
 from infovae_jax.benchmark.cases import TOPK, Case
 from infovae_jax.errors import ConfigError
 
@@ -19,45 +14,6 @@ DEFAULT = ("vae_mlp", "catvae_mlp", "catvae_topk_mlp")
 MODELS = ("vae", "catvae")
 # Variants that are trained; the resident loop and the compiled one compute the same.
 NAMES = (workers.OURS, "torch_loader", "pythae")
-SAMPLES = 10
-_TINY = 1e-7  # probabilities of float32 closer to 0 or 1 are not kept by all
-
-
-@functools.lru_cache(maxsize=1)
-def read(source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Both splits of images as uint8 `[n, 28, 28, 1]`.
-
-    Args:
-      source: 'digits' (8x8, enlarged threefold on a frame of 2), or an npz file as
-        `config.data.source` takes.
-
-    Raises:
-      ConfigError: images of another size.
-      DataError: see `data.load`.
-    """
-    from infovae_jax import config as config_lib
-    from infovae_jax import data
-    from infovae_jax.benchmark.cases import make_config
-
-    config = config_lib.ConfigDict(make_config(Case("vae", "mlp", 28)).to_dict())
-    config.data.unlock()
-    config.data.source = source
-    dataset = data.load(config.data)
-    splits = [np.asarray(x) for x in (dataset.train_x, dataset.test_x)]
-    return tuple(_enlarged(x) for x in splits)
-
-
-def _enlarged(x: np.ndarray) -> np.ndarray:
-    if x.dtype != np.uint8:
-        x = np.round(x * 255.0).astype(np.uint8)
-    if x.shape[1:] == (8, 8, 1):
-        x = x.repeat(3, axis=1).repeat(3, axis=2)
-        x = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    if x.shape[1:] != (28, 28, 1):
-        raise ConfigError(
-            f"images of {x.shape[1:]}", "--data", "give 28x28 grey ones, or 'digits'"
-        )
-    return x
 
 
 def check(chosen: list[Case]) -> None:
@@ -69,59 +25,6 @@ def check(chosen: list[Case]) -> None:
                 "--cases",
                 f"with --quality, use {' or '.join(MODELS)} of 28x28 images",
             )
-
-
-def prior_means(settings: dict) -> np.ndarray:
-    """Of the components of p(z), whose variances are 1, `[K, d]`.
-
-    Args:
-      settings: from `cases.peer_settings`; without clusters p(z) is N(0, I).
-    """
-    from infovae_jax import priors
-
-    clusters, latent = settings.get("num_clusters", 1), settings["latent_dim"]
-    separation = settings.get("separation", 0.0)
-    return np.asarray(
-        priors.cluster_means(clusters, latent // clusters, separation), np.float64
-    )
-
-
-def test_elbo(
-    posteriors: Callable, decode: Callable, prior: np.ndarray, images: np.ndarray
-) -> float:
-    """Mean ELBO in nats of a VAE or a mixture of K, with a Bernoulli likelihood.
-
-        sum_c q(c | x) (E_q(z | x, c) log p(x | z) - KL(q(z | x, c) || N(mu_c, I)))
-        - KL(q(c | x) || uniform)
-
-    The KL terms in closed form, the expectation from SAMPLES codes of each image in
-    all, at least one a cluster.
-
-    Args:
-      posteriors: images `[n, H, W, C]` float32 -> log q(c | x) `[n, K]`, mean and
-        log-variance of q(z | x, c) `[n, K, d]`.
-      decode: codes `[n, d]` -> means `[n, H, W, C]`.
-      prior: mu, `[K, d]`.
-      images: uint8 `[n, H, W, C]`.
-    """
-    total, clusters = 0.0, len(prior)
-    samples = max(SAMPLES // clusters, 1)
-    for start in range(0, len(images), 500):
-        x = images[start : start + 500].astype(np.float32) / 255.0
-        log_q, mean, log_var = (a.astype(np.float64) for a in posteriors(x))
-        noise = np.random.default_rng(start).standard_normal((samples, *mean.shape))
-        z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)
-        log_x = np.empty((samples, len(x), clusters))
-        for draw, cluster in np.ndindex(samples, clusters):
-            p = decode(z[draw, :, cluster]).astype(np.float64)
-            p = np.clip(p, _TINY, 1.0 - _TINY)
-            pixels = x * np.log(p) + (1.0 - x) * np.log1p(-p)
-            log_x[draw, :, cluster] = pixels.sum((1, 2, 3))
-        square = (mean - prior) ** 2
-        kl_z = 0.5 * (square + np.exp(log_var) - 1.0 - log_var).sum(-1)
-        inner = log_x.mean(0) - kl_z - (log_q + np.log(clusters))
-        total += float((np.exp(log_q) * inner).sum())
-    return total / len(images)
 
 
 def compare(
@@ -159,7 +62,7 @@ def _train(
     name: str, case: Case, options: workers.Options, source: str, epochs: int
 ) -> float:
     """Test ELBO of the variant called `name` after so many epochs, nats."""
-    steps = len(read(source)[0]) // case.batch_size
+    steps = len(elbo.read(source)[0]) // case.batch_size
     worker = workers.Worker(name, case, options, data=source)
     try:
         for _ in range(epochs):

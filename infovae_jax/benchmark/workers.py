@@ -4,21 +4,18 @@ import contextlib
 import json
 import os
 import select
-import statistics
 import subprocess
 import sys
 import time
 from typing import Any, NamedTuple
 
-from infovae_jax.benchmark import cases
+from infovae_jax.benchmark import cases, elbo
 from infovae_jax.benchmark.cases import Case
 
 OURS = "jax"
 # Not a variant: says on what ours would run, and ends.
 PROBE = "probe"
 PEERS = ("torch_loader", "torch_resident", "torch_compile", "pythae")
-# Rounds that are taken however long they take.
-MIN_ROUNDS = 3
 # What a process has to tidy up after its last request.
 EXIT_SECONDS = 10.0
 
@@ -91,9 +88,7 @@ def serve(request: str) -> None:
         case = Case(*asked["case"])
         data = asked.get("data")
         if data:
-            from infovae_jax.benchmark import quality
-
-            images, test = quality.read(data)
+            images, test = elbo.read(data)
         else:
             images, test = cases.random_images(case), None
         variant = make_variant(
@@ -105,10 +100,8 @@ def serve(request: str) -> None:
             method = call.pop("call")
             began = time.perf_counter()
             if method == "test_elbo":
-                prior = quality.prior_means(cases.peer_settings(case))
-                value = quality.test_elbo(
-                    variant.posteriors, variant.decode, prior, test
-                )
+                prior = elbo.prior_means(cases.peer_settings(case))
+                value = elbo.test_elbo(variant.posteriors, variant.decode, prior, test)
             else:
                 value = getattr(variant, method)(**call)
             seconds = time.perf_counter() - began
@@ -220,119 +213,3 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-
-
-class Race:
-    """The variants of one case; one that fails leaves it, and its row says why.
-
-    Attributes:
-      rows: name -> figures, or `{'failed': why}`.
-      steps: of a turn.
-      versions: of the libraries.
-    """
-
-    def __init__(self, case: Case, options: Options):
-        self.rows: dict[str, dict] = {}
-        self.steps, self.versions = 1, {}
-        self._case, self._options = case, options
-        self._workers: dict[str, Worker] = {}
-        self._seconds: dict[str, list[float]] = {}
-        self._rates: list[float] = []
-
-    def names(self) -> list[str]:
-        """Of the variants that are still there."""
-        return list(self._workers)
-
-    def attempt(self, method, name: str) -> None:
-        """Calls `method(name)`."""
-        try:
-            method(name)
-        except Failed as error:
-            self.rows[name] = {"failed": str(error)}
-            if name in self._workers:
-                self._workers.pop(name).close()
-
-    def start(self, name: str) -> None:
-        """Takes the first step and a turn that does not count; ours gives `steps`."""
-        worker = self._workers[name] = Worker(name, self._case, self._options)
-        seconds = self._options.turn_seconds
-        first = worker.call(
-            "prepare", **({"turn_seconds": seconds} if name == OURS else {})
-        )
-        self.steps = first["value"] if name == OURS else self.steps
-        self.rows[name] = {
-            "num_params": worker.num_params,
-            "first_step_seconds": first["first_step_at"] - worker.began,
-            "warm_up_seconds": worker.call("steps", count=self.steps)["seconds"],
-        }
-        self._seconds[name] = []
-        self.versions |= worker.versions
-
-    def turn(self, name: str) -> None:
-        """One turn that counts; before ours the device's rate is measured."""
-        worker = self._workers[name]
-        rate = worker.call("matmul_rate")["value"] if name == OURS else None
-        turn = worker.call("steps", count=self.steps)
-        if rate:
-            self._rates.append(rate)
-        self._seconds[name].append(turn["seconds"])
-        self.rows[name]["loss"] = turn["value"]
-
-    def finish(self, name: str) -> None:
-        """Turns the seconds into figures."""
-        if OURS not in self._workers:
-            raise Failed("nothing of ours to compare with")
-        row, own, ours = self.rows[name], self._seconds[name], self._seconds[OURS]
-        row |= self._workers[name].call("facts")["value"]
-        rates = [self.steps * self._case.batch_size / value for value in own]
-        ratios = [a / b for a, b in zip(own, ours, strict=True)]
-        row["examples_per_second"] = rates
-        row["median"] = statistics.median(rates)
-        row["range"] = [min(rates), max(rates)]
-        row["jax_is_faster_by"] = statistics.median(ratios)
-        row["ratio_range"] = [min(ratios), max(ratios)]
-        if name != OURS:
-            return
-        achieved = [row["flops_per_step"] * self.steps / value for value in own]
-        shares = [a / b for a, b in zip(achieved, self._rates, strict=True)]
-        row["flops_per_second"] = statistics.median(achieved)
-        row["matmul_flops_per_second"] = statistics.median(self._rates)
-        row["share_of_matmul"] = statistics.median(shares)
-
-    def close(self) -> None:
-        """Ends all processes."""
-        for worker in self._workers.values():
-            worker.close()
-
-
-def run_case(case: Case, names: list[str], options: Options) -> dict:
-    """Interleaved rounds of one case, ours first.
-
-    Returns:
-      `case`, `batch_size`, `precision`, `steps_per_turn`, `versions` and `variants`:
-      name -> its figures, or `{'failed': why}`.
-    """
-    race = Race(case, options)
-    try:
-        for name in names:
-            if name == OURS or OURS in race.names():
-                race.attempt(race.start, name)
-        began = time.monotonic()
-        for number in range(options.rounds):
-            late = time.monotonic() - began > options.case_seconds
-            if OURS not in race.names() or (late and number >= MIN_ROUNDS):
-                break
-            for name in race.names():
-                race.attempt(race.turn, name)
-        for name in race.names():
-            race.attempt(race.finish, name)
-    finally:
-        race.close()
-    return {
-        "case": case.name,
-        "batch_size": case.batch_size,
-        "precision": case.precision,
-        "steps_per_turn": race.steps,
-        "versions": race.versions,
-        "variants": race.rows,
-    }

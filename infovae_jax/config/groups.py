@@ -7,7 +7,7 @@ import dataclasses
 
 from infovae_jax.config import knobs
 from infovae_jax.config.knobs import knob
-from infovae_jax.types import LIKELIHOODS
+from infovae_jax.distributions.likelihoods import LIKELIHOODS
 
 # Keys of the random numbers are 32 bits wide: a larger seed would repeat another's.
 MAX_SEED = 2**32 - 1
@@ -54,7 +54,11 @@ class Data:
         at_least=0,
         at_most=MAX_SEED,
     )
-    likelihood: str = knob("auto", "p(x | z)", options=LIKELIHOODS)
+    likelihood: str = knob(
+        "auto",
+        "p(x | z); auto: bernoulli for values in [0, 1], gaussian for others",
+        options=("auto", *LIKELIHOODS),
+    )
     levels: int = knob(
         256, "grey levels of discretized_logistic", at_least=2, at_most=65536
     )

@@ -49,7 +49,7 @@ def load(config: Any) -> Dataset:
         `test_fraction`, `split_seed`: the part set aside where a source has no test
           split of its own, and what fixes its choice.
         `num_train`: how many of the first training examples are used, or None.
-        `likelihood`: see `types.LIKELIHOODS`.
+        `likelihood`: see `distributions.likelihoods`.
         `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
         `image_size`: int, (H, W) or None; resizes the images of a folder.

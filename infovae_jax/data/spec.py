@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import raw_splits
-from infovae_jax.errors import ConfigError, DataError, nearest
-from infovae_jax.types import LIKELIHOODS, UNIT_RANGE, Dataset, DataSpec
+from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
+from infovae_jax.errors import ConfigError, DataError, unknown
+from infovae_jax.types import Dataset, DataSpec
 
 BINARIZE = ("none", "threshold", "stochastic")
 
@@ -62,15 +63,6 @@ def scan(x: np.ndarray, name: str, where: str) -> Scan:
     return Scan(
         float(low) / top, float(high) / top, total / x.size / top, outside, binary
     )
-
-
-def _require_known(value: str, known: tuple[str, ...], key: str) -> None:
-    if value not in known:
-        raise ConfigError(
-            f"unknown value {value!r}{nearest(str(value), known)}",
-            f"config.{key}",
-            f"use one of {', '.join(known)}",
-        )
 
 
 def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
@@ -153,8 +145,11 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
       DataError: for a NaN or infinite value in images or factors, or splits of unlike
         shape or type.
     """
-    _require_known(config.likelihood, LIKELIHOODS, "data.likelihood")
-    _require_known(config.binarize, BINARIZE, "data.binarize")
+    names = ("auto", *LIKELIHOODS)
+    if config.likelihood not in names:
+        raise unknown("value", config.likelihood, names, "config.data.likelihood")
+    if config.binarize not in BINARIZE:
+        raise unknown("value", config.binarize, BINARIZE, "config.data.binarize")
     if (raw.train_x.shape[1:], raw.train_x.dtype) != (
         raw.test_x.shape[1:],
         raw.test_x.dtype,
@@ -171,24 +166,25 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         raw = _bits_as_images(raw)
         scans = _scan_both(raw)
     in_range = all(s.outside is None for s in scans.values())
-    if config.likelihood in UNIT_RANGE:
-        _require_unit_range(scans, "data.likelihood", config.likelihood)
-    if config.likelihood == "discretized_logistic":
-        _require_levels(raw, config)
     if config.binarize != "none":
         _require_unit_range(scans, "data.binarize", config.binarize)
-    likelihood = config.likelihood
-    if likelihood == "auto":
-        likelihood = "bernoulli" if in_range else "gaussian"
+    name = config.likelihood
+    if name == "auto":
+        name = "bernoulli" if in_range else "gaussian"
     spec = DataSpec(
         shape=tuple(int(side) for side in raw.train_x.shape[1:]),
         dtype=str(raw.train_x.dtype),
-        likelihood=likelihood,
+        likelihood=name,
         num_examples=len(raw.train_x),
         num_labels=raw.num_labels,
         binary=config.binarize != "none" or all(s.binary for s in scans.values()),
         levels=config.levels,
     )
+    likelihood = make_likelihood(spec)
+    if likelihood.support == (0.0, 1.0):
+        _require_unit_range(scans, "data.likelihood", name)
+    if likelihood.levels:
+        _require_levels(raw, config)
     return Dataset(
         train_x=raw.train_x,
         train_y=raw.train_y,
@@ -241,23 +237,8 @@ def _labels_text(raw: raw_splits.Raw) -> str:
 
 
 def _meaning(spec: DataSpec, binarize: str) -> str:
-    density = "the log-density of continuous values; it depends on their scale"
-    if spec.likelihood == "gaussian":
-        return f"{density} and on the fixed standard deviation"
-    if spec.likelihood == "learned_gaussian":
-        return f"{density}; one standard deviation for all pixels, learned"
-    if spec.likelihood == "continuous_bernoulli":
-        return f"{density}, which is [0, 1]"
-    if spec.likelihood == "discretized_logistic":
-        return (
-            f"the log-probability of {spec.levels} grey levels; one scale for all "
-            "pixels, learned"
-        )
-    if not spec.binary:
-        return (
-            "the values are grey, so this is soft cross-entropy, not a "
-            "log-likelihood; do not compare it with binarised results"
-        )
+    if spec.likelihood != "bernoulli" or not spec.binary:
+        return make_likelihood(spec).meaning
     how = {
         "none": "the values are 0 or 1",
         "threshold": "the values are set to 1 where x >= 0.5, else to 0",

@@ -2,7 +2,8 @@
 
 A likelihood maps decoder outputs `[..., H, W, C]` to log p(x | z) in nats, summed
 over pixels and channels, and to the mean and samples of x. One that learns its scale
-has a parameter of its own, `params["likelihood"]`.
+has a parameter of its own, `params["likelihood"]`. A new one is a function and an entry
+of LIKELIHOODS, both of this file: config, data, evaluation and report read them here.
 """
 
 import math
@@ -20,6 +21,7 @@ _SMALL_LOGIT = 0.02
 # The learned log-scale is this times its parameter: Adam's steps of 1e-3 then move it
 # by a hundredth, and it settles within some hundred of them.
 _SCALE_SPEED = 10.0
+_DENSITY = "the log-density of continuous values; it depends on their scale"
 
 
 class Likelihood(NamedTuple):
@@ -35,6 +37,12 @@ class Likelihood(NamedTuple):
       relaxed: `relaxed(key, params, outputs, temperature) -> [..., H, W, C]`, draws
         through which the gradient flows; exact where x is continuous, the nearer to
         the sample the lower the temperature where it is not.
+      support: lowest and highest value that it is of.
+      is_density: whether its value is a density of continuous values; of others it is
+        the probability of `levels` grey levels, or of 0 and 1.
+      levels: of grey, where it is a probability of those; else 0.
+      meaning: what its nats are, in the words of a printed decision.
+      unit: the same in short.
     """
 
     init: Callable[[], Params]
@@ -42,9 +50,14 @@ class Likelihood(NamedTuple):
     mean: Callable[[Array], Array]
     sample: Callable[[Array, Params, Array], Array]
     relaxed: Callable[[Array, Params, Array, float], Array]
+    support: tuple[float, float] = (-math.inf, math.inf)
+    is_density: bool = True
+    levels: int = 0
+    meaning: str = _DENSITY
+    unit: str = "a log-density, which depends on the scale of the values"
 
 
-def make_likelihood(spec: DataSpec, scale: float) -> Likelihood:
+def make_likelihood(spec: DataSpec, scale: float = 1.0) -> Likelihood:
     """The likelihood called `spec.likelihood`.
 
       bernoulli             outputs are logits
@@ -58,14 +71,7 @@ def make_likelihood(spec: DataSpec, scale: float) -> Likelihood:
       spec: names the likelihood and, for the discretised one, the number of levels.
       scale: standard deviation, or the scale to start from where it is learned.
     """
-    makers = {
-        "bernoulli": _bernoulli,
-        "continuous_bernoulli": _continuous_bernoulli,
-        "gaussian": lambda: _gaussian(scale),
-        "learned_gaussian": lambda: _learned_gaussian(scale),
-        "discretized_logistic": lambda: _discretized_logistic(scale, spec.levels),
-    }
-    return makers[spec.likelihood]()
+    return LIKELIHOODS[spec.likelihood](spec, scale)
 
 
 def _nothing() -> Params:
@@ -76,7 +82,9 @@ def _pixels_last(x: Array) -> Array:
     return x.reshape(*x.shape[:-3], -1)
 
 
-def _bernoulli() -> Likelihood:
+def _bernoulli(spec: DataSpec, scale: float) -> Likelihood:
+    del scale
+
     def log_prob(params, outputs, x):
         del params
         p = distributions.Bernoulli(_pixels_last(outputs))
@@ -92,7 +100,19 @@ def _bernoulli() -> Likelihood:
         noise = jax.random.logistic(key, outputs.shape)
         return jax.nn.sigmoid((outputs + noise) / temperature)
 
-    return Likelihood(_nothing, log_prob, jax.nn.sigmoid, sample, relaxed)
+    unit = "soft cross-entropy of grey values, not a log-likelihood"
+    return Likelihood(
+        _nothing,
+        log_prob,
+        jax.nn.sigmoid,
+        sample,
+        relaxed,
+        support=(0.0, 1.0),
+        is_density=False,
+        meaning="the values are grey, so this is soft cross-entropy, not a "
+        "log-likelihood; do not compare it with binarised results",
+        unit="a log-likelihood of binary data" if spec.binary else unit,
+    )
 
 
 def _exact(sample):
@@ -121,7 +141,9 @@ def continuous_bernoulli_log_normalizer(logits: Array) -> Array:
     )
 
 
-def _continuous_bernoulli() -> Likelihood:
+def _continuous_bernoulli(spec: DataSpec, scale: float) -> Likelihood:
+    del spec, scale
+
     def log_prob(params, outputs, x):
         del params
         logits = _pixels_last(outputs)
@@ -145,7 +167,15 @@ def _continuous_bernoulli() -> Likelihood:
         value = jnp.where(outputs > 0, high, 1.0 - high)
         return jnp.clip(jnp.where(small, u, value), 0.0, 1.0)
 
-    return Likelihood(_nothing, log_prob, mean, sample, _exact(sample))
+    return Likelihood(
+        _nothing,
+        log_prob,
+        mean,
+        sample,
+        _exact(sample),
+        support=(0.0, 1.0),
+        meaning=f"{_DENSITY}, which is [0, 1]",
+    )
 
 
 def _gaussian_log_prob(outputs, x, log_scale):
@@ -154,7 +184,8 @@ def _gaussian_log_prob(outputs, x, log_scale):
     return distributions.gaussian_log_prob(p, _pixels_last(x))
 
 
-def _gaussian(scale: float) -> Likelihood:
+def _gaussian(spec: DataSpec, scale: float) -> Likelihood:
+    del spec
     log_scale = math.log(scale)
 
     def log_prob(params, outputs, x):
@@ -166,7 +197,12 @@ def _gaussian(scale: float) -> Likelihood:
         return outputs + scale * jax.random.normal(key, outputs.shape)
 
     return Likelihood(
-        _nothing, log_prob, lambda outputs: outputs, sample, _exact(sample)
+        _nothing,
+        log_prob,
+        lambda outputs: outputs,
+        sample,
+        _exact(sample),
+        meaning=f"{_DENSITY} and on the fixed standard deviation",
     )
 
 
@@ -180,7 +216,8 @@ def _learned_scale(scale: float):
     return init, lambda params: _SCALE_SPEED * params["likelihood"]["log_scale"]
 
 
-def _learned_gaussian(scale: float) -> Likelihood:
+def _learned_gaussian(spec: DataSpec, scale: float) -> Likelihood:
+    del spec
     init, log_scale = _learned_scale(scale)
 
     def log_prob(params, outputs, x):
@@ -190,11 +227,19 @@ def _learned_gaussian(scale: float) -> Likelihood:
         noise = jax.random.normal(key, outputs.shape)
         return outputs + jnp.exp(log_scale(params)) * noise
 
-    return Likelihood(init, log_prob, lambda outputs: outputs, sample, _exact(sample))
+    return Likelihood(
+        init,
+        log_prob,
+        lambda outputs: outputs,
+        sample,
+        _exact(sample),
+        meaning=f"{_DENSITY}; one standard deviation for all pixels, learned",
+    )
 
 
-def _discretized_logistic(scale: float, levels: int) -> Likelihood:
+def _discretized_logistic(spec: DataSpec, scale: float) -> Likelihood:
     """Salimans et al. 2017 (PixelCNN++, arXiv 1701.05517), one component."""
+    levels = spec.levels
     init, log_scale = _learned_scale(scale)
     half = 0.5 / (levels - 1)
 
@@ -229,4 +274,25 @@ def _discretized_logistic(scale: float, levels: int) -> Likelihood:
         value = continuous(key, params, outputs)
         return jnp.round(value * (levels - 1)) / (levels - 1)
 
-    return Likelihood(init, log_prob, mean, sample, continuous)
+    return Likelihood(
+        init,
+        log_prob,
+        mean,
+        sample,
+        continuous,
+        support=(0.0, 1.0),
+        is_density=False,
+        levels=levels,
+        meaning=f"the log-probability of {levels} grey levels; one scale for all "
+        "pixels, learned",
+        unit=f"a log-probability of {levels} grey levels",
+    )
+
+
+LIKELIHOODS: dict[str, Callable[[DataSpec, float], Likelihood]] = {
+    "bernoulli": _bernoulli,
+    "continuous_bernoulli": _continuous_bernoulli,
+    "gaussian": _gaussian,
+    "learned_gaussian": _learned_gaussian,
+    "discretized_logistic": _discretized_logistic,
+}

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import unknown
 from infovae_jax.evaluation import inception
 from infovae_jax.evaluation.encoding import (
@@ -16,7 +17,6 @@ from infovae_jax.evaluation.groups import GROUPS, core
 from infovae_jax.evaluation.groups.core import FACTOR_KL, WIDE_SIGMA
 from infovae_jax.evaluation.table import Row, format_value, table_text
 from infovae_jax.training.run import Run
-from infovae_jax.types import DataSpec
 
 __all__ = [
     "FACTOR_KL",
@@ -79,7 +79,7 @@ def evaluate(
         "seconds": round(time.perf_counter() - began, 1),
         "recipe": {
             "examples": len(run.dataset.test_x),
-            "likelihood": f"{spec.likelihood}: {_unit(spec)}",
+            "likelihood": f"{spec.likelihood}: {make_likelihood(spec).unit}",
             "seed": settings.seed,
             "representation": "posterior mean",
         },
@@ -87,17 +87,6 @@ def evaluate(
         "standard_errors": {r.name: r.error for r in rows if r.error is not None},
         "table": [[row.name, format_value(row.value), row.recipe] for row in rows],
     }
-
-
-def _unit(spec: DataSpec) -> str:
-    """What the nats of the likelihood are nats of."""
-    if spec.likelihood == "discretized_logistic":
-        return f"a log-probability of {spec.levels} grey levels"
-    if spec.likelihood != "bernoulli":
-        return "a log-density, which depends on the scale of the values"
-    if spec.binary:
-        return "a log-likelihood of binary data"
-    return "soft cross-entropy of grey values, not a log-likelihood"
 
 
 def chosen_groups(metrics: str) -> list[str]:

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.data import batches
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
 from infovae_jax.types import Array, Objective
 
-# Likelihoods whose value is a density over continuous pixels.
-DENSITIES = ("gaussian", "learned_gaussian", "continuous_bernoulli")
 # Pixels that the decoder may put out at once: 4 MB stay in a CPU's cache, and an
 # accelerator wants more to do.
 _CPU_OUTPUTS, _ACCELERATOR_OUTPUTS = 2**20, 2**24
@@ -218,7 +217,7 @@ def bits_per_dim_row(run: Run, params: Any, nll: np.ndarray) -> Row:
     reason, levels = _no_bits(run), spec.levels
     if reason:
         return Row("bits_per_dim", None, f"not reported: {reason}")
-    if spec.likelihood in DENSITIES:
+    if make_likelihood(spec).is_density:
         nll = -bound_of_test_images(run, params, "bits_per_dim", levels).log_prob
         text = (
             f"uniform dequantisation (x + u) / {levels} of {levels} grey levels, a new "
@@ -237,9 +236,10 @@ def bits_per_dim_row(run: Run, params: Any, nll: np.ndarray) -> Row:
 def _no_bits(run: Run) -> str:
     """Why the data have no probability under the model; empty where they have one."""
     spec = run.dataset.spec
-    if spec.likelihood == "discretized_logistic":
+    likelihood = make_likelihood(spec)
+    if likelihood.levels:
         return ""
-    if spec.likelihood == "bernoulli":
+    if not likelihood.is_density:
         return "" if spec.binary else "soft cross-entropy is no likelihood of grey data"
     if spec.binary:
         return "a density of values that are 0 or 1"

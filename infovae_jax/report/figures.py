@@ -4,6 +4,7 @@ None means that the picture does not apply (no clusters, no labels). Everything
 follows from the parameters and a fixed key, so the same run gives the same bytes.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.evaluation import Encoded, clustering
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.run import Run
-from infovae_jax.types import UNIT_RANGE
 
 COLUMNS = 10
 MAX_WIDTH = 25.0  # inches
@@ -91,8 +92,9 @@ def shown_clusters(scene: Scene) -> np.ndarray:
 
 def value_range(scene: Scene) -> tuple[float, float]:
     """Range that is drawn from black to white."""
-    if scene.run.dataset.spec.likelihood in UNIT_RANGE:
-        return 0.0, 1.0
+    low, high = make_likelihood(scene.run.dataset.spec).support
+    if math.isfinite(high - low):
+        return low, high
     return float(scene.test_x.min()), float(scene.test_x.max())
 
 

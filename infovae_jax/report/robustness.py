@@ -15,10 +15,12 @@ import pathlib
 import statistics
 import sys
 
-from infovae_jax import commands
+from infovae_jax import report
 from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.evaluation.workdir import evaluate_saved
 from infovae_jax.report.summary import Parser, read_json
 from infovae_jax.training import loop
+from infovae_jax.training.saved import open_saved
 
 PAPER_LABELS = 1000
 # The paper's levels are not known: these are two of those that every run measures.
@@ -38,7 +40,8 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
         config = read_json(folder / "config.json", "no run here", "name a run's folder")
         path = folder / "evaluation.json"
         if not path.is_file() or not label_counts(_figures(path)):
-            commands.evaluate(str(folder), "representation")
+            evaluated = evaluate_saved(open_saved(str(folder)), "representation")
+            report.write(*evaluated[:2], folder, evaluated.step)
         runs.append((config, _figures(path)))
         if not label_counts(runs[-1][1]):
             raise ConfigError(

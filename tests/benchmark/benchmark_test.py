@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from infovae_jax import objectives
-from infovae_jax.benchmark import cases, command, ours, quality, tables, workers
+from infovae_jax.benchmark import (
+    cases,
+    command,
+    elbo,
+    ours,
+    race,
+    tables,
+    workers,
+)
 from infovae_jax.errors import ConfigError
 
 FAST = workers.Options(rounds=2, turn_seconds=0.01, threads=1, case_seconds=0.0)
@@ -129,14 +137,14 @@ def test_elbo_is_the_closed_form():
         return np.full((len(z), 2, 2, 1), 0.25, np.float32)
 
     kl = 3 * 0.5 * (0.25 + np.exp(-1.0) - 1.0 + 1.0)
-    found = quality.test_elbo(posteriors, decode, np.zeros((1, 3)), images)
+    found = elbo.test_elbo(posteriors, decode, np.zeros((1, 3)), images)
     np.testing.assert_allclose(found, 4 * np.log(0.25) - kl, rtol=1e-6)
 
 
 def test_elbo_of_clusters_is_the_closed_form():
     """Each posterior is its cluster's prior but for variance; two kinds of decoding."""
     images = np.full((7, 2, 2, 1), 255, np.uint8)
-    prior = quality.prior_means({"num_clusters": 2, "latent_dim": 2, "separation": 9.0})
+    prior = elbo.prior_means({"num_clusters": 2, "latent_dim": 2, "separation": 9.0})
     q = np.array([0.3, 0.7])
 
     def posteriors(x):
@@ -150,7 +158,7 @@ def test_elbo_of_clusters_is_the_closed_form():
     kl_z = 2 * 0.5 * (np.exp(-4.0) - 1.0 + 4.0)
     log_x = 4 * np.log([0.25, 0.5])
     expected = (q * (log_x - kl_z - np.log(2 * q))).sum()
-    found = quality.test_elbo(posteriors, decode, prior, images)
+    found = elbo.test_elbo(posteriors, decode, prior, images)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -163,9 +171,9 @@ def test_bound_of_a_variant_is_what_its_library_says(peer):
     settings = cases.peer_settings(case)
     variant = workers.make_variant(peer, case, settings, TINY, 1)
     posteriors = variant.posteriors(np.float32(TINY) / 255.0)
-    prior = quality.prior_means(settings)
+    prior = elbo.prior_means(settings)
     assert [part.shape for part in posteriors] == [(300, 10), *[(300, 10, 20)] * 2]
-    found = quality.test_elbo(variant.posteriors, variant.decode, prior, TINY)
+    found = elbo.test_elbo(variant.posteriors, variant.decode, prior, TINY)
     usage = np.exp(np.float64(posteriors[0])).mean(0)
     balance = np.log(10) + (usage * np.log(usage)).sum()
     loss = variant.steps(1) - settings["weights"]["balance"] * balance
@@ -189,8 +197,26 @@ def test_quality_compares_the_bounds(capsys):
     assert lines[-1].startswith("catvae: largest difference")
 
 
+def test_quality_takes_a_model_without_clusters(capsys):
+    command.main(["--quality", "--cases=vae_mlp", "--batch_sizes=512", "--epochs=1"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0][:4] == ["vae_mlp", "jax", "test", "ELBO"]
+    assert -300 < float(rows[0][4]) < -50
+
+
+def test_turns_are_interleaved_and_the_first_round_does_not_count():
+    order, clock = [], iter(range(100))
+    turns = {
+        name: lambda n=name: order.append(n) or float(next(clock)) for name in "ab"
+    }
+    seconds = race.timed_rounds(turns, 2)
+    assert "".join(order) == "ababab"
+    assert seconds == {"a": [2.0, 4.0], "b": [3.0, 5.0]}
+    assert race.ratio(seconds["b"], seconds["a"]) == (1.375, (1.25, 1.5))
+
+
 def test_quality_reads_digits_enlarged():
-    train, test = quality.read("digits")
+    train, test = elbo.read("digits")
     assert train.dtype == np.uint8
     assert train.shape[1:] == test.shape[1:] == (28, 28, 1)
     assert (train[:, 2:5, 2:5] == train[:, 2:3, 2:3]).all()
@@ -255,7 +281,7 @@ def test_a_cut_run_goes_on(report, capsys):
 
 def test_a_peer_that_fails_is_named_and_the_others_go_on():
     """Whatever is not installed or has no such model stays in the report."""
-    result = workers.run_case(cases.parse("n_vae_mlp", 16), ["jax", "pythae"], FAST)
+    result = race.run_case(cases.parse("n_vae_mlp", 16), ["jax", "pythae"], FAST)
     failed = result["variants"]["pythae"]["failed"]
     assert "no n_vae there" in failed or "No module named" in failed
     assert result["variants"]["jax"]["median"] > 0

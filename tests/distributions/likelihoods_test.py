@@ -10,15 +10,16 @@ from scipy import stats as scipy_stats
 
 from infovae_jax import objectives
 from infovae_jax.distributions.likelihoods import (
+    LIKELIHOODS,
     continuous_bernoulli_log_normalizer,
     make_likelihood,
 )
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import train_step
-from infovae_jax.types import LIKELIHOODS, DataSpec
+from infovae_jax.types import DataSpec
 
 KEY = jax.random.key(0)
-NAMES = [name for name in LIKELIHOODS if name != "auto"]
+NAMES = list(LIKELIHOODS)
 LEARNED = ("learned_gaussian", "discretized_logistic")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import evaluation
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.training.run import open_run
 
 # Evaluations are pure, so the tests share them.
@@ -133,8 +134,8 @@ def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
     assert None not in table[0] + table[1]
     json.dumps(result, allow_nan=False)
     assert "log-density" in result["recipe"]["likelihood"]
-    assert evaluation._unit(run.dataset.spec._replace(likelihood="bernoulli")) == (
+    assert make_likelihood(run.dataset.spec._replace(likelihood="bernoulli")).unit == (
         "soft cross-entropy of grey values, not a log-likelihood"
     )
     levels = run.dataset.spec._replace(likelihood="discretized_logistic", levels=17)
-    assert evaluation._unit(levels) == "a log-probability of 17 grey levels"
+    assert make_likelihood(levels).unit == "a log-probability of 17 grey levels"

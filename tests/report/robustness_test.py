@@ -6,6 +6,7 @@ import pytest
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.report import robustness
+from infovae_jax.training.saved import Saved
 
 
 def write_run(folder, objective, seed, clean, prior=None, counts=(100, 1000)):
@@ -87,11 +88,15 @@ def test_a_run_that_was_not_measured_is_measured(tmp_path, monkeypatch):
     def evaluate(workdir, groups):
         asked.append((workdir, groups))
         (folder / "evaluation.json").write_text(figures)
+        return Saved(None, None, 0, folder)
 
-    monkeypatch.setattr(robustness.modes, "evaluate", evaluate)
+    monkeypatch.setattr(robustness, "open_saved", lambda workdir: workdir)
+    monkeypatch.setattr(robustness, "evaluate_saved", evaluate)
+    monkeypatch.setattr(robustness.report, "write", lambda *_: None)
     assert len(robustness.read_runs([folder])) == 1
     assert asked == [(str(folder), "representation")]
-    monkeypatch.setattr(robustness.modes, "evaluate", lambda *_: None)
+    unmeasured = Saved(None, None, 0, folder)
+    monkeypatch.setattr(robustness, "evaluate_saved", lambda *_: unmeasured)
     (folder / "evaluation.json").write_text(json.dumps({"metrics": {"elbo": -1.0}}))
     with pytest.raises(ConfigError, match="too few labels"):
         robustness.read_runs([folder])
