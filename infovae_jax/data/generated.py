@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from infovae_jax.data import raw_splits
+from infovae_jax.data.permutation import GENERATED, words
 
 SIZE = 32
 SHAPES = ("square", "ellipse", "triangle")
@@ -120,10 +121,12 @@ def read_shapes(name: str, config: Any) -> raw_splits.Raw:
     )
 
 
-def _uniform(key: np.ndarray, shape: tuple[int, ...], low: int, high: int):
-    """Integers low..high-1 from raw words, which NumPy promises never to change."""
-    words = np.random.Philox(key=key).random_raw(int(np.prod(shape)))
-    scaled = (words >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
+def _uniform(
+    seed: int, stream: int, shape: tuple[int, ...], low: int, high: int
+) -> np.ndarray:
+    """Integers low..high-1."""
+    raw = words(seed, GENERATED + stream, int(np.prod(shape)))
+    scaled = (raw >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
     return (scaled.astype(np.int64) + low).reshape(shape)
 
 
@@ -139,8 +142,7 @@ def _bars() -> np.ndarray:
 def _split(name: str, num: int, seed: int, number: int):
     """`(x, label, j)` of one split."""
     label = np.arange(num, dtype=np.int32) % NUM_CLASSES
-    seed = seed % 2**64
-    j = _uniform(np.array([seed, 8 * number + 1], np.uint64), (num,), 0, NUM_CLASSES)
+    j = _uniform(seed, 8 * number + 1, (num,), 0, NUM_CLASSES)
     if name == "basicprop":
         masks = np.zeros((NUM_CLASSES, BARS_SIZE, BARS_SIZE), bool)
         for i in range(NUM_CLASSES):
@@ -152,10 +154,10 @@ def _split(name: str, num: int, seed: int, number: int):
         return chosen.astype(np.uint8) * np.uint8(255), label, j
     x = np.zeros(chosen.shape, np.uint8)
     if name == "basicprop_noise_bg":
-        key = np.array([seed, 8 * number + 2], np.uint64)
-        x = _uniform(key, chosen.shape, *BACKGROUND_VALUES).astype(np.uint8)
-    key = np.array([seed, 8 * number + 3], np.uint64)
-    x[chosen] = _uniform(key, (int(chosen.sum()),), *BAR_VALUES).astype(np.uint8)
+        values = _uniform(seed, 8 * number + 2, chosen.shape, *BACKGROUND_VALUES)
+        x = values.astype(np.uint8)
+    lit = (int(chosen.sum()),)
+    x[chosen] = _uniform(seed, 8 * number + 3, lit, *BAR_VALUES).astype(np.uint8)
     return x, label, j
 
 

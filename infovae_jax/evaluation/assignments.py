@@ -14,7 +14,9 @@ from infovae_jax.types import Objective
 MAX_SAMPLES = 5000
 
 
-def cluster_information(logits: Float[Array, "n K"]) -> dict[str, float]:
+def cluster_information(
+    logits: Float[Array | np.ndarray, "n K"],
+) -> dict[str, float]:
     """Information of q(c | x) over the given examples, in nats.
 
     Returns:

@@ -3,6 +3,8 @@
 As in `figures`, each is a function of the scene that returns a Figure or None.
 """
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -188,9 +190,8 @@ def class_samples_wide(scene: Scene) -> Figure | None:
     classes = parts[2]
     objective, draws = scene.run.objective, 8
     labels = jnp.tile(jnp.asarray(classes), draws)
-    images = np.asarray(
-        objective.sample(scene.key, scene.params, len(labels), labels, WIDE_SIGMA)
-    )
+    draw = functools.partial(objective.sample, sigma=WIDE_SIGMA)
+    images = np.asarray(draw(scene.key, scene.params, len(labels), labels))
     names = [label_name(scene, k) for k in classes]
     grid = images.reshape(draws, len(classes), *images.shape[1:])
     return image_grid(grid, value_range(scene), column_names=names)

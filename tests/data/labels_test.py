@@ -1,10 +1,12 @@
 """Hidden labels, added labelled examples, factors and generated images."""
 
+import itertools
+
 import chex
 import numpy as np
 import pytest
 
-from infovae_jax.data import batches, generated, load
+from infovae_jax.data import batches, generated, load, permutation, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError, DataError
 
@@ -116,3 +118,32 @@ def test_the_first_training_examples(data_config, raises_line):
     for number in (0, 2000):
         with raises_line(ConfigError, 2, str(number), "1438"):
             load(data_config("digits", num_train=number))
+
+
+@pytest.mark.parametrize("seed", [0, 5, -1])
+def test_orders_of_one_seed_are_unlike_one_another(seed):
+    """The visible labels are not the first of an epoch, nor of one second bar."""
+    named = (permutation.VISIBLE_LABELS, permutation.VALIDATION)
+    orders = [
+        permutation.permutation(seed, stream, 2000) for stream in (*named, *range(8))
+    ]
+    first = [set(order[:200].tolist()) for order in orders]
+    for i, j in itertools.combinations(range(len(first)), 2):
+        assert len(first[i] & first[j]) < 60, (i, j)  # 20 by chance
+    label, j = generated._split("basicprop_angle", 2000, seed, 0)[1:]
+    for order in orders:
+        assert np.bincount(j[order[:200]], minlength=10).min() > 5
+        assert np.bincount(label[order[:200]], minlength=10).min() > 5
+
+
+@pytest.mark.parametrize("seed", [0, -1])
+def test_validation_is_held_out_of_training_alone(data_config, seed):
+    dataset = load(data_config("digits"))
+    smaller, held_out = raw_splits.hold_out(dataset, 0.25, seed)
+    count = dataset.spec.num_examples
+    assert len(held_out) == round(0.25 * count)
+    assert smaller.spec.num_examples == len(smaller.train_x) == count - len(held_out)
+    rows = {x.tobytes() for x in held_out}
+    assert not rows & {x.tobytes() for x in smaller.train_x}
+    again = raw_splits.hold_out(dataset, 0.25, seed)[1]
+    np.testing.assert_array_equal(held_out, again)

@@ -93,7 +93,7 @@ def test_what_is_no_sweep(text):
         ("kl_zz", "1, 2", "did you mean 'kl_z'"),
         ("learning_rat", "1, 2", "did you mean 'learning_rate'"),
         ("kl_z", "-1, 2", "too small"),
-        ("learning_rate", "0, 1", "no learning rate"),
+        ("learning_rate", "0, 1", "give one above 0"),
         ("kl_z", "lin(0, 1, 4096)", "8192 members"),
     ],
 )

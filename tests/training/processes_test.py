@@ -286,7 +286,7 @@ def test_only_large_divisible_kernels_are_split():
 def test_work_that_hangs_ends_with_code_7():
     code = (
         "import time\n"
-        "from infovae_jax.training import processes\n"
+        "from infovae_jax.training import interruption\n"
         "with interruption.Watchdog(0.5) as dog:\n"
         "    for _ in range(5):\n"
         "        time.sleep(0.2)\n"
