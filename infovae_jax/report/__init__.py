@@ -8,7 +8,7 @@ import numpy as np
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
-from infovae_jax.report import figures, grids, page, planes, results
+from infovae_jax.report import figures, grids, page, rate_and_information, results
 from infovae_jax.report.gallery import PICTURES
 from infovae_jax.training import metrics, population
 from infovae_jax.training.run import Run
@@ -66,11 +66,12 @@ def compare_runs(
       ConfigError: no run has points.
     """
     rates = {
-        name: planes.rate_distortion_points([found], "elbo/")
+        name: rate_and_information.rate_distortion_points([found], "elbo/")
         for name, found in figures_of.items()
     }
     informations = {
-        name: planes.information_points(rows) for name, rows in rows_of.items()
+        name: rate_and_information.information_points(rows)
+        for name, rows in rows_of.items()
     }
     rates, informations = (
         [(name, points) for name, points in of.items() if len(points)]
@@ -82,7 +83,7 @@ def compare_runs(
             ", ".join(rows_of),
             "train with config.evaluation.plane, on data with labels",
         )
-    _save(planes.of_runs(rates, informations), path)
+    _save(rate_and_information.of_runs(rates, informations), path)
 
 
 def sample_grid(images: np.ndarray, path: pathlib.Path) -> None:

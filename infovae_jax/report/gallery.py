@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from infovae_jax.report import code_parts, figures, planes, scores
+from infovae_jax.report import code_parts, figures, rate_and_information, scores
 
 
 class Picture(NamedTuple):
@@ -39,7 +39,7 @@ PICTURES = (
         "Rate and distortion",
         "The test split after each evaluation of the bound, to the last (large point). "
         "Dotted lines have the same ELBO; to the right the code says more of x.",
-        planes.rate_distortion,
+        rate_and_information.rate_distortion,
     ),
     Picture(
         "information_plane",
@@ -51,7 +51,7 @@ PICTURES = (
         "cross-entropy of a logistic probe fitted on 2,000 training codes. Good codes "
         "for the label alone are high up and far left (Tishby et al. 1999; bounds: "
         "Barber & Agakov 2003, Alemi et al. 2018).",
-        planes.information,
+        rate_and_information.information,
     ),
     Picture(
         "density",
@@ -117,7 +117,7 @@ PICTURES = (
         "Every member at the end of training, on the test split, in the plane of rate "
         "and distortion; a colour for each value that was swept, and the member of "
         "this page ringed. Dotted lines have the same ELBO.",
-        planes.members,
+        rate_and_information.members,
     ),
     Picture(
         "reconstructions",

@@ -35,6 +35,7 @@ class Evaluation(NamedTuple):
       step: that the parameters belong to, or None.
       split: which examples.
       recipe: what holds for all figures.
+      errors: name -> standard error, where one was estimated.
       problem: why there are no figures, or ''.
     """
 
@@ -43,6 +44,7 @@ class Evaluation(NamedTuple):
     step: int | None
     split: str
     recipe: dict[str, Any]
+    errors: dict[str, float]
     problem: str = ""
 
     @property
@@ -79,7 +81,7 @@ class Evaluation(NamedTuple):
 def read(workdir: pathlib.Path) -> Evaluation:
     """The evaluation of a run; never fails over what the file holds."""
     path = workdir / "evaluation.json"
-    nothing = Evaluation({}, [], None, "", {})
+    nothing = Evaluation({}, [], None, "", {}, {})
     if not path.is_file():
         return nothing._replace(problem="Not evaluated yet")
     try:
@@ -94,13 +96,14 @@ def read(workdir: pathlib.Path) -> Evaluation:
     shown = {name for name, *_ in table}
     # Older files may hold figures without a row.
     table += [(n, _text(v), "") for n, v in metrics.items() if n not in shown]
-    recipe = found.get("recipe")
+    recipe, errors = found.get("recipe"), found.get("standard_errors")
     return Evaluation(
         metrics,
         table,
         found.get("step"),
         str(found.get("split", "test")),
         recipe if isinstance(recipe, dict) else {},
+        errors if isinstance(errors, dict) else {},
     )
 
 

@@ -1,15 +1,11 @@
 """What a training run shows on stderr while it goes on."""
 
-import os
-import pathlib
 import sys
 import time
 
 from tqdm import tqdm
 
 from infovae_jax.training import processes
-
-_IMPORTED = time.perf_counter()
 
 
 class Progress:
@@ -62,9 +58,6 @@ class Progress:
 
 def seconds_since_start() -> float:
     """Age of this process, the start of the interpreter included."""
-    try:  # field 22 of stat: clock ticks between boot and the process's start
-        fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-    except (OSError, AttributeError):
-        return time.perf_counter() - _IMPORTED
+    import psutil
+
+    return time.time() - psutil.Process().create_time()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import report
-from infovae_jax.report import grids, planes, results, scores
+from infovae_jax.report import grids, rate_and_information, results, scores
 from infovae_jax.training.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
@@ -266,9 +266,9 @@ def test_charts_show_the_figures(tmp_path):
     np.testing.assert_allclose(lines[0], [-20.0])
     np.testing.assert_allclose(lines[1], [-19.4, -18.6])
     np.testing.assert_allclose(lines[3], [-18.5, -18.1])
-    texts = {"ais/nll": "nats; the first 20, standard error 0.25; FAILED"}
-    table = [[name, "1", texts.get(name, "")] for name in FIGURES]
-    write_evaluation(tmp_path, {**FIGURES, "ais/gap": -0.1}, table=table)
+    errors = {"ais/nll": 0.25}
+    figures = {**FIGURES, "ais/gap": -0.1}
+    write_evaluation(tmp_path, figures, standard_errors=errors)
     axes = scores.density(evaluated_scene(tmp_path)).axes[0]
     np.testing.assert_allclose(axes.lines[3].get_xdata(), [-19.0, -18.0])
     top, bottom = scores.calibration(scene).axes
@@ -317,7 +317,7 @@ def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
     rows.insert(1, {"step": 1.5, "epoch": 1.5, "loss": 3.0})
     scene = evaluated_scene(tmp_path, rows=rows)
     scene.labels = np.array([0, 0, 1, 1])
-    axes = planes.information(scene).axes[0]
+    axes = rate_and_information.information(scene).axes[0]
     path, last, first, right, up = axes.lines
     np.testing.assert_allclose(path.get_xydata(), [[1, 0.25], [2, 0.5], [3, 0.75]])
     np.testing.assert_allclose(last.get_xydata(), [[3, 0.75]])
@@ -325,4 +325,4 @@ def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
     assert right.get_xdata()[0] == pytest.approx(np.log(4))
     assert up.get_ydata()[0] == pytest.approx(np.log(2))
     scene.rows = [{"step": 1, "epoch": 1, "information/data": 1.0}]  # no labels
-    assert planes.information(scene) is None
+    assert rate_and_information.information(scene) is None

@@ -9,6 +9,7 @@ import pytest
 from infovae_jax import priors
 from infovae_jax.evaluation import Encoded
 from infovae_jax.report import figures
+from infovae_jax.types import DataSpec
 
 
 def _scene(num_clusters, assigned):
@@ -21,7 +22,7 @@ def _scene(num_clusters, assigned):
         prior=prior,
         decode=lambda params, z: np.broadcast_to(images, (*z.shape[:-1], 4, 4, 1)),
     )
-    spec = SimpleNamespace(likelihood="bernoulli")
+    spec = DataSpec((8, 8, 1), "float32", "bernoulli", 10, 0, False)
     run = SimpleNamespace(
         objective=objective, dataset=SimpleNamespace(spec=spec, test_y=None)
     )
