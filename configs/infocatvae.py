@@ -19,7 +19,7 @@ def get_config(preset="digits"):
     # certain (kl_c below 0), balanced and locally constant assignments alone; then
     # the generative terms come in.
     certain, first, last = -1.0, 4, 5  # weight, and epochs of the change
-    if preset == "digits":  # 11 steps an epoch, and 64 pixels
+    if preset == "digits":  # 11 steps per epoch, and 64 pixels
         config.train.num_epochs = 150
         model.invariance_radius, model.invariance_probe = 0.4, 3.0
         first, last = 60, 75

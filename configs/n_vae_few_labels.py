@@ -1,4 +1,4 @@
-"""N-VAE with ten labels a class: the others are summed out, and held by invariance.
+"""N-VAE with ten labels per class: the others are summed out, and held by invariance.
 
 python -m infovae_jax.main --config=configs/n_vae_few_labels.py
 python -m infovae_jax.main --config=configs/n_vae_few_labels.py:mnist

@@ -35,7 +35,7 @@ def mmd(
     Args:
       x: `[n, d]`.
       y: `[m, d]`.
-      kernel: with r the distance, d the dims and v the prior's variance a dim,
+      kernel: with r the distance, d the dims and v the prior's variance per dim,
         'imq_multi' sum over t in {.1, .2, .5, 1, 2, 5, 10} of C / (C + r^2) with
         C = 2 t d v; 'imq' the one with t = 1; 'rbf' exp(-r^2 / (2 h^2)).
       prior_variance: v.

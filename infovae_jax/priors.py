@@ -41,7 +41,7 @@ def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prio
       name: 'normal', N(0, I), or 'logistic', a product of logistic distributions.
       latent_dim: d.
       scale: s of the logistic, of variance s^2 pi^2 / 3. At s = sqrt(3) / pi its
-        entropy is 0.0144 nats a dim BELOW the normal's; at s = 1 it is above.
+        entropy is 0.0144 nats per dim BELOW the normal's; at s = 1 it is above.
     """
     zeros = jnp.zeros(latent_dim)
     if name == "normal":

@@ -99,7 +99,7 @@ class Dataset(NamedTuple):
       test_x: `[m, H, W, C]`.
       test_y: `[m]` int32 labels, or None.
       spec: the `DataSpec`.
-      label_names: one name a label (possibly empty).
+      label_names: one name per label (possibly empty).
       decision: the lines to print about range, shape and likelihood.
       factors: name -> (`[n]`, `[m]`), known causes of the images in both splits, for
         evaluation alone.
@@ -168,7 +168,7 @@ class Objective(NamedTuple):
     log_densities: Callable[..., tuple[Array, Array]]
     code_parts: tuple[CodePart, ...] = ()
     uses_labels: bool = False
-    bound_recipe: str = "1 sample an example"
+    bound_recipe: str = "1 sample per example"
 
 
 class TrainState(NamedTuple):

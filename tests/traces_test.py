@@ -53,7 +53,7 @@ def programs(monkeypatch):
 
 
 def test_three_epochs_are_one_program(run, tmp_path, programs):
-    """11 steps an epoch; every block has as many."""
+    """11 steps per epoch; every block has as many."""
     loop.train(run, tmp_path, run.make_mesh())
     steps = {name: n for name, n in programs.items() if "multi_step" in name}
     assert list(steps.values()) == [1]

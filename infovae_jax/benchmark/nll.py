@@ -5,9 +5,9 @@
 
 Each variant lives in a process of its own; they take turns on command (A, B, C, A, B,
 C, ...), so that a change of the machine's speed meets all alike. The networks (784 -
-500 - 500 - 20 and back), their weights, the images, the samples an image and the
+500 - 500 - 20 and back), their weights, the images, the samples per image and the
 precision (float32) are equal. Each turn has the number of images that TURNS names;
-times are seconds an image, and those of 10,000 images are extrapolated from them.
+times are seconds per image, and those of 10,000 images are extrapolated from them.
 
   jax               the evaluation's own function, see evaluation/density.py
   torch_per_image   a loop over images, all samples of one in one batch: of equal cost
@@ -148,7 +148,7 @@ def compare(names: list[str], num_samples: int, rounds: int, threads: int) -> di
 def table(result: dict) -> str:
     """The result as text."""
     lines = [
-        f"{'':<18}{'images':>7}{'NLL':>9}{'ms an image':>13}{'min..max':>18}"
+        f"{'':<18}{'images':>7}{'NLL':>9}{'ms per image':>13}{'min..max':>18}"
         f"{'10,000 images':>15}{'jax is x faster':>24}"
     ]
     for name, row in result.items():
@@ -186,7 +186,7 @@ def main() -> None:
         names = list(TURNS) if options.peers else ["jax"]
         print(
             f"{options.threads} threads, {options.rounds} rounds, "
-            f"{options.samples} samples an image"
+            f"{options.samples} samples per image"
         )
         result = compare(names, options.samples, options.rounds, options.threads)
         print(table(result))

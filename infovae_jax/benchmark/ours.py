@@ -132,7 +132,7 @@ class JaxVariant:
             parts = (np.asarray(part)[:, None] for part in q)
             return np.zeros((len(x), 1)), *parts
         logits = jax.jit(self.objective.classify)(params, x)
-        # q is that of the most probable cluster; the head adds a row a cluster.
+        # q is that of the most probable cluster; the head adds a row per cluster.
         chosen = logits.argmax(-1)
         shifts = Gaussian(*networks.cluster_shifts(params["posterior"]))
         shared = jax.tree.map(lambda own, rows: own - rows[chosen], q, shifts)

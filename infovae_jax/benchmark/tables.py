@@ -43,10 +43,10 @@ def rows(result: dict) -> list[list[str]]:
 
 
 def text(result: dict) -> str:
-    """The result of one case for a terminal, a line a variant."""
+    """The result of one case for a terminal, a line per variant."""
     lines = [
         f"{result['case']}, batch {result['batch_size']}, {result['precision']}, "
-        f"{result['steps_per_turn']} steps a turn"
+        f"{result['steps_per_turn']} steps per turn"
     ]
     for cells in rows(result):
         named = zip(_COLUMNS[3:], cells[3:], strict=True)

@@ -66,7 +66,7 @@ def make_variant(name: str, case: Case, settings: dict, images, threads: int):
 
 
 def serve(request: str) -> None:
-    """A worker: a JSON object a line says which method to call, and is answered.
+    """A worker: a JSON object per line says which method to call, and is answered.
 
     Args:
       request: JSON of `name`, `case`, `settings`, `threads` and perhaps `data`.

@@ -25,7 +25,7 @@ class Raw(NamedTuple):
       test_x: `[m, H, W, C]`.
       test_y: `[m]` int32, or None.
       num_labels: number of classes, 0 without labels.
-      label_names: one name a class, or empty.
+      label_names: one name per class, or empty.
       title: the source in words, for the printed decision.
       where: the source as an error message names it.
       factors: name -> (`[n]`, `[m]`), known causes of the images, or None.
@@ -141,13 +141,13 @@ def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = No
     if y.ndim != 1:
         hint = " (one-hot? store their argmax)" if y.ndim == 2 else ""
         raise DataError(
-            f"labels of shape {y.shape}", where, f"give one label an image{hint}"
+            f"labels of shape {y.shape}", where, f"give one label per image{hint}"
         )
     if len(y) != num_examples:
         raise DataError(
             f"{len(y)} labels for {num_examples} images",
             where,
-            "give one label an image",
+            "give one label per image",
         )
     if y.dtype.kind not in "iuf" or not np.array_equal(y, np.round(y)):
         raise DataError(

@@ -181,7 +181,7 @@ def _feature_keys(features: Any, where: str) -> _Keys:
 
 
 def _is_number(feature: Any) -> bool:
-    """Whether a feature is one integer, float or truth value an example."""
+    """Whether a feature is one integer, float or truth value per example."""
     shape, dtype = (getattr(feature, name, None) for name in ("shape", "np_dtype"))
     return shape == () and dtype is not None and np.dtype(dtype).kind in "iufb"
 

@@ -44,7 +44,7 @@ class Categorical(NamedTuple):
 def draw(sampler, key: Array, shape: tuple[int, ...]) -> Array:
     """`sampler(key, shape)`, or with keys `[B]` one draw of `shape[1:]` from each.
 
-    A batch drawn from a key an example holds the same numbers as its examples drawn
+    A batch drawn from a key per example holds the same numbers as its examples drawn
     one by one, under any sharding.
     """
     if not key.ndim:

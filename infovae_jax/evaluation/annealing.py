@@ -87,7 +87,7 @@ def make_annealing(
     Args:
       objective: gives `log_densities` and `sample_code`.
       num_temperatures: steps between prior and posterior.
-      num_chains: chains an example, whose weights are averaged.
+      num_chains: chains per example, whose weights are averaged.
       num_leapfrog: steps of one move.
     """
 

@@ -143,7 +143,7 @@ def total_correlation(
 ) -> float:
     """KL(q(z) || prod_j q(z_j)) of the aggregate posterior of n examples, nats.
 
-    Both densities are exact mixtures of the n posteriors; one code an example. Zero
+    Both densities are exact mixtures of the n posteriors; one code per example. Zero
     for independent dimensions (Chen et al. 2018, arXiv 1802.04942).
     """
     _check_posteriors("total correlation", mean, log_var)

@@ -202,7 +202,7 @@ def density_rows(run: Run, params: Any) -> list[Row]:
 
 
 def bits_per_dim_row(run: Run, params: Any, nll: np.ndarray) -> Row:
-    """Bits a pixel and channel of discrete data, or the reason why there are none.
+    """Bits per pixel and channel of discrete data, or the reason why there are none.
 
     nll / (D log 2) where p(x | z) is a probability (binary values, discretised
     logistic); the bound of `make_importance_weighted_bound` with `levels` where it is

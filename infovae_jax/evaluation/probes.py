@@ -100,7 +100,7 @@ class LinearProbe(NamedTuple):
 def fit_linear_probe(train, train_labels, seed: int = 0) -> LinearProbe:
     """Multinomial logistic regression, its L2 penalty chosen by validation.
 
-    A fifth of the training codes (one a class at least) chooses the penalty out of
+    A fifth of the training codes (one per class at least) chooses the penalty out of
     PENALTIES; then all are fitted again. Too few for that: a penalty of 1. With one
     class the probe says that class.
 

@@ -73,10 +73,10 @@ def gumbel(model, params, x, key, inferred: Inferred, temperature):
 def measured(num_clusters: int) -> tuple[Callable, str]:
     """The reading of the bound in an evaluation, and how it samples, in words."""
     if num_clusters <= ENUMERATED_CLUSTERS:
-        return exact, f"1 sample an example of each of {num_clusters} clusters"
+        return exact, f"1 sample per example of each of {num_clusters} clusters"
     n = EVALUATION_CLUSTERS
     recipe = (
-        f"1 sample an example of its {n} most probable clusters and of {n} drawn from "
+        f"1 sample per example of its {n} most probable clusters and of {n} drawn from "
         "the others, unbiased"
     )
     return functools.partial(topk, sizes=(n, n)), recipe

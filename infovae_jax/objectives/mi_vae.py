@@ -6,7 +6,7 @@
 
 over the chosen dims m, with the encoder as the auxiliary distribution: the bound of
 Barber & Agakov (2003) on I(z_m; x'), in nats since H(z_m) is in it. The term
-`information` is -I_hat; lambda is its weight. One z an example of the batch.
+`information` is -I_hat; lambda is its weight. One z per example of the batch.
 
 Ducau & Trenous, Mutual Information in Variational Autoencoders, 2017 (poster and
 report). As in their code x' is the decoder's mean, under which I(z; x') is infinite

@@ -2,7 +2,7 @@
 
     loss = reconstruction + lambda * MMD^2(q(z), p(z))        (+ w_z * rate, w_z = 0)
 
-q(z) is the aggregate posterior, sampled by one code an example; p(z) is N(0, I)
+q(z) is the aggregate posterior, sampled by one code per example; p(z) is N(0, I)
 (VIMAE-n) or a product of logistic distributions (VIMAE-l). lambda is the weight
 `mmd`; the statistic is the unbiased one. The rate KL(q(z | x) || p(z)) is logged and
 free: with Div = KL the objective is the ELBO plus I_q(x; z). The encoder is Gaussian,

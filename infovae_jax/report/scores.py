@@ -89,7 +89,7 @@ def density(scene: Scene) -> Figure | None:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.margins(x=0.12)
-    style.finish(axes, "log p(x), nats an example (to the right is better)")
+    style.finish(axes, "log p(x), nats per example (to the right is better)")
     return figure
 
 

@@ -14,7 +14,7 @@ from infovae_jax.types import Array, Metrics, Objective
 def make_bound_evaluator(run: Run):
     """`evaluate_bound(params) -> {'test/elbo', 'test/<term>'}` on the whole test split.
 
-    Means in nats an example, with a fixed key, so that curves are comparable.
+    Means in nats per example, with a fixed key, so that curves are comparable.
     """
     eval_step = jax.jit(make_eval_step(run.objective, run.config.data.binarize))
 

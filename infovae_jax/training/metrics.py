@@ -7,7 +7,7 @@ import pathlib
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.training.checkpoint import write_atomically
 
-# Key of a row under which a population has lists, one value a member (None where it
+# Key of a row under which a population has lists, one value per member (None where it
 # is not finite).
 MEMBERS = "members"
 

@@ -294,7 +294,7 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
         seconds = _timed(run, mesh, init, indices, ways)
         strategy = min(seconds, key=seconds.get)
     taken = [f"{name} {1e3 * value:.3g}" for name, value in seconds.items()]
-    measured = f" (ms a step: {', '.join(taken)})" if taken else ""
+    measured = f" (ms per step: {', '.join(taken)})" if taken else ""
     say(
         f"population of {len(members)}, {each} on each of {mesh.size} devices: "
         f"{strategy}{measured}"

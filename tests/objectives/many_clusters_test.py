@@ -160,7 +160,7 @@ def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
 
 
 def test_drawing_from_some_clusters_a_step_is_unbiased(make_config, spec):
-    """Re-classification of 2 of 5 clusters a step against all 5."""
+    """Re-classification of 2 of 5 clusters per step against all 5."""
     costs = []
     for number in (2, 5):
         objective = _make(

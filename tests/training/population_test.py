@@ -222,7 +222,7 @@ def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     assert (rest / "checkpoints" / str(3 * run.steps_per_epoch)).is_dir()
     states.append(train(rest))
     assert len(said) == 1
-    assert "ms a step: vmap" in said[0]
+    assert "ms per step: vmap" in said[0]
     record = population.read(rest)
     assert set(record["seconds_per_step"]) == set(population.STRATEGIES)
     fastest = min(record["seconds_per_step"], key=record["seconds_per_step"].get)

@@ -132,7 +132,8 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         scores = assignments.reclassification(
             wide, params, key, settings.samples_per_cluster
         )
-        recipe = f"share; {settings.samples_per_cluster} samples a class, sigma {sigma}"
+        count = settings.samples_per_cluster
+        recipe = f"share; {count} samples per class, sigma {sigma}"
         name = "sample/accuracy" + ("" if sigma == 1.0 else "_wide")
         rows.append(Row(name, scores["sample_accuracy"], recipe))
     return rows
@@ -237,7 +238,7 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
         jax.random.key(settings.seed),
         settings.samples_per_cluster,
     )
-    recipe = f"{settings.samples_per_cluster} samples a cluster"
+    recipe = f"{settings.samples_per_cluster} samples per cluster"
     rows.append(Row("sample/accuracy", scores["sample_accuracy"], f"share; {recipe}"))
     rows.append(Row("sample/mi_bound", scores["mi_bound"], f"nats; {recipe}"))
     return rows

@@ -31,7 +31,7 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     scores = {
         "mig": (disentanglement.mig(codes, factors), "gap over H, 20 bins"),
         "modularity": (disentanglement.modularity(codes, factors), "20 bins"),
-        "sap": (disentanglement.sap(codes, factors, seed=seed), "linear SVM a dim"),
+        "sap": (disentanglement.sap(codes, factors, seed=seed), "linear SVM per dim"),
         "factor_vae": (
             disentanglement.factor_vae_score(codes, factors, seed=seed),
             "majority vote, 10,000 and 5,000 votes of 64",
