@@ -5,9 +5,11 @@ The knobs of an objective stand in its module, as `Config` and `HPARAMS`.
 
 import dataclasses
 
+from infovae_jax import networks
 from infovae_jax.config import knobs
 from infovae_jax.config.knobs import knob
 from infovae_jax.distributions.likelihoods import LIKELIHOODS
+from infovae_jax.networks import conv, layers
 
 # Keys of the random numbers are 32 bits wide: a larger seed would repeat another's.
 MAX_SEED = 2**32 - 1
@@ -84,7 +86,7 @@ class Data:
 class Network:
     """Encoder and decoder."""
 
-    kind: str = knob("mlp", "of encoder and decoder", options=("mlp", "conv"))
+    kind: str = knob("mlp", "of encoder and decoder", options=tuple(networks.KINDS))
     encoder_hidden: tuple[int, ...] = knob(
         (500, 500), "dense layers, also after convolutions", shortest=0, **_SIZES
     )
@@ -94,13 +96,11 @@ class Network:
     normalization: str = knob(
         "none",
         "before each activation; layer: encoders only",
-        options=("none", "layer", "batch"),
+        options=layers.NORMALIZATIONS,
     )
-    activation: str = knob(
-        "relu", "of all layers", options=("relu", "softplus", "tanh", "gelu", "silu")
-    )
+    activation: str = knob("relu", "of all layers", options=tuple(layers.ACTIVATIONS))
     initializer: str = knob(
-        "lecun", "weights of dense layers", options=("lecun", "glorot")
+        "lecun", "weights of dense layers", options=tuple(layers.INITIALIZERS)
     )
     conv_channels: tuple[int, ...] = knob((32, 64), "one stride-2 layer each", **_SIZES)
     conv_kernel: int = knob(4, "side of a kernel, pixels", at_least=1, at_most=64)
@@ -113,7 +113,7 @@ class Network:
     conv_form: str = knob(
         "auto",
         "dot is fast on CPU, lax on accelerators",
-        options=("auto", "dot", "lax"),
+        options=conv.FORMS,
     )
 
 
@@ -155,7 +155,7 @@ class Train:
     precision: str = knob(
         "float32",
         "of the products in encoder and decoder; CPUs are slower in bfloat16",
-        options=("float32", "bfloat16"),
+        options=tuple(layers.PRECISIONS),
     )
     num_devices: int = knob(
         0,

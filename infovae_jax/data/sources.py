@@ -19,21 +19,6 @@ from infovae_jax.data import (
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import Dataset
 
-# What a mistyped name is compared with; more TFDS names work than are listed.
-KNOWN_SOURCES = (
-    "digits",
-    "shapes",
-    *generated.BASICPROP_NAMES,
-    "tfds:mnist",
-    "tfds:fashion_mnist",
-    "tfds:kmnist",
-    "tfds:emnist",
-    "tfds:omniglot",
-    "tfds:binarized_mnist",
-    "tfds:cifar10",
-    "tfds:svhn_cropped",
-    "tfds:dsprites",
-)
 FILE_READERS = {".npz": numpy_files.read_npz, ".npy": numpy_files.read_npy}
 
 
@@ -77,12 +62,8 @@ def load(config: Any) -> Dataset:
 
 def _choose(source: str):
     """The function that reads a source, and its first argument."""
-    if source == "digits":
-        return _read_digits, source
-    if source == "shapes":
-        return generated.read_shapes, source
-    if source in generated.BASICPROP_NAMES:
-        return generated.read_basicprop, source
+    if source in SOURCES:
+        return SOURCES[source], source
     if source.startswith("tfds:"):
         return tfds.read_tfds, source.removeprefix("tfds:")
     path = pathlib.Path(os.path.expanduser(source))
@@ -157,3 +138,24 @@ def _read_digits(source: str, config: Any) -> raw_splits.Raw:
         "digits (scikit-learn), values 0..16 divided by 16",
         f"source {source}",
     )
+
+
+# Names -> functions `read(name, config.data) -> Raw`.
+SOURCES = {
+    "digits": _read_digits,
+    "shapes": generated.read_shapes,
+    **dict.fromkeys(generated.BASICPROP_NAMES, generated.read_basicprop),
+}
+# What a mistyped name is compared with; more TFDS names work than are listed.
+KNOWN_SOURCES = (
+    *SOURCES,
+    "tfds:mnist",
+    "tfds:fashion_mnist",
+    "tfds:kmnist",
+    "tfds:emnist",
+    "tfds:omniglot",
+    "tfds:binarized_mnist",
+    "tfds:cifar10",
+    "tfds:svhn_cropped",
+    "tfds:dsprites",
+)

@@ -12,60 +12,45 @@ from infovae_jax.networks.conv import check_sizes, halved_sizes
 from infovae_jax.networks.conv_layers import ConvTranspose
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
-    INITIALIZERS,
     as_rows,
-    choose,
-    choose_precision,
     dense,
     normalize,
+    shared_options,
     to_network,
 )
 from infovae_jax.types import Array, Network
 
 
-def make_decoder(
-    config: ConfigDict,
-    shape: tuple[int, int, int],
-    latent_dim: int,
-    precision: str = "float32",
+def make_mlp(
+    config: ConfigDict, shape: tuple[int, int, int], latent_dim: int, precision: str
 ) -> Network:
-    """`apply(params, z) -> outputs`, linear (logits or means); any leading axes.
+    """Dense layers; see `networks.make_decoder`."""
+    shared = _shared(config, shape, precision)
+    module = _MLPDecoder(tuple(config.decoder_hidden), **shared)
+    return to_network(module, jnp.zeros(latent_dim))
 
-    The convolutional form mirrors the encoder and ends at the exact size.
 
-    Args:
-      config: the sub-config `config.network`.
-      shape: `(H, W, C)`.
-      latent_dim: d.
-      precision: of the products, one of `layers.PRECISIONS`; outputs are float32.
+def make_conv(
+    config: ConfigDict, shape: tuple[int, int, int], latent_dim: int, precision: str
+) -> Network:
+    """The encoder's mirror image, of the exact size; see `networks.make_decoder`."""
+    channels = tuple(config.conv_channels)
+    check_sizes(shape, len(channels))
+    module = _ConvDecoder(
+        channels,
+        config.conv_kernel,
+        config.conv_hidden,
+        config.conv_form,
+        **_shared(config, shape, precision),
+    )
+    return to_network(module, jnp.zeros(latent_dim))
 
-    Raises:
-      ConfigError: as for the encoder.
-    """
-    choose(("mlp", "conv"), config.kind, "kind")
-    choose(ACTIVATIONS, config.activation, "activation")
-    choose(INITIALIZERS, config.initializer, "initializer")
+
+def _shared(config: ConfigDict, shape: tuple[int, int, int], precision: str) -> dict:
     # Layer normalisation would take the contrast out of what is decoded.
     normalization = "batch" if config.normalization == "batch" else "none"
-    shared = {
-        "shape": tuple(shape),
-        "activation": config.activation,
-        "normalization": normalization,
-        "initializer": config.initializer,
-        "dtype": choose_precision(precision),
-    }
-    if config.kind == "mlp":
-        module = _MLPDecoder(tuple(config.decoder_hidden), **shared)
-    else:
-        check_sizes(shape, len(config.conv_channels))
-        module = _ConvDecoder(
-            tuple(config.conv_channels),
-            config.conv_kernel,
-            config.conv_hidden,
-            config.conv_form,
-            **shared,
-        )
-    return to_network(module, jnp.zeros(latent_dim))
+    own = {"shape": tuple(shape), "normalization": normalization}
+    return shared_options(config, precision) | own
 
 
 class _MLPDecoder(nn.Module):

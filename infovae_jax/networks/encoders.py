@@ -12,54 +12,48 @@ from infovae_jax.networks.conv import check_sizes, halved_sizes
 from infovae_jax.networks.conv_layers import Conv
 from infovae_jax.networks.layers import (
     ACTIVATIONS,
-    INITIALIZERS,
     NORMALIZATIONS,
     as_rows,
     choose,
-    choose_precision,
     dense,
     normalize,
+    shared_options,
     to_network,
 )
 from infovae_jax.types import Array, Network
 
 
-def make_encoder(
-    config: ConfigDict, shape: tuple[int, int, int], precision: str = "float32"
+def make_mlp(
+    config: ConfigDict, shape: tuple[int, int, int], precision: str
 ) -> tuple[Network, int]:
-    """`(network, F)` with `apply(params, x) -> features`; any leading axes.
+    """Dense layers on the flattened image; see `networks.make_encoder`."""
+    hidden = tuple(config.encoder_hidden)
+    module = _MLPEncoder(hidden, **_shared(config, precision))
+    network = to_network(module, jnp.zeros(shape))
+    return network, hidden[-1] if hidden else math.prod(shape)
 
-    Args:
-      config: the sub-config `config.network`.
-      shape: `(H, W, C)`; odd and non-square sizes too.
-      precision: of the products, one of `layers.PRECISIONS`; features are float32.
 
-    Raises:
-      ConfigError: unknown kind, activation or normalisation, or an image too small
-        for the number of stride-2 layers.
-    """
-    choose(("mlp", "conv"), config.kind, "kind")
-    choose(NORMALIZATIONS, config.normalization, "normalization")
-    shared = {
-        "activation": config.activation,
-        "normalization": config.normalization,
-        "initializer": config.initializer,
-        "dtype": choose_precision(precision),
-    }
-    choose(INITIALIZERS, config.initializer, "initializer")
-    choose(ACTIVATIONS, config.activation, "activation")
-    if config.kind == "mlp":
-        hidden = tuple(config.encoder_hidden)
-        network = to_network(_MLPEncoder(hidden, **shared), jnp.zeros(shape))
-        return network, hidden[-1] if hidden else math.prod(shape)
+def make_conv(
+    config: ConfigDict, shape: tuple[int, int, int], precision: str
+) -> tuple[Network, int]:
+    """Convolutions of stride 2 and a dense layer; see `networks.make_encoder`."""
     channels = tuple(config.conv_channels)
     check_sizes(shape, len(channels))
     module = _ConvEncoder(
-        channels, config.conv_kernel, config.conv_hidden, config.conv_form, **shared
+        channels,
+        config.conv_kernel,
+        config.conv_hidden,
+        config.conv_form,
+        **_shared(config, precision),
     )
     height, width = halved_sizes(shape[:2], len(channels))[-1]
     features = config.conv_hidden or height * width * (*shape[2:], *channels)[-1]
     return to_network(module, jnp.zeros(shape)), features
+
+
+def _shared(config: ConfigDict, precision: str) -> dict[str, Any]:
+    choose(NORMALIZATIONS, config.normalization, "normalization")
+    return shared_options(config, precision) | {"normalization": config.normalization}
 
 
 class _MLPEncoder(nn.Module):

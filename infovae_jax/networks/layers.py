@@ -1,10 +1,12 @@
 """What the networks share: activations, normalisation, modules as pure functions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.types import STATISTICS, Array, Network
@@ -46,7 +48,7 @@ def as_rows(x: Array) -> Array:
 
 
 def choose(options, name: str, key: str):
-    """`options[name]`, or a ConfigError that names the config.and the nearest."""
+    """`options[name]`, or a ConfigError that names the key and the nearest."""
     if name not in options:
         raise ConfigError(
             f"unknown value '{name}'{nearest(name, options)}",
@@ -65,6 +67,17 @@ def choose_precision(precision: str):
             f"use one of {', '.join(PRECISIONS)}",
         )
     return PRECISIONS[precision]
+
+
+def shared_options(config: ConfigDict, precision: str) -> dict[str, Any]:
+    """What the layers of encoders and decoders alike are made with, checked."""
+    choose(ACTIVATIONS, config.activation, "activation")
+    choose(INITIALIZERS, config.initializer, "initializer")
+    return {
+        "activation": config.activation,
+        "initializer": config.initializer,
+        "dtype": choose_precision(precision),
+    }
 
 
 def normalize(h: Array, kind: str, train: bool, name: str, axis: int = -1) -> Array:

@@ -171,8 +171,9 @@ def make(
     config: ConfigDict,
     spec: DataSpec,
     prior: priors.Prior | None = None,
+    system: type[GaussianVAE] = GaussianVAE,
 ) -> GaussianVAE:
-    """Builds the networks of `config` for data of `spec`; the prior is N(0, I)."""
+    """Builds the system for data of `spec`; the prior is N(0, I) by default."""
     d = options.latent_dim
     encoder, features, decoder = make_backbone(config, spec, d)
     head = networks.make_gaussian_head(
@@ -183,4 +184,4 @@ def make(
     parts = {"encoder": encoder, "posterior": head, "decoder": decoder}
     likelihood = make_likelihood(spec, options.scale)
     prior = prior or priors.make_prior("normal", d)
-    return GaussianVAE(options, parts, likelihood, prior)
+    return system(options, parts, likelihood, prior)

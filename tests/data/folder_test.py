@@ -2,7 +2,6 @@
 
 import sys
 
-import chex
 import numpy as np
 import pytest
 
@@ -36,7 +35,7 @@ def test_classes(tmp_path, data_config):
     (tmp_path / "set" / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "set" / ".hidden").mkdir()
     dataset = data.load(data_config(tmp_path / "set"))
-    chex.assert_shape(dataset.spec, (6, 8, 1))
+    assert dataset.spec.shape == (6, 8, 1)
     assert dataset.label_names == ("ant", "cat")
     assert (len(dataset.train_x), len(dataset.test_x)) == (8, 2)
     for x, y in zip(dataset.train_x, dataset.train_y, strict=True):
@@ -64,7 +63,7 @@ def test_flat_folder_has_no_labels(tmp_path, data_config):
     for i in range(5):
         save(tmp_path / "set" / f"{i}.bmp", seed=i, mode="RGB")
     dataset = data.load(data_config(tmp_path / "set"))
-    chex.assert_shape(dataset.spec, (6, 8, 3))
+    assert dataset.spec.shape == (6, 8, 3)
     assert dataset.spec.num_labels == 0
     assert dataset.train_y is None
 
@@ -76,7 +75,7 @@ def test_jpeg_palette_and_opaque_alpha(tmp_path, data_config):
     save(folder / "2.png", mode="RGBA")
     PIL.fromarray(save(folder / "3.png", mode="RGB")).quantize(8).save(folder / "3.png")
     dataset = data.load(data_config(folder))
-    chex.assert_shape(dataset.spec, (6, 8, 3))
+    assert dataset.spec.shape == (6, 8, 3)
 
 
 def test_decoded_once(tmp_path, data_config, monkeypatch):

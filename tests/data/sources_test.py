@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import chex
 import numpy as np
 import pytest
 
@@ -14,7 +13,7 @@ from infovae_jax.errors import ConfigError, DataError
 def test_digits(data_config):
     datasets = pytest.importorskip("sklearn.datasets")
     dataset = data.load(data_config("digits"))
-    chex.assert_shape(dataset.spec, (8, 8, 1))
+    assert dataset.spec.shape == (8, 8, 1)
     assert dataset.spec.num_labels == 10
     assert dataset.spec.likelihood == "bernoulli"
     assert len(dataset.train_x) + len(dataset.test_x) == 1797

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import types
 
-import chex
 import numpy as np
 import pytest
 
@@ -595,7 +594,7 @@ def test_sprites_as_tfds_describes_them(data_config, tmp_path):
     config = data_config("tfds:dsprites", data_dir=str(tmp_path))
     found = data.load(config)
     assert (len(found.train_x), len(found.test_x)) == (40, 10)
-    chex.assert_shape(found.spec, (64, 64, 1))
+    assert found.spec.shape == (64, 64, 1)
     assert found.spec.num_labels == 3
     assert found.spec.binary
     names = {"shape", "scale", "orientation", "x_position", "y_position"}

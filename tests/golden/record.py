@@ -61,8 +61,8 @@ def cases() -> dict[str, tuple[str, dict]]:
     return {name: (name, {}) for name in names if name != "base"} | VARIANTS
 
 
-def record(name: str, changes: dict) -> dict:
-    """The figures of one case."""
+def make_config(name: str, changes: dict):
+    """A case's config: small networks, a short evaluation."""
     config = config_lib.load_config_file(str(ROOT / "configs" / f"{name}.py"))
     config.network.encoder_hidden = config.network.decoder_hidden = (32, 32)
     config.evaluation.nll_samples, config.evaluation.nll_examples = 5, 40
@@ -70,18 +70,28 @@ def record(name: str, changes: dict) -> dict:
     for key, value in changes.items():
         group, _, last = key.partition(".")
         config[group][last] = value
-    config = config_lib.from_json(config_lib.to_json(config))
+    return config_lib.from_json(config_lib.to_json(config))
+
+
+def train(config) -> tuple:
+    """Loss, parameters and mean metrics after 25 steps, and the run."""
     run = open_run(config, say=lambda text: None)
     state = train_step.init_train_state(run.objective, run.transform, config.seed)
     step = jax.jit(loop.make_multi_step(run))
     state, metrics = step(state, run.training_data(), run.batch_indices(0, STEPS))
-    params = train_step.variables(state)
+    loss = float(metrics["loss_last"])
+    return loss, train_step.variables(state), metrics, run
+
+
+def record(config) -> dict:
+    """The figures of one case."""
+    loss, params, metrics, run = train(config)
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         digest.update(np.asarray(leaf).tobytes())
     result = evaluation.evaluate(run, params, STEPS)
     return {
-        "loss": float(metrics["loss_last"]),
+        "loss": loss,
         "params": digest.hexdigest(),
         "metrics": {k: float(v) for k, v in sorted(metrics.items())},
         "rows": [[row[0], row[1]] for row in result["table"]],
@@ -113,6 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--against", type=pathlib.Path)
+    parser.add_argument("--losses", type=pathlib.Path, help="the losses alone")
     parser.add_argument("--only", default="", help="names of cases, with commas")
     options = parser.parse_args()
     chosen = {
@@ -122,10 +133,13 @@ def main() -> int:
     }
     found = {}
     for case, (name, changes) in chosen.items():
-        found[case] = record(name, changes)
+        found[case] = record(make_config(name, changes))
         print(f"{case}: loss {found[case]['loss']:.6g}", flush=True)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
+    if options.losses:
+        losses = {case: figures["loss"] for case, figures in found.items()}
+        options.losses.write_text(json.dumps(losses, indent=1) + "\n")
     if not options.against:
         return 0
     old = json.loads(options.against.read_text())
