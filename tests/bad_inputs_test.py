@@ -1,6 +1,7 @@
 """Bad input: one line on stderr, the documented exit code, no traceback."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -132,13 +133,118 @@ CONFIG_CASES = {
         ("config.network.normalization", "use 'none' or 'layer'"),
     ),
     "unknown mode": (("--mode=trian",), ("trian",)),
+    "a space after --config, and a mistyped key": (
+        ("--config", "configs/vae.py", "--config.train.batchsize=3"),
+        ("train.batchsize", "did you mean 'train.batch_size'"),
+    ),
+    "no folder": (("--config=configs/vae.py", "--workdir="), ("--workdir",)),
+    "no user": (
+        ("--config=configs/vae.py", "--mode=sample", "--workdir=~nobody/here"),
+        ("no run here",),
+    ),
+    "a name of 300 letters": (
+        ("--config=configs/vae.py", f"--workdir=/tmp/{'x' * 300}"),
+        ("cannot be used as a folder",),
+    ),
+    "a folder of the system": (
+        ("--config=configs/vae.py", "--workdir=/proc/here"),
+        ("cannot be used as a folder", "/proc/here"),
+    ),
+    "learning rate that never rises": (
+        ("--config=configs/vae.py", "--config.optimizer.learning_rate=linear(0,0,5)"),
+        ("never above 0", "config.optimizer.learning_rate"),
+    ),
+    "beta of 2": (
+        ("--config=configs/vae.py", "--config.optimizer.b1=2.0"),
+        ("config.optimizer.b1", "below 1"),
+    ),
+    "negative decay": (
+        ("--config=configs/vae.py", "--config.optimizer.weight_decay=-1"),
+        ("config.optimizer.weight_decay", "from 0"),
+    ),
+    "an option of networks that are not there": (
+        ("--config=configs/vae.py", "--config.network.conv_form=foo"),
+        ("config.network.conv_form", "auto, dot, lax"),
+    ),
+    "layers of half a unit": (
+        ("--config=configs/vae.py", "--config.network.encoder_hidden=(1.5,)"),
+        ("config.network.encoder_hidden", "integer"),
+    ),
+    "layers in a layer": (
+        ("--config=configs/vae.py", "--config.network.encoder_hidden=(1,(2,3))"),
+        ("config.network.encoder_hidden", "integer"),
+    ),
+    "images of true": (
+        ("--config=configs/vae.py", "--config.data.image_size=True"),
+        ("config.data.image_size",),
+    ),
+    "images of half a pixel": (
+        ("--config=configs/vae.py", "--config.data.image_size=8.5"),
+        ("config.data.image_size", "integer"),
+    ),
+    "a log that never comes": (
+        ("--config=configs/vae.py", "--config.train.log_every=1000000000"),
+        ("config.train.log_every", "100000"),
+    ),
+    "a seed of 33 bits": (
+        ("--config=configs/vae.py", "--config.seed=4294967296"),
+        ("config.seed", "4294967295"),
+    ),
+    "a seed of 65 bits": (
+        ("--config=configs/vae.py", "--config.evaluation.seed=18446744073709551616"),
+        ("config.evaluation.seed", "4294967295"),
+    ),
+    "a billion members": (
+        ("--config=configs/vae.py", "--config.num_seeds=1000000000"),
+        ("config.num_seeds", "4096"),
+    ),
+    "two sweeps of 4,096": (
+        (
+            "--config=configs/vae.py",
+            "--config.sweep.kl_z=lin(0, 1, 4096)",
+            "--config.sweep.reconstruction=lin(0.5, 1, 4096)",
+        ),
+        ("16777216 members",),
+    ),
+    "a weight beyond single precision": (
+        ("--config=configs/vae.py", "--config.weights.kl_z=1e38"),
+        ("config.weights.kl_z", "precision"),
+    ),
+    "a weight below it": (
+        ("--config=configs/vae.py", "--config.weights.kl_z=1e-320"),
+        ("config.weights.kl_z", "precision"),
+    ),
+    "minus two hundred times": (
+        ("--config=configs/vae.py", f"--config.weights.kl_z={'-' * 200}1"),
+        ("config.weights.kl_z", "schedule"),
+    ),
+    "an endless schedule": (
+        ("--config=configs/vae.py", "--config.weights.kl_z=linear(0,1,1e300)"),
+        ("config.weights.kl_z", "epochs"),
+    ),
+    "temperature of 0": (
+        ("--config=configs/catvae.py", "--config.weights.temperature=0"),
+        ("config.weights.temperature", "above 0"),
+    ),
+    "a key of a saved run that is no evaluation's": (
+        ("--mode=evaluate", "--workdir=nowhere", "--config.evaluation.nll_sample=7"),
+        ("nll_sample", "did you mean 'nll_samples'"),
+    ),
+    "a senseless one": (
+        ("--mode=evaluate", "--workdir=nowhere", "--config.evaluation.nll_samples=0"),
+        ("config.evaluation.nll_samples", "from 1"),
+    ),
+    "one that another mode would not use": (
+        ("--mode=report", "--workdir=nowhere", "--config.evaluation.nll_samples=7"),
+        ("only --mode=evaluate",),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CONFIG_CASES)
 def test_configuration_and_usage(run_main_inprocess, tmp_path, case):
     arguments, parts = CONFIG_CASES[case]
-    if "--mode" not in " ".join(arguments):
+    if "--mode" not in " ".join(arguments) and "--workdir" not in " ".join(arguments):
         arguments = (*arguments, f"--workdir={tmp_path / 'run'}")
     assert_refused(run_main_inprocess(*arguments), 2, *parts)
     assert not (tmp_path / "run").exists()
@@ -149,10 +255,72 @@ def test_config_file_that_fails(run_main_inprocess, tmp_path):
         ("def get_config(:\n", "bad.py:1"),
         ("x = 1\n", "no function get_config()"),
         ("def get_config():\n    return 1 / 0\n", "bad.py:2"),
+        ("def get_config():\n    return {'seed': 0}\n", "the config is a dict"),
+        ("def get_config():\n    pass\n", "the config is a NoneType"),
+        ("import sys\ndef get_config():\n    sys.exit(0)\n", "SystemExit"),
     ):
         path = tmp_path / "bad.py"
         path.write_text(text)
         assert_refused(run_main_inprocess(f"--config={path}"), 2, part)
+
+
+def test_a_config_file_is_found_from_another_folder(run_main_inprocess, tmp_path):
+    """And where it is not, the line says where was looked."""
+    done = run_main_inprocess(
+        "--config=configs/vae.py", "--config.train.num_epochs=0", cwd=tmp_path
+    )
+    assert_refused(done, 2, "config.train.num_epochs")
+    done = run_main_inprocess("--config=configs/va.py", cwd=tmp_path)
+    assert_refused(done, 2, str(tmp_path), "did you mean 'configs/vae.py'")
+
+
+def test_none_is_taken_where_it_is_the_default(run_main_inprocess, tmp_path):
+    done = run_main_inprocess(
+        "--config=configs/vae.py",
+        "--config.data.num_train=None",
+        "--config.optimizer.clip_norm=None",
+        "--config.train.batch_size=0",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert_refused(done, 2, "config.train.batch_size")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("np.int64(8)", "int64"),
+        ("'64'", "no integer"),
+    ],
+)
+def test_values_of_other_types_in_a_config(run_main_inprocess, tmp_path, text, part):
+    path = tmp_path / "odd.py"
+    root = pathlib.Path(__file__).parents[1] / "configs"
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+        "import numpy as np\nimport vae\n"
+        "def get_config(preset='digits'):\n"
+        "    config = vae.get_config(preset)\n"
+        f"    config = type(config)(config.to_dict(), type_safe=False)\n"
+        f"    config.train.batch_size = {text}\n"
+        "    return config\n"
+    )
+    done = run_main_inprocess(f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert_refused(done, 2, "config.train.batch_size", part)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "null", "5", "{", "[" * 100_000, '{"seed": 0}', '{"data": [1]}'],
+    ids=["list", "null", "number", "cut", "deep", "no groups", "a list as group"],
+)
+def test_a_config_json_that_is_none(run_main_inprocess, tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    for arguments in (
+        ("--mode=evaluate",),
+        ("--config=configs/vae.py",),
+    ):
+        done = run_main_inprocess(*arguments, f"--workdir={tmp_path}")
+        assert_refused(done, 2)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def pytest_collection_modifyitems(items):
     the next one has.
     """
     for item in items:
-        if "run_main" in item.fixturenames:
+        starts = "subprocess" in item.function.__code__.co_names
+        if starts or "run_main" in item.fixturenames:
             item.add_marker(pytest.mark.process)
         group = item.path.stem
         if "name" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"):

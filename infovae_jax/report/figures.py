@@ -71,7 +71,10 @@ class Scene(NamedTuple):
 def label_name(scene: Scene, label: int) -> str:
     """Name of a label, or its number."""
     names = scene.run.dataset.label_names
-    return names[label] if label < len(names) else str(label)
+    name = names[label] if label < len(names) else str(label)
+    # Two dollars would begin and end a formula, and a legend leaves out what begins
+    # with an underscore.
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def cluster_name(scene: Scene, cluster: int) -> str:

@@ -78,6 +78,7 @@ def open_saved(workdir: str | None, member: int | None = None) -> Saved:
         config = config_lib.from_json(path.read_text())
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
+    config_lib.check(config)
     loop.enable_compilation_cache()
     many = sweeps.is_population(config)
     count = len(sweeps.members_of(config)) if many else 0

@@ -180,6 +180,7 @@ def test_bound_of_a_variant_is_what_its_library_says(peer):
     np.testing.assert_allclose(found, -loss, rtol=2e-3)
 
 
+@pytest.mark.process
 def test_quality_compares_the_bounds(capsys):
     """Of digits, enlarged, after one epoch: enumeration and its estimate."""
     command.main(
@@ -197,6 +198,7 @@ def test_quality_compares_the_bounds(capsys):
     assert lines[-1].startswith("catvae: largest difference")
 
 
+@pytest.mark.process
 def test_quality_takes_a_model_without_clusters(capsys):
     command.main(["--quality", "--cases=vae_mlp", "--batch_sizes=512", "--epochs=1"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -239,6 +241,7 @@ def report(tmp_path_factory):
     return path
 
 
+@pytest.mark.process
 def test_runs_alone(report):
     found = json.loads(report.read_text())
     (result,) = found["cases"]
@@ -258,6 +261,7 @@ def test_runs_alone(report):
     assert found["environment"]["precision"] == "float32"
 
 
+@pytest.mark.process
 def test_table_is_markdown_of_the_file(report, capsys):
     command.main([f"--table={report}"])
     lines = capsys.readouterr().out.splitlines()
@@ -266,6 +270,7 @@ def test_table_is_markdown_of_the_file(report, capsys):
     assert len({line.count("|") for line in lines[2:]}) == 1
 
 
+@pytest.mark.process
 def test_a_cut_run_goes_on(report, capsys):
     """The case of the file is kept as it was; another machine's is refused."""
     before = report.read_text()
@@ -279,6 +284,7 @@ def test_a_cut_run_goes_on(report, capsys):
     assert "threads was 9, is 1" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_peer_that_fails_is_named_and_the_others_go_on():
     """Whatever is not installed or has no such model stays in the report."""
     result = race.run_case(cases.parse("n_vae_mlp", 16), ["jax", "pythae"], FAST)
@@ -288,6 +294,7 @@ def test_a_peer_that_fails_is_named_and_the_others_go_on():
     assert "failed: " in tables.text(result)
 
 
+@pytest.mark.process
 def test_a_worker_that_is_silent_is_ended():
     silent = FAST._replace(answer_seconds=0.01)
     with pytest.raises(workers.Failed, match="no answer"):

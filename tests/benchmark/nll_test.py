@@ -8,6 +8,8 @@ import pytest
 
 from infovae_jax.benchmark import nll
 
+pytestmark = pytest.mark.process
+
 
 def test_ours_is_the_same_figure_as_the_loops():
     """Equal weights and images: the NLLs differ by their draws alone."""

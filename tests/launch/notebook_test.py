@@ -7,6 +7,10 @@ import sys
 import types
 import zipfile
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "launch" / "colab_tpu.ipynb"
 

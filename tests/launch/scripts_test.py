@@ -19,6 +19,8 @@ ODD = "--workdir=/runs/a b;$(touch HACKED)&'c'"
 
 FAKE = """#!{python}
 import json, os, sys
+
+pytestmark = pytest.mark.process
 note = {{"argv": sys.argv[1:], "env": {{k: os.environ.get(k) for k in {env!r}}}}}
 if "apply" in sys.argv:
     note["stdin"] = sys.stdin.read()

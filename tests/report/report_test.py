@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from matplotlib import cbook
+from matplotlib.figure import Figure
 from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import report
-from infovae_jax.report import grids, rate_and_information, results, scores
+from infovae_jax.report import figures, grids, rate_and_information, results, scores
 from infovae_jax.training.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
@@ -326,3 +328,19 @@ def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
     assert up.get_ydata()[0] == pytest.approx(np.log(2))
     scene.rows = [{"step": 1, "epoch": 1, "information/data": 1.0}]  # no labels
     assert rate_and_information.information(scene) is None
+
+
+@pytest.mark.parametrize("name", ["$5 to $10", r"$\frac$", "_a $", "$", "<b>&"])
+def test_names_of_labels_are_drawn_as_they_are(name, tmp_path):
+    """Dollars are no formula, and nothing ends the report."""
+    dataset = SimpleNamespace(label_names=(name,))
+    scene = SimpleNamespace(run=SimpleNamespace(dataset=dataset))
+    figure = Figure()
+    axes = figure.add_subplot()
+    title = axes.set_title(figures.label_name(scene, 0))
+    axes.plot([0, 1], label=figures.label_name(scene, 0))
+    axes.legend()
+    figure.savefig(tmp_path / "x.png")
+    # What is drawn is the name: as long as its letters, and no mathematics.
+    assert not cbook.is_math_text(title.get_text())
+    assert title.get_text().strip().replace(r"\$", "$") == name

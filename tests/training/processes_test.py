@@ -54,6 +54,8 @@ import jax
 from infovae_jax import config
 from infovae_jax.training import loop
 from infovae_jax.training.run import open_run
+
+pytestmark = pytest.mark.process
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
 for number, changes in enumerate(sys.argv[3:]):
     cfg = config.from_json(text)

@@ -19,6 +19,8 @@ from infovae_jax import config as config_lib
 from infovae_jax.training import loop, metrics
 from infovae_jax.training.run import claim_workdir, open_run
 
+pytestmark = pytest.mark.process
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
