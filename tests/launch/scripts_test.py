@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 
+pytestmark = pytest.mark.process
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
 PROGRAMS = ("gcloud", "kubectl", "xpk", "srun", "sbatch", "scontrol", "tar", "python")
@@ -20,7 +21,6 @@ ODD = "--workdir=/runs/a b;$(touch HACKED)&'c'"
 FAKE = """#!{python}
 import json, os, sys
 
-pytestmark = pytest.mark.process
 note = {{"argv": sys.argv[1:], "env": {{k: os.environ.get(k) for k in {env!r}}}}}
 if "apply" in sys.argv:
     note["stdin"] = sys.stdin.read()

@@ -21,6 +21,7 @@ from infovae_jax import config as config_lib
 from infovae_jax.training import loop, metrics, processes, sharding, train_step
 from infovae_jax.training.run import open_run
 
+pytestmark = pytest.mark.process
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 300
 # Two cores are too few for the rendezvous of several devices unless told otherwise.
@@ -55,7 +56,6 @@ from infovae_jax import config
 from infovae_jax.training import loop
 from infovae_jax.training.run import open_run
 
-pytestmark = pytest.mark.process
 text, folder = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
 for number, changes in enumerate(sys.argv[3:]):
     cfg = config.from_json(text)
