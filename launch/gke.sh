@@ -22,31 +22,12 @@ A worker that is stopped (130, 143) or hangs (7) is started again and goes on fr
 last checkpoint; wrong configs and data (2, 3) and other errors end the workload.
 TEXT
 }
-fail() {
-  echo "error: $1; command line; see launch/gke.sh --help" >&2
-  exit 2
-}
+# shellcheck source=options.sh
+. "$(dirname "$0")/options.sh"
 name='' image='' accelerator=tpu-v5-lite-podslice topology=4x4 hosts=4 chips=4
-volume=runs cluster='' tpu_type=v5litepod-16 zone='' dry_run=0
-while (($#)); do
-  case $1 in
-    --name=*) name=${1#*=} ;;
-    --image=*) image=${1#*=} ;;
-    --accelerator=*) accelerator=${1#*=} ;;
-    --topology=*) topology=${1#*=} ;;
-    --hosts=*) hosts=${1#*=} ;;
-    --chips=*) chips=${1#*=} ;;
-    --volume=*) volume=${1#*=} ;;
-    --xpk=*) cluster=${1#*=} ;;
-    --tpu_type=*) tpu_type=${1#*=} ;;
-    --zone=*) zone=${1#*=} ;;
-    --dry_run) dry_run=1 ;;
-    -h | --help) usage; exit 0 ;;
-    --) shift; break ;;
-    *) fail "unknown option $1" ;;
-  esac
-  shift
-done
+volume=runs xpk='' tpu_type=v5litepod-16 zone='' dry_run=0
+parse_options "name= image= accelerator= topology= hosts= chips= volume= xpk= tpu_type= zone= dry_run" "$@"
+set -- "${rest[@]}"
 [[ -n $name && -n $image ]] || fail "--name and --image are needed"
 [[ $name =~ ^[a-z]([-a-z0-9]*[a-z0-9])?$ ]] || fail "'$name' is no name for a workload"
 # What goes into the YAML must not be able to end a quoted text there.
@@ -55,19 +36,13 @@ for value in "$image" "$accelerator" "$volume"; do
 done
 [[ $topology =~ ^[0-9]+(x[0-9]+)+$ ]] || fail "'$topology' is no topology"
 [[ $hosts =~ ^[1-9][0-9]*$ && $chips =~ ^[1-9][0-9]*$ ]] || fail "no number of hosts or chips"
-(($#)) || fail "no flags of main after --"
+need_flags
 flags=$(printf ' %q' "$@")
 command="python -m infovae_jax.main --distributed$flags"
-if [[ -n $cluster ]]; then
+if [[ -n $xpk ]]; then
   [[ -n $zone ]] || fail "--zone is needed with --xpk"
-  run=(xpk workload create "--cluster=$cluster" "--workload=$name" "--zone=$zone"
-    "--tpu-type=$tpu_type" "--docker-image=$image" "--command=$command")
-  if ((dry_run)); then
-    printf '%q ' "${run[@]}"
-    echo
-  else
-    "${run[@]}"
-  fi
+  run xpk workload create "--cluster=$xpk" "--workload=$name" "--zone=$zone" \
+    "--tpu-type=$tpu_type" "--docker-image=$image" "--command=$command"
   exit 0
 fi
 template=$(cat "$(dirname "$0")/gke_jobset.yaml")

@@ -16,26 +16,13 @@ The exit code is that of process 0, or of another that failed where it did not.
 Example: launch/one_host.sh --processes=4 -- --config=configs/infocatvae.py:mnist
 TEXT
 }
-fail() {
-  echo "error: $1; command line; see launch/one_host.sh --help" >&2
-  exit 2
-}
+# shellcheck source=options.sh
+. "$(dirname "$0")/options.sh"
 processes=1 gpus='' port=12355 cpu=0 dry_run=0
-while (($#)); do
-  case $1 in
-    --processes=*) processes=${1#*=} ;;
-    --gpus=*) gpus=${1#*=} ;;
-    --port=*) port=${1#*=} ;;
-    --cpu) cpu=1 ;;
-    --dry_run) dry_run=1 ;;
-    -h | --help) usage; exit 0 ;;
-    --) shift; break ;;
-    *) fail "unknown option $1" ;;
-  esac
-  shift
-done
+parse_options "processes= gpus= port= cpu dry_run" "$@"
+set -- "${rest[@]}"
 [[ $processes =~ ^[1-9][0-9]*$ && $port =~ ^[0-9]+$ ]] || fail "a number is wanted"
-(($#)) || fail "no flags of main after --"
+need_flags
 list=()
 if [[ -n $gpus ]]; then
   IFS=, read -ra list <<<"$gpus"
@@ -66,8 +53,7 @@ children=()
 for ((i = 0; i < processes; i++)); do
   make_command "$i" "$@"
   if ((dry_run)); then
-    printf '%q ' "${command[@]}"
-    echo
+    run "${command[@]}"
   else
     "${command[@]}" &
     children+=("$!")

@@ -22,10 +22,6 @@ Example: launch/slurm.sh --nodes=2 --gpus_per_node=4 -- \
   --config=configs/infocatvae.py:mnist --workdir=runs/mnist
 TEXT
 }
-fail() {
-  echo "error: $1; command line; see launch/slurm.sh --help" >&2
-  exit 2
-}
 
 # The second half: inside the job, where sbatch passed the two variables.
 run_job() {
@@ -61,39 +57,26 @@ if [[ ${INFOVAE_IN_JOB:-} == 1 ]]; then
   exit 0
 fi
 
-nodes=1 tasks='' gpus=0 limit=12:00:00 partition='' python=python restarts=50 dry_run=0
-while (($#)); do
-  case $1 in
-    --nodes=*) nodes=${1#*=} ;;
-    --tasks_per_node=*) tasks=${1#*=} ;;
-    --gpus_per_node=*) gpus=${1#*=} ;;
-    --time=*) limit=${1#*=} ;;
-    --partition=*) partition=${1#*=} ;;
-    --python=*) python=${1#*=} ;;
-    --max_restarts=*) restarts=${1#*=} ;;
-    --dry_run) dry_run=1 ;;
-    -h | --help) usage; exit 0 ;;
-    --) shift; break ;;
-    *) fail "unknown option $1" ;;
-  esac
-  shift
-done
-for value in "$nodes" "${tasks:-1}" "$gpus" "$restarts"; do
+# Below the job's half: sbatch runs a copy of this file, which has no neighbours.
+# shellcheck source=options.sh
+. "$(dirname "$0")/options.sh"
+nodes=1 tasks_per_node='' gpus_per_node=0 time=12:00:00 partition='' python=python
+max_restarts=50 dry_run=0
+options="nodes= tasks_per_node= gpus_per_node= time= partition= python= max_restarts="
+parse_options "$options dry_run" "$@"
+set -- "${rest[@]}"
+for value in "$nodes" "${tasks_per_node:-1}" "$gpus_per_node" "$max_restarts"; do
   [[ $value =~ ^[0-9]+$ ]] || fail "'$value' is no number"
 done
-[[ -n $tasks ]] || tasks=$((gpus > 1 ? gpus : 1))
+[[ -n $tasks_per_node ]] ||
+  tasks_per_node=$((gpus_per_node > 1 ? gpus_per_node : 1))
 # sbatch separates the variables of --export by commas.
 [[ $python != *,* ]] || fail "a comma in --python"
-(($#)) || fail "no flags of main after --"
-submit=(sbatch --job-name=infovae "--nodes=$nodes" "--ntasks-per-node=$tasks"
-  "--time=$limit" --requeue --open-mode=append --signal=B:TERM@120
-  "--export=ALL,INFOVAE_IN_JOB=1,INFOVAE_PYTHON=$python,INFOVAE_RESTARTS=$restarts")
+need_flags
+submit=(sbatch --job-name=infovae "--nodes=$nodes" "--ntasks-per-node=$tasks_per_node"
+  "--time=$time" --requeue --open-mode=append --signal=B:TERM@120
+  "--export=ALL,INFOVAE_IN_JOB=1,INFOVAE_PYTHON=$python,INFOVAE_RESTARTS=$max_restarts")
 [[ -z $partition ]] || submit+=("--partition=$partition")
-((gpus == 0)) || submit+=("--gpus-per-node=$gpus")
+((gpus_per_node == 0)) || submit+=("--gpus-per-node=$gpus_per_node")
 submit+=("$0" "$@")
-if ((dry_run)); then
-  printf '%q ' "${submit[@]}"
-  echo
-else
-  "${submit[@]}"
-fi
+run "${submit[@]}"

@@ -18,40 +18,18 @@ Example: launch/tpu_vm.sh --name=pod --zone=us-central2-b -- \
   --config=configs/infocatvae.py:mnist --workdir=/mnt/runs/mnist
 TEXT
 }
-fail() {
-  echo "error: $1; command line; see launch/tpu_vm.sh --help" >&2
-  exit 2
-}
-name='' zone='' project='' folder=infovae_jax setup=1 dry_run=0
-while (($#)); do
-  case $1 in
-    --name=*) name=${1#*=} ;;
-    --zone=*) zone=${1#*=} ;;
-    --project=*) project=${1#*=} ;;
-    --folder=*) folder=${1#*=} ;;
-    --skip_setup) setup=0 ;;
-    --dry_run) dry_run=1 ;;
-    -h | --help) usage; exit 0 ;;
-    --) shift; break ;;
-    *) fail "unknown option $1" ;;
-  esac
-  shift
-done
+# shellcheck source=options.sh
+. "$(dirname "$0")/options.sh"
+name='' zone='' project='' folder=infovae_jax skip_setup=0 dry_run=0
+parse_options "name= zone= project= folder= skip_setup dry_run" "$@"
+set -- "${rest[@]}"
 [[ -n $name && -n $zone ]] || fail "--name and --zone are needed"
-(($#)) || fail "no flags of main after --"
-run() {
-  if ((dry_run)); then
-    printf '%q ' "$@"
-    echo
-  else
-    "$@"
-  fi
-}
+need_flags
 where=(--worker=all "--zone=$zone")
 [[ -z $project ]] || where+=("--project=$project")
 here=$(cd "$(dirname "$0")/.." && pwd)
 in_folder="cd $(printf '%q' "$folder")"
-if ((setup)); then
+if ((!skip_setup)); then
   archive=${TMPDIR:-/tmp}/infovae_jax.tar.gz
   run tar -czf "$archive" -C "$here" \
     setup.py pyproject.toml README.md infovae_jax configs launch
