@@ -20,9 +20,9 @@ class Conv(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, as_planes: bool = False) -> Array:
-        x, kernel, bias = _with_parameters(self, x, as_planes)
-        if as_planes:
+    def __call__(self, x: Array, batch_last: bool = False) -> Array:
+        x, kernel, bias = _with_parameters(self, x, batch_last)
+        if batch_last:
             return conv_batch_last.conv(x, kernel, self.stride) + bias
         return conv2d(x, kernel, self.stride, self.form) + bias
 
@@ -38,9 +38,9 @@ class ConvTranspose(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Array, as_planes: bool = False) -> Array:
-        x, kernel, bias = _with_parameters(self, x, as_planes)
-        if as_planes:
+    def __call__(self, x: Array, batch_last: bool = False) -> Array:
+        x, kernel, bias = _with_parameters(self, x, batch_last)
+        if batch_last:
             return (
                 conv_batch_last.conv_transpose(x, kernel, self.stride, self.out_size)
                 + bias
@@ -49,11 +49,15 @@ class ConvTranspose(nn.Module):
         return y + bias
 
 
-def _with_parameters(layer: nn.Module, x: Array, as_planes: bool):
+def _with_parameters(layer: nn.Module, x: Array, batch_last: bool):
     """x, the kernel and the bias as it is added to x's layout, in the layer's type."""
-    inputs = x.shape[0] if as_planes else x.shape[-1]
+    inputs = x.shape[0] if batch_last else x.shape[-1]
     shape = (layer.kernel_size, layer.kernel_size, inputs, layer.features)
     kernel = layer.param("kernel", nn.initializers.lecun_normal(), shape)
     bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
     x, kernel, bias = promote_dtype(x, kernel, bias, dtype=layer.dtype)
-    return x, kernel, bias[:, None, None, None] if as_planes else bias[None, None, None]
+    return (
+        x,
+        kernel,
+        bias[:, None, None, None] if batch_last else bias[None, None, None],
+    )

@@ -96,13 +96,13 @@ class _ConvDecoder(nn.Module):
         size = height * width * self.channels[-1]
         h = dense(size, self.initializer, "dense_1", self.dtype)(h)
         h = activate(h).reshape(-1, height, width, self.channels[-1])
-        as_planes = conv_batch_last.suits(self.form, h)
+        batch_last = conv_batch_last.suits(self.form, h)
         parts = (
             conv_batch_last.split(h, self.normalization == "batch")
-            if as_planes
+            if batch_last
             else [h]
         )
-        axis = 0 if as_planes else -1
+        axis = 0 if batch_last else -1
         outputs = (self.shape[2], *self.channels[:-1])
         for number in reversed(range(len(self.channels))):
             layer = ConvTranspose(
@@ -114,12 +114,12 @@ class _ConvDecoder(nn.Module):
                 self.dtype,
                 name=f"conv_{number}",
             )
-            parts = [layer(part, as_planes) for part in parts]
+            parts = [layer(part, batch_last) for part in parts]
             if number:
                 norm = f"norm_{number}"
                 parts = [
                     activate(normalize(part, self.normalization, train, norm, axis))
                     for part in parts
                 ]
-        h = conv_batch_last.join(parts) if as_planes else parts[0]
+        h = conv_batch_last.join(parts) if batch_last else parts[0]
         return h.astype(jnp.float32).reshape(*z.shape[:-1], *self.shape)

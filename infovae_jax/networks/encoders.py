@@ -89,22 +89,22 @@ class _ConvEncoder(nn.Module):
         activate = ACTIVATIONS[self.activation]
         leading = x.shape[:-3]
         h = x.reshape(-1, *x.shape[-3:])
-        as_planes = conv_batch_last.suits(self.form, h)
+        batch_last = conv_batch_last.suits(self.form, h)
         parts = (
             conv_batch_last.split(h, self.normalization == "batch")
-            if as_planes
+            if batch_last
             else [h]
         )
-        axis = 0 if as_planes else -1
+        axis = 0 if batch_last else -1
         for number, channels in enumerate(self.channels):
             name, norm = f"conv_{number}", f"norm_{number}"
             layer = Conv(channels, self.kernel, 2, self.form, self.dtype, name=name)
-            parts = [layer(part, as_planes) for part in parts]
+            parts = [layer(part, batch_last) for part in parts]
             parts = [
                 activate(normalize(part, self.normalization, train, norm, axis))
                 for part in parts
             ]
-        h = conv_batch_last.join(parts) if as_planes else parts[0]
+        h = conv_batch_last.join(parts) if batch_last else parts[0]
         h = h.reshape(len(h), -1)
         if self.hidden:
             h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)

@@ -111,7 +111,7 @@ def test_inside_vmap_over_parameters_and_scan():
         jax.random.normal(jax.random.key(2), (3, 4, 4, 5, 2)),
     )
 
-    def as_planes(kernels, x):
+    def batch_last(kernels, x):
         h = jnp.tanh(conv_batch_last.conv(x.transpose(3, 1, 2, 0), kernels[0], 2))
         return conv_batch_last.conv_transpose(h, kernels[1], 2, (6, 7)).transpose(
             3, 1, 2, 0
@@ -133,7 +133,7 @@ def test_inside_vmap_over_parameters_and_scan():
             jax.jit(jax.grad(functools.partial(total, apply=apply), has_aux=True))(
                 kernels
             )
-            for apply in (as_planes, as_images)
+            for apply in (batch_last, as_images)
         )
     )
 
