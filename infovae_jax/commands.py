@@ -3,6 +3,7 @@
 Evaluation and report are imported where they are used: training starts without them.
 """
 
+import contextlib
 import functools
 import hashlib
 import pathlib
@@ -15,7 +16,7 @@ from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import loop, population, processes, sharding, train_step
-from infovae_jax.training.run import Run, claim_workdir, open_run
+from infovae_jax.training.run import Run, claim_workdir, locked, open_run
 from infovae_jax.training.saved import Saved, open_saved
 
 
@@ -37,12 +38,14 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     processes.on_first(lambda: claim_workdir(config, folder))
-    processes.say(f"workdir: {folder}")
-    if many:
-        program = population.make_program(run, folder, mesh)
-        state = loop.train(run, folder, mesh, program=program)
-    else:
-        state = loop.train(run, folder, mesh, _evaluators(run))
+    with contextlib.ExitStack() as held:
+        processes.on_first(lambda: held.enter_context(locked(folder)))
+        processes.say(f"workdir: {folder}")
+        if many:
+            program = population.make_program(run, folder, mesh)
+            state = loop.train(run, folder, mesh, program=program)
+        else:
+            state = loop.train(run, folder, mesh, _evaluators(run))
     params = sharding.to_local(train_step.variables(state))
     saved = Saved(run, params, loop.steps_done(state), folder)
     processes.on_first(lambda: evaluate_and_report(saved))

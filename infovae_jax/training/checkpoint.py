@@ -2,13 +2,16 @@
 
 Orbax loads flipped bits without a word, so every file is hashed after the save and
 checked before the restore. A folder without manifest is a save that was cut off
-before it was complete: it is passed over, and the step is saved again.
+before it was complete: it is passed over, and the step is saved again. Everything is on
+the disk before the manifest is, and the manifest before an older checkpoint goes, so
+that a power cut leaves a complete one too.
 """
 
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 from typing import Any
 
@@ -20,6 +23,7 @@ from infovae_jax.training import processes
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+_STEP = re.compile(r"0|[1-9][0-9]*")
 
 
 class Checkpoints:
@@ -39,7 +43,7 @@ class Checkpoints:
         return sorted(
             int(path.parent.name)
             for path in self.folder.glob(f"*/{MANIFEST}")
-            if path.parent.name.isdigit()
+            if _STEP.fullmatch(path.parent.name) and not path.parent.is_symlink()
         )
 
     def latest(self) -> int | None:
@@ -63,6 +67,8 @@ class Checkpoints:
             if file.is_file()
         }
         manifest = {"format_version": FORMAT_VERSION, "step": step, "sha256": hashes}
+        for file in [*path.rglob("*"), path, self.folder]:
+            sync(file)
         write_atomically(path / MANIFEST, json.dumps(manifest, indent=1))
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self.folder / str(old))
@@ -114,8 +120,8 @@ class Checkpoints:
         fix = f"delete {path} {older}"
         try:
             manifest = json.loads((path / MANIFEST).read_text())
-            hashes, version = manifest["sha256"], manifest["format_version"]
-        except (ValueError, KeyError, TypeError):
+            hashes, version = dict(manifest["sha256"]), int(manifest["format_version"])
+        except (ValueError, KeyError, TypeError, RecursionError, OSError):
             raise CheckpointError(
                 "damaged checkpoint: unreadable manifest", str(path), fix
             ) from None
@@ -205,10 +211,23 @@ def _sha256(file: pathlib.Path) -> str:
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Writes a text file so that a kill leaves the old or the new one, never half."""
+    """Writes a text file: a kill or a power cut leaves the old or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    temporary.unlink(missing_ok=True)
+    # Made here and nowhere else: a link of that name would lead the text elsewhere.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: pathlib.Path) -> None:
+    """Returns when a file's content, or a folder's entries, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -270,6 +270,10 @@ def train(
                 show(row)
                 if due or stop:
                     host = sharding.to_host(state)
+                    if program.num_members == 1:
+                        metrics.check_finite_state(host, last, str(workdir))
+                    if writer is not None:
+                        writer.sync()
                     processes.on_first(
                         lambda last=last, host=host: saved.save(last, host)
                     )

@@ -2,7 +2,12 @@
 
 import json
 import math
+import os
 import pathlib
+from typing import Any
+
+import jax
+import numpy as np
 
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.training.checkpoint import write_atomically
@@ -10,6 +15,9 @@ from infovae_jax.training.checkpoint import write_atomically
 # Key of a row under which a population has lists, one value per member (None where it
 # is not finite).
 MEMBERS = "members"
+_SMALLER_STEPS = (
+    "lower config.optimizer.learning_rate or set config.optimizer.clip_norm"
+)
 
 
 class MetricsWriter:
@@ -41,6 +49,10 @@ class MetricsWriter:
             for name, value in row.items():
                 if name not in ("step", MEMBERS):
                     self._board.add_scalar(name, value, int(row["step"]))
+
+    def sync(self) -> None:
+        """Returns when all rows are on the disk; before a save that they belong to."""
+        os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Flushes and closes the files."""
@@ -96,5 +108,22 @@ def check_finite(row: dict[str, float], where: str) -> None:
         raise NonFiniteError(
             f"{', '.join(bad[:3])} became non-finite by step {int(row['step'])}",
             where,
-            "lower config.optimizer.learning_rate or set config.optimizer.clip_norm",
+            _SMALLER_STEPS,
         )
+
+
+def check_finite_state(state: Any, step: int, where: str) -> None:
+    """Raises NonFiniteError naming the first leaf that holds NaN or infinity.
+
+    The figures of a block are those before its last update: what that one broke is
+    seen here, before it is saved.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        is_float = jax.dtypes.issubdtype(leaf.dtype, np.floating)
+        if is_float and not np.isfinite(leaf).all():
+            raise NonFiniteError(
+                f"{jax.tree_util.keystr(path)} of the state became non-finite by step "
+                f"{step}, which is not saved",
+                where,
+                _SMALLER_STEPS,
+            )

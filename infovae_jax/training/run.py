@@ -1,7 +1,13 @@
 """A run opened for use: its config checked, its data read, its objective built."""
 
+import contextlib
 import errno
+import fcntl
+import os
 import pathlib
+import platform
+import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +131,37 @@ def _with_labels(run: Run) -> Run:
     if 0 < known < spec.num_examples:
         added = min(run.config.train.labelled_batch_size, known)
     return run._replace(labels=labels, added=added)
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps a second trainer out of the run's folder, as long as this process lives.
+
+    Sure on one host, and as good as the file system's locks over a network. A process
+    that was killed holds nothing.
+
+    Raises:
+      ConfigError: another one works there; says which.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    handle = os.open(workdir / ".lock", flags, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 300).decode(errors="replace") or "another process"
+            raise ConfigError(
+                f"a trainer is at work there ({holder})",
+                str(workdir),
+                "wait until it ends, or give another --workdir",
+            ) from None
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        os.ftruncate(handle, 0)
+        text = f"host {platform.node()}, process {os.getpid()}, since {since}"
+        os.write(handle, text.encode())
+        yield
+    finally:
+        os.close(handle)
 
 
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:

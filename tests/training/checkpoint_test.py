@@ -1,6 +1,7 @@
 """Checkpoints: exact, verified, refused where they do not fit."""
 
 import json
+import pathlib
 import shutil
 
 import jax
@@ -95,3 +96,60 @@ def test_nothing_there(saved):
 def test_atomic_write_leaves_no_temporary_file(tmp_path):
     checkpoint.write_atomically(tmp_path / "a.json", "{}")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_everything_is_on_the_disk_before_the_manifest(tmp_path, monkeypatch):
+    """As far as a test without power cuts can see: what was synced, in which order."""
+    synced, replaced = [], []
+    monkeypatch.setattr(
+        checkpoint, "sync", lambda path: synced.append(pathlib.Path(path))
+    )
+    replace = pathlib.Path.replace
+
+    def noted(self, target):
+        replaced.append((pathlib.Path(target), list(synced)))
+        return replace(self, target)
+
+    monkeypatch.setattr(pathlib.Path, "replace", noted)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(10, make_state())
+    manifest = checkpoints.folder / "10" / checkpoint.MANIFEST
+    before = dict(replaced)[manifest]
+    inside = {p for p in manifest.parent.rglob("*") if p != manifest}
+    assert inside <= set(before)
+    assert {manifest.parent, checkpoints.folder} <= set(before)
+    assert manifest.parent in synced[len(before) :]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"sha256": ["a"], "format_version": 1, "step": 30}',
+        '{"sha256": {}, "format_version": "x", "step": 30}',
+        "[" * 100_000,
+        "null",
+        "",
+    ],
+    ids=["list", "version", "deep", "null", "empty"],
+)
+def test_a_manifest_that_is_none(saved, manifest):
+    (saved.folder / "30" / checkpoint.MANIFEST).write_text(manifest)
+    with pytest.raises(CheckpointError, match="manifest"):
+        saved.restore(jax.eval_shape(make_state))
+
+
+def test_names_that_are_no_steps_are_passed_over(saved):
+    for name in ("00000999", "\u00b2", "41x"):
+        shutil.copytree(saved.folder / "30", saved.folder / name)
+    (saved.folder / "50").symlink_to(saved.folder / "30")
+    (saved.folder / "60").write_text("")
+    assert saved.steps() == [20, 30]
+
+
+def test_text_does_not_follow_a_link(tmp_path):
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / "x.json.tmp").symlink_to(tmp_path / "elsewhere")
+    checkpoint.write_atomically(tmp_path / "x.json", "new")
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+    assert (tmp_path / "x.json").read_text() == "new"
+    assert not (tmp_path / "x.json").is_symlink()

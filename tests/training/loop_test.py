@@ -1,14 +1,16 @@
 """The loop's order: the devices work on a block while the one before is read."""
 
+import os
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax.errors import NonFiniteError
+from infovae_jax.errors import ConfigError, NonFiniteError
 from infovae_jax.training import checkpoint, loop, metrics
-from infovae_jax.training.run import claim_workdir, open_run
+from infovae_jax.training.run import claim_workdir, locked, open_run
 
 
 def logged(run, mesh, events):
@@ -121,3 +123,37 @@ def test_a_state_that_is_not_finite_is_not_saved(run, tmp_path):
         loop.train(run, tmp_path, mesh, program=program._replace(row=row))
     assert checkpoint.Checkpoints(tmp_path / "checkpoints").latest() == 12
     assert metrics.read_metrics(tmp_path)[-1]["step"] == 21
+
+
+def test_a_second_trainer_is_kept_out(tmp_path):
+    with (
+        locked(tmp_path),
+        pytest.raises(ConfigError, match=f"process {os.getpid()}"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):  # the first one is gone, its note is not
+        assert "process" in (tmp_path / ".lock").read_text()
+
+
+def test_a_broken_state_is_not_saved(run, tmp_path):
+    """The figures of a block are those before its last update."""
+    mesh = run.make_mesh()
+    program = loop.single_program(run, mesh)
+
+    def advance(cuts):
+        for (first, last), step_block in program.advance(cuts):
+
+            def broken(state, step_block=step_block, last=last):
+                state, means = step_block(state)
+                if last < 22:
+                    return state, means
+                params = jax.tree.map(lambda a: a.at[0].set(jnp.inf), state.params)
+                return state._replace(params=params), means
+
+            yield (first, last), broken
+
+    with pytest.raises(NonFiniteError, match="not saved"):
+        loop.train(run, tmp_path, mesh, program=program._replace(advance=advance))
+    saved = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    assert saved.steps() == [12]
