@@ -87,6 +87,24 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+@pytest.fixture(scope="module")
+def compiled_init():
+    """Parameters come of one program; eagerly they are most of a quick test's time."""
+    import functools
+
+    from infovae_jax import objectives
+
+    def compiled(make, config, spec):
+        objective = make(config, spec)
+        return objective._replace(init=jax.jit(objective.init))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in objectives.names():
+            module = objectives.load(name)
+            patch.setattr(module, "make", functools.partial(compiled, module.make))
+        yield
+
+
 @pytest.fixture
 def run_main():
     """Runs the command line in a process of its own; returns the completed process."""

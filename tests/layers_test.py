@@ -27,7 +27,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Lines of the package and its configs. To raise it is a decision, not an accident.
-MAX_LINES = 20_100
+MAX_LINES = 20_330
 LONGEST = {"objectives": 60}
 LOOP = ("loop.py", "train")
 

@@ -31,6 +31,15 @@ def split_keys(key: Array) -> tuple[Array, Array]:
     return tuple(split(key))
 
 
+def divergence_of_change(logits: Array, changed: Array) -> Array:
+    """KL(q || q') in nats `[B]` of softmax(logits) `[B, K]` and softmax(changed).
+
+    The gradient goes through the second distribution only.
+    """
+    log_q = jax.lax.stop_gradient(jax.nn.log_softmax(logits))
+    return (jnp.exp(log_q) * (log_q - jax.nn.log_softmax(changed))).sum(-1)
+
+
 def default_hparams(
     weights: ConfigDict, declared: dict[str, Weight]
 ) -> dict[str, float]:

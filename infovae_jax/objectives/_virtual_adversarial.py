@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infovae_jax.config.knobs import knob
-from infovae_jax.objectives._terms import example_keys
+from infovae_jax.objectives._terms import divergence_of_change, example_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +92,4 @@ def divergence(
             lambda x: classify(fixed, x), x, k, length, probe
         )
     )(batch, example_keys(key, batch), radius * nearest_distances(batch))
-    log_q = jax.lax.stop_gradient(jax.nn.log_softmax(logits))
-    log_changed = jax.nn.log_softmax(classify(params, batch + changes))
-    return (jnp.exp(log_q) * (log_q - log_changed)).sum(-1)
+    return divergence_of_change(logits, classify(params, batch + changes))

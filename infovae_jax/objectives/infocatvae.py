@@ -1,9 +1,10 @@
 """InfoCatVAE: CatVAE plus information about c kept in what the model generates.
 
-    loss = CatVAE loss + w_mi * CE + w_inv * invariance
+    loss = CatVAE loss + w_mi * CE + w_inv * invariance (+ w_aff * affine)
 
     CE         = -E log q(c | x'),  c ~ p(c),  z ~ N(mu_c, I),  x' = decoder mean of z
     invariance = E KL(q(c | x) || q(c | x + r)),  r the worst small change of x
+    affine     = E KL(q(c | x) || q(c | T x)),    T a random small affine map
 
 q(c | x') is the encoder of the CatVAE itself: no extra network, and no gradient
 through a categorical sample, since c comes from the fixed p(c). log K - CE is a
@@ -29,7 +30,7 @@ from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
 from infovae_jax.config.knobs import Weight, knob
-from infovae_jax.objectives import _virtual_adversarial, catvae
+from infovae_jax.objectives import _affine, _virtual_adversarial, catvae
 from infovae_jax.objectives._terms import cluster_metrics, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
@@ -37,16 +38,18 @@ HPARAMS = {
     **catvae.HPARAMS,
     "balance": catvae.HPARAMS["balance"]._replace(default=20.0),
     "reclassification": Weight(1.0, "-log q(c | x') of what cluster c generated"),
-    "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r)"),
+    "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r), where computed"),
+    "affine": Weight(10.0, "KL of q(c | x) to q(c | T x), where computed"),
 }
 STOPS = ("none", "encoder", "decoder")
 # Apart from the keys of the batch's examples, so that with w_mi = 0 every draw
 # equals the CatVAE's.
 _PRIOR_STREAM, _CHANGE_STREAM, _CLUSTER_STREAM = 2**31 - 1, 2**31 - 2, 2**31 - 3
+_AFFINE_STREAM = 2**31 - 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(catvae.Config, _virtual_adversarial.Config):
+class Config(catvae.Config, _virtual_adversarial.Config, _affine.Config):
     """Static switches; see configs/infocatvae.py."""
 
     draws_per_cluster: int = knob(
@@ -109,6 +112,11 @@ class InfoCatVAE(catvae.CatVAE):
             key_change = jax.random.fold_in(key, _CHANGE_STREAM)
             terms["invariance"] = _virtual_adversarial.divergence(
                 self.classify, params, batch, logits, key_change, options
+            )
+        if options.affine:
+            key_affine = jax.random.fold_in(key, _AFFINE_STREAM)
+            terms["affine"] = _affine.divergence(
+                self.classify, params, batch, logits, key_affine, options
             )
         total, metrics = weighted_loss(terms, hparams)
         metrics |= cluster_metrics(logits)

@@ -39,6 +39,10 @@ MAY_BE_ZERO = {
     "model.informative_dims",
     "model.top_clusters",
     "model.rest_samples",
+    "model.affine_rotation",
+    "model.affine_shear",
+    "model.affine_scale",
+    "model.affine_shift",
 }
 MAY_BE_NONE = {
     "data.data_dir",

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jitted import jitted
 from scipy import integrate
 from scipy import stats as scipy_stats
 
@@ -113,7 +114,7 @@ def test_learned_gaussian_starts_fixed_and_is_best_at_the_mean_square_error():
 def test_objectives_train_with_every_likelihood(make_config, spec, name, likelihood):
     config = make_config(name)
     spec = spec._replace(likelihood=likelihood, levels=17)
-    objective = objectives.make(config, spec)
+    objective = jitted(objectives.make(config, spec))
     params = objective.init(KEY)
     assert ("likelihood" in params) == (likelihood in LEARNED)
     x = jnp.round(jax.random.uniform(KEY, (6, 4, 4, 1)) * 16) / 16
@@ -121,7 +122,7 @@ def test_objectives_train_with_every_likelihood(make_config, spec, name, likelih
     def loss(p):
         return objective.loss(p, x, KEY, objective.hparams)[0]
 
-    gradient, _ = train_step.split_statistics(jax.grad(loss)(params))
+    gradient, _ = train_step.split_statistics(jax.jit(jax.grad(loss))(params))
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert bool(jnp.isfinite(leaf).all()), path
         assert float(jnp.abs(leaf).max()) > 0, path
