@@ -29,7 +29,9 @@ def test_one_sample_is_the_vae(make_config, spec, x):
         jax.value_and_grad(lambda p, o=o: o.loss(p, x, KEY, o.hparams)[0])(params)
         for o in (ours, vae)
     ]
-    chex.assert_trees_all_close(*pairs, rtol=1e-6)
+    # Gradients are sums of terms of order 1, which the two programs may add in another
+    # order: one rounding of such a term stays where they cancel.
+    chex.assert_trees_all_close(*pairs, rtol=1e-6, atol=np.finfo(np.float32).eps)
 
 
 def test_tightening_by_hand_and_its_sign():
