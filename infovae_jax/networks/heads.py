@@ -50,10 +50,17 @@ def make_code_head(num_features: int, latent_dim: int) -> Network:
 
 
 def make_classifier(
-    num_features: int, num_classes: int, hidden: tuple[int, ...] = ()
+    num_features: int,
+    num_classes: int,
+    hidden: tuple[int, ...] = (),
+    scale: float = 1.0,
 ) -> Network:
-    """`apply(params, h) -> logits [..., K]`, with ReLU layers of sizes `hidden`."""
-    return to_network(_Classifier(num_classes, tuple(hidden)), jnp.zeros(num_features))
+    """`apply(params, h) -> logits [..., K]`, with ReLU layers of sizes `hidden`.
+
+    The deviation of the last layer's initial weights is `scale` times the usual one.
+    """
+    module = _Classifier(num_classes, tuple(hidden), scale)
+    return to_network(module, jnp.zeros(num_features))
 
 
 class _GaussianHead(nn.Module):
@@ -93,9 +100,13 @@ class _Table(nn.Module):
 class _Classifier(nn.Module):
     num_classes: int
     hidden: tuple[int, ...]
+    scale: float
 
     @nn.compact
     def __call__(self, h: Array) -> Array:
         for number, size in enumerate(self.hidden):
             h = nn.relu(nn.Dense(size, name=f"dense_{number}")(h))
-        return nn.Dense(self.num_classes, name="logits")(h)
+        init = nn.initializers.variance_scaling(
+            self.scale**2, "fan_in", "truncated_normal"
+        )
+        return nn.Dense(self.num_classes, kernel_init=init, name="logits")(h)

@@ -15,9 +15,10 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from infovae_jax import networks
-from infovae_jax.config.knobs import Weight
+from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import Likelihood
+from infovae_jax.networks.layers import NORMALIZATIONS
 from infovae_jax.objectives._terms import default_hparams
 from infovae_jax.types import (
     STATISTICS,
@@ -166,12 +167,57 @@ class Assembly:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+    """Static switches of q(c | x)."""
+
+    trunk: str = knob(
+        "shared",
+        "features that q(c | x) reads: the encoder's, or those of a trunk of its own",
+        options=("shared", "own"),
+    )
+    trunk_normalization: str = knob(
+        "batch", "of a trunk of its own", options=NORMALIZATIONS
+    )
+    logits_scale: float = knob(
+        1.0, "factor of the classifier's initial weights; near 0: no prejudice", above=0
+    )
+
+
 class Clustering(Assembly):
-    """With a classifier q(c | x) on the features that the posterior reads too."""
+    """With a classifier q(c | x), of the features that the posterior reads too or of
+    a network of its own, called 'trunk'."""
+
+    @property
+    def trunk(self) -> str:
+        """The network whose features the classifier reads."""
+        return "trunk" if "trunk" in self.networks else "encoder"
 
     def classify(self, params: Params, x: ArrayLike) -> Array:
         """Logits of q(c | x), `[..., K]`."""
-        return self.apply(params, "classifier", self.apply(params, "encoder", x))
+        return self.logits(params, x)
+
+    def logits(self, params: Params, x: ArrayLike, h: Array | None = None) -> Array:
+        """Logits of q(c | x), `[..., K]`; h are the encoder's features, if known."""
+        if h is None or self.trunk != "encoder":
+            h = self.apply(params, self.trunk, x)
+        return self.apply(params, "classifier", h)
+
+    def train_logits(
+        self, params: Params, x: ArrayLike, h: Array | None = None
+    ) -> tuple[Array, Params]:
+        """As `logits`, of a batch in training, with the trunk's running statistics.
+
+        Its batch normalisation takes the moments of this very batch.
+        """
+        if self.trunk == "encoder":
+            return self.logits(params, x, h), {}
+        h, statistics = self.train(params, self.trunk, x)
+        return self.apply(params, "classifier", h), statistics
+
+    def classify_changed(self, params: Params, x: ArrayLike) -> Array:
+        """Logits of a batch in training that is not to move running statistics."""
+        return self.train_logits(params, x)[0]
 
     def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):
         """`num` clusters from p(c) = 1/K, or the given one or ones, `[num]`."""
@@ -193,17 +239,19 @@ def make_backbone(
 def make_clustering_networks(
     config: ConfigDict,
     spec: DataSpec,
+    options: ClassifierConfig,
     num_classes: int,
     posterior_dim: int,
     code_dim: int,
     num_hidden: int = 0,
     **head: Any,
 ) -> dict[str, Network]:
-    """Encoder, classifier of its features, posterior and decoder.
+    """Encoder, classifier, posterior and decoder, and a trunk where it is asked for.
 
     Args:
       config: the whole config.
       spec: of the data.
+      options: of the classifier.
       num_classes: of the classifier.
       posterior_dim: dims of the Gaussian head.
       code_dim: numbers that the decoder takes.
@@ -215,12 +263,20 @@ def make_clustering_networks(
         "initializer": config.network.initializer,
         "hidden": (features,) * num_hidden,
     }
-    return {
+    scale = options.logits_scale
+    parts = {
         "encoder": encoder,
-        "classifier": networks.make_classifier(features, num_classes),
+        "classifier": networks.make_classifier(features, num_classes, scale=scale),
         "posterior": networks.make_gaussian_head(features, posterior_dim, **head),
         "decoder": decoder,
     }
+    if options.trunk == "own":
+        network = config.network.copy_and_resolve_references()
+        network.normalization = options.trunk_normalization
+        parts["trunk"], _ = networks.make_encoder(
+            network, spec.shape, config.train.precision
+        )
+    return parts
 
 
 def join(q: Gaussian, r: Gaussian) -> Gaussian:

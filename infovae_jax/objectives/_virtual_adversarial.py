@@ -37,32 +37,40 @@ def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:
     return jnp.sqrt(jnp.maximum(squares.min(-1), 0.0))
 
 
-def adversarial_change(
-    classify, x: Float[Array, "H W C"], key: Array, radius, probe: float
-) -> Float[Array, "H W C"]:
-    """The change r, |r| = radius, that moves q(c | x) most, for one example.
+def adversarial_changes(
+    classify,
+    x: Float[Array, "B H W C"],
+    logits: Float[Array, "B K"],
+    key: Array,
+    radii: Float[Array, " B"],
+    probe: float,
+) -> Float[Array, "B H W C"]:
+    """The change r of each example, |r| = its radius, that moves q(c | x) most.
 
     One step of the power method: the gradient of KL(q(c | x) || q(c | x + probe * u))
     at a random direction u.
 
     Args:
-      classify: `x -> logits [K]`.
-      x: one example.
-      key: of the random direction.
-      radius: length of r.
+      classify: `x -> logits`, of the whole batch.
+      x: examples.
+      logits: `classify(x)`, computed already.
+      key: of the random directions.
+      radii: lengths of r.
       probe: length of the step. The gradient vanishes at u = 0.
     """
-    log_q = jax.lax.stop_gradient(jax.nn.log_softmax(classify(x)))
 
-    def divergence(change):
-        log_changed = jax.nn.log_softmax(classify(x + change))
-        return (jnp.exp(log_q) * (log_q - log_changed)).sum()
+    def divergences(changes):
+        return divergence_of_change(logits, classify(x + changes)).sum()
 
-    direction = jax.random.normal(key, x.shape)
-    start = probe * direction / jnp.linalg.norm(direction)
-    gradient = jax.grad(divergence)(start)
-    length = jnp.sqrt((gradient**2).sum() + jnp.finfo(jnp.float32).tiny)
-    return radius * gradient / length
+    def scaled(direction, length, floor=0.0):
+        return length * direction / jnp.sqrt((direction**2).sum() + floor)
+
+    keys = example_keys(key, x)
+    directions = jax.vmap(lambda k: jax.random.normal(k, x.shape[1:]))(keys)
+    starts = jax.vmap(lambda u: scaled(u, probe))(directions)
+    gradients = jax.grad(divergences)(starts)
+    tiny = jnp.finfo(jnp.float32).tiny
+    return jax.vmap(lambda g, length: scaled(g, length, tiny))(gradients, radii)
 
 
 def divergence(
@@ -78,18 +86,20 @@ def divergence(
     The gradient goes through the second distribution only.
 
     Args:
-      classify: `classify(params, x) -> logits`.
+      classify: `classify(params, x) -> logits`, of a whole batch.
       params: of the classifier.
       batch: examples `[B, H, W, C]`.
       logits: `classify(params, batch)`, computed already.
       key: one PRNG key.
       options: radius and probe.
     """
-    radius, probe = options.invariance_radius, options.invariance_probe
     fixed = jax.lax.stop_gradient(params)
-    changes = jax.vmap(
-        lambda x, k, length: adversarial_change(
-            lambda x: classify(fixed, x), x, k, length, probe
-        )
-    )(batch, example_keys(key, batch), radius * nearest_distances(batch))
+    changes = adversarial_changes(
+        lambda x: classify(fixed, x),
+        batch,
+        logits,
+        key,
+        options.invariance_radius * nearest_distances(batch),
+        options.invariance_probe,
+    )
     return divergence_of_change(logits, classify(params, batch + changes))

@@ -7,6 +7,7 @@
          + w_z    * sum_c q(c | x) KL(q(z | x, c) || N(mu_c, I))
          + w_c    * KL(q(c | x) || uniform)                 (per example, the paper's)
          + w_bal  * KL(mean_batch q(c | x) || uniform)      (the aggregate reading)
+         + invariances of q(c | x)                          (optional: `_invariance`)
 
 Readings of the reconstruction:
   exact   sum_c q(c | x) E_q(z | x, c) [-log p(x | z)], K decoder passes. With unit
@@ -45,7 +46,12 @@ from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians, kl_per
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import ConfigError
 from infovae_jax.information import balance
-from infovae_jax.objectives._assembly import Clustering, make_clustering_networks
+from infovae_jax.objectives import _invariance
+from infovae_jax.objectives._assembly import (
+    ClassifierConfig,
+    Clustering,
+    make_clustering_networks,
+)
 from infovae_jax.objectives._readings import READINGS, Inferred, measured
 from infovae_jax.objectives._terms import cluster_metrics, example_keys, weighted_loss
 from infovae_jax.types import DataSpec, Objective
@@ -59,12 +65,13 @@ HPARAMS = {
     "kl_c": Weight(1.0, "KL of q(c | x) to uniform, per example", signed=True),
     "balance": Weight(0.0, "KL of the batch's mean q(c | x) to uniform"),
     "temperature": Weight(1.0, "of gumbel, no weight", is_term=False),
+    **_invariance.HPARAMS,
 }
 HEADS = ("linear", "mlp")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ClassifierConfig, _invariance.Config):
     """Static switches; see configs/catvae.py."""
 
     num_clusters: int = knob(10, "K, clusters of the prior", at_least=2)
@@ -75,6 +82,9 @@ class Config:
     rest_samples: int = knob(1, "topk: S, draws of the others", at_least=0)
     straight_through: bool = knob(False, "gumbel: one-hot forward, relaxed backward")
     head: str = knob("linear", "q(z | x, c) on [h; c]; paper: linear", options=HEADS)
+    detached: bool = knob(
+        False, "reconstruction and kl_z do not move q(c | x), its own terms alone do"
+    )
     scale: float = knob(1.0, "of a Gaussian likelihood", above=0)
 
     def check(self) -> None:
@@ -105,7 +115,7 @@ class CatVAE(Clustering):
         """q(z | x, c), at any point c of the simplex."""
         return Gaussian(*self.apply(params, "posterior", h, c))
 
-    def infer(self, params, x) -> Inferred:
+    def infer(self, params, x, classify=None) -> Inferred:
         """q(c | x) and all K of q(z | x, c)."""
         h = self.apply(params, "encoder", x)
         if self.options.head == "linear":
@@ -114,40 +124,51 @@ class CatVAE(Clustering):
         else:
             every_c = jnp.arange(self.options.num_clusters)
             q = jax.vmap(self.posterior, (None, None, 0), -2)(params, h, every_c)
-        return Inferred(h, self.apply(params, "classifier", h), q)
+        return Inferred(h, (classify or self.logits)(params, x, h), q)
 
-    def bound_terms(self, params, x, key, temperature, reading):
-        """Terms and logits of one example, or of a batch with one key per example."""
-        inferred = self.infer(params, x)
-        _, logits, q = inferred
-        terms = {
-            "reconstruction": reading(self, params, x, key, inferred, temperature),
+    def bound_terms(self, params, x, key, temperature, reading, inferred):
+        """Terms of one example, or of a batch with one key per example."""
+        _, logits, q = weighing = inferred
+        if self.options.detached:
+            weighing = inferred._replace(logits=jax.lax.stop_gradient(logits))
+        reconstruction = reading(self, params, x, key, weighing, temperature)
+        q_c = jax.nn.softmax(weighing.logits)
+        return {
+            "reconstruction": reconstruction,
             # All K clusters at once.
-            "kl_z": (jax.nn.softmax(logits) * kl_per_cluster(q, self.prior)).sum(-1),
+            "kl_z": (q_c * kl_per_cluster(q, self.prior)).sum(-1),
             "kl_c": categorical_kl_uniform(Categorical(logits)),
         }
-        return terms, logits
 
     def batch_terms(self, params, batch, key, hparams):
-        """All unweighted terms of the loss, and the logits `[B, K]`."""
+        """Unweighted terms of the loss, logits `[B, K]` and running statistics."""
+        inferred = self.infer(params, batch, self.train_logits)
+        logits, statistics = inferred.logits
+        inferred = inferred._replace(logits=logits)
         reading = READINGS[self.options.reconstruction]
         keys, temperature = example_keys(key, batch), hparams["temperature"]
-        terms, logits = self.bound_terms(params, batch, keys, temperature, reading)
-        return {**terms, "balance": balance(logits)}, logits
+        terms = self.bound_terms(params, batch, keys, temperature, reading, inferred)
+        return {**terms, "balance": balance(logits)}, logits, statistics
+
+    def invariance_terms(self, params, batch, logits, key):
+        """Those that are switched on."""
+        classify = self.classify_changed
+        return _invariance.terms(classify, params, batch, logits, key, self.options)
 
     def loss(self, params, batch, key, hparams):
-        terms, logits = self.batch_terms(params, batch, key, hparams)
-        total, metrics = weighted_loss(terms, hparams)
+        terms, logits, statistics = self.batch_terms(params, batch, key, hparams)
+        terms |= self.invariance_terms(params, batch, logits, key)
+        total, metrics = weighted_loss(terms, hparams, statistics)
         return total, metrics | cluster_metrics(logits)
 
     def elbo(self, params, x, key):
         reading, _ = measured(self.options.num_clusters)
-        return self.bound_terms(params, x, key, 1.0, reading)[0]
+        return self.bound_terms(params, x, key, 1.0, reading, self.infer(params, x))
 
     def encode(self, params, x):
         """q(z | x, c) of the most probable c."""
         h = self.apply(params, "encoder", x)
-        c = jnp.argmax(self.apply(params, "classifier", h), -1)
+        c = jnp.argmax(self.logits(params, x, h), -1)
         return self.posterior(params, h, c)
 
     def sample_posterior(self, params, x, key):
@@ -175,7 +196,14 @@ def build(system, options: Config, config: ConfigDict, spec: DataSpec, weights: 
     refuse_batch_normalization(config.network, config.objective)
     k, d = options.num_clusters, options.latent_dim
     parts = make_clustering_networks(
-        config, spec, k, d, d, num_clusters=k, num_hidden=int(options.head == "mlp")
+        config,
+        spec,
+        options,
+        k,
+        d,
+        d,
+        num_clusters=k,
+        num_hidden=int(options.head == "mlp"),
     )
     prior = priors.clusters(k, d // k, options.separation)
     likelihood = make_likelihood(spec, options.scale)

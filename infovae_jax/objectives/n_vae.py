@@ -16,9 +16,8 @@ no use for; `kl_blocks='active'` counts the block of y alone.
 
 Antoran & Miguel, Disentangling and Learning Robust Representations with Natural
 Clustering, 2019 (arXiv 1901.09415). Unlabelled examples are ours, as in Kingma et al.
-2014 (M2, arXiv 1406.5298), with an optional invariance term (see
-_virtual_adversarial.py). The code between encode and decode is [z_s; z_c; y]. Not the
-choice without any label.
+2014 (M2, arXiv 1406.5298), with optional invariances (see _invariance.py). The code
+between encode and decode is [z_s; z_c; y]. Not the choice without any label.
 """
 
 import dataclasses
@@ -35,7 +34,7 @@ from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Categorical, Gaussian, categorical_kl_uniform
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import DataError
-from infovae_jax.objectives import _assembly, _gaussian, _virtual_adversarial
+from infovae_jax.objectives import _assembly, _gaussian, _invariance
 from infovae_jax.objectives._terms import as_batch, example_keys, weighted_loss
 from infovae_jax.types import Batch, CodePart, DataSpec, Objective
 
@@ -45,16 +44,15 @@ HPARAMS = {
     "kl_class": Weight(1.0, "beta_c: KL of z_c; above 1 pushes what is shared to z_s"),
     "kl_y": Weight(1.0, "KL of q(y | x) to uniform where the label is unknown"),
     "classification": Weight(1.0, "alpha: -log q(y | x) where the label is known"),
-    "invariance": Weight(1.0, "KL of q(y | x) to q(y | x + r), where computed"),
+    **{name: w._replace(default=1.0) for name, w in _invariance.HPARAMS.items()},
 }
 # Log-variance of the dims of y in the code, which are certain.
 _CERTAIN = -60.0
-_CHANGE_STREAM = 2**31 - 2
 _STANDARD = Gaussian(np.zeros(1, np.float32), np.zeros(1, np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(_virtual_adversarial.Config):
+class Config(_assembly.ClassifierConfig, _invariance.Config):
     """Static switches; see configs/n_vae.py."""
 
     latent_dim: int = knob(10, "dims of z_s, which all classes share", at_least=1)
@@ -86,11 +84,11 @@ class NVAE(_assembly.Clustering):
         ds, dc = self.options.latent_dim, self.options.class_dim
         return jnp.split(code, [ds, ds + self.num_classes * dc], axis=-1)
 
-    def posterior(self, params, x):
+    def posterior(self, params, x, classify=None):
         """q(z | x) over [z_s; z_c] and the logits of q(y | x)."""
         h = self.apply(params, "encoder", x)
         q = Gaussian(*self.apply(params, "posterior", h))
-        return q, self.apply(params, "classifier", h)
+        return q, (classify or self.logits)(params, x, h)
 
     def outputs(self, params, z):
         """Decoder outputs of codes [z_s; z_c; y]."""
@@ -119,7 +117,7 @@ class NVAE(_assembly.Clustering):
 
     def loss(self, params, batch, key, hparams):
         x, label = as_batch(batch)
-        q, logits = self.posterior(params, x)
+        q, (logits, statistics) = self.posterior(params, x, self.train_logits)
         z = distributions.gaussian_sample(example_keys(key, x), q)
         known = (label >= 0).astype(jnp.float32)
         target = jax.nn.one_hot(label, self.num_classes)  # zeros where unknown
@@ -139,12 +137,10 @@ class NVAE(_assembly.Clustering):
             # A mean over the labelled examples, however few of the batch they are.
             "classification": -(target * log_q).sum() / num_known,
         }
-        if self.options.invariance:
-            key_change = jax.random.fold_in(key, _CHANGE_STREAM)
-            terms["invariance"] = _virtual_adversarial.divergence(
-                self.classify, params, x, logits, key_change, self.options
-            )
-        total, metrics = weighted_loss(terms, hparams)
+        terms |= _invariance.terms(
+            self.classify_changed, params, x, logits, key, self.options
+        )
+        total, metrics = weighted_loss(terms, hparams, statistics)
         right = known * (logits.argmax(-1) == label)
         metrics["info/accuracy"] = right.sum() / num_known
         return total, metrics
@@ -197,7 +193,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
     options, num_classes = Config(**config.model), spec.num_labels
     ds, dims_c = options.latent_dim, num_classes * options.class_dim
     networks = _assembly.make_clustering_networks(
-        config, spec, num_classes, ds + dims_c, ds + dims_c + num_classes
+        config, spec, options, num_classes, ds + dims_c, ds + dims_c + num_classes
     )
     likelihood = make_likelihood(spec, options.scale)
     hidden = config.data.labels_per_class is not None

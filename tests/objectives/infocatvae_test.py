@@ -8,6 +8,7 @@ import pytest
 from infovae_jax import objectives, priors
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _virtual_adversarial, catvae, infocatvae
+from infovae_jax.objectives._terms import divergence_of_change
 
 KEY = jax.random.key(0)
 LABELS = jnp.repeat(jnp.arange(10), 3)
@@ -119,35 +120,39 @@ def test_nearest_distances_against_scipy():
     np.testing.assert_allclose(twins, 0.0, atol=2e-3)
 
 
-def test_adversarial_change_has_its_radius_and_beats_random_changes():
+def test_adversarial_changes_have_their_radii_and_beat_random_ones():
     weights = jax.random.normal(KEY, (16, 3))
 
     def classify(x):
-        return x.reshape(-1) @ weights
+        return x.reshape(len(x), -1) @ weights
 
-    x = _images(1)[0]
-    change = _virtual_adversarial.adversarial_change(classify, x, KEY, 0.1, 1.0)
-    np.testing.assert_allclose(jnp.linalg.norm(change), 0.1, rtol=1e-5)
-
-    def divergence(change):
-        log_q, log_p = (jax.nn.log_softmax(classify(v)) for v in (x, x + change))
-        return (jnp.exp(log_q) * (log_q - log_p)).sum()
-
-    noise = jax.random.normal(jax.random.key(5), (200, *x.shape))
-    noise = (
-        0.1
-        * noise
-        / jnp.linalg.norm(noise.reshape(200, -1), axis=1)[:, None, None, None]
+    x, radii = _images(5), jnp.linspace(0.05, 0.2, 5)
+    logits = classify(x)
+    changes = _virtual_adversarial.adversarial_changes(
+        classify, x, logits, KEY, radii, 1.0
     )
-    others = jax.vmap(divergence)(noise)
-    assert divergence(change) > jnp.quantile(others, 0.95)
+    lengths = jnp.linalg.norm(changes.reshape(5, -1), axis=-1)
+    np.testing.assert_allclose(lengths, radii, rtol=1e-5)
+
+    def divergences(changes):
+        return divergence_of_change(logits, classify(x + changes))
+
+    noise = jax.random.normal(jax.random.key(5), (200, 5, 16))
+    noise *= radii[None, :, None] / jnp.linalg.norm(noise, axis=-1, keepdims=True)
+    others = jax.vmap(divergences)(noise.reshape(200, *x.shape))
+    assert (divergences(changes) > jnp.quantile(others, 0.95, axis=0)).all()
 
 
-def test_adversarial_change_of_a_constant_classifier_is_finite():
-    change = _virtual_adversarial.adversarial_change(
-        lambda x: jnp.zeros(3), _images(1)[0], KEY, 0.1, 10.0
+def test_adversarial_changes_of_a_constant_classifier_are_finite():
+    changes = _virtual_adversarial.adversarial_changes(
+        lambda x: jnp.zeros((2, 3)),
+        _images(2),
+        jnp.zeros((2, 3)),
+        KEY,
+        jnp.full(2, 0.1),
+        10.0,
     )
-    np.testing.assert_array_equal(change, 0.0)
+    np.testing.assert_array_equal(changes, 0.0)
 
 
 def test_invariance_is_zero_for_a_constant_classifier_and_positive_else(
