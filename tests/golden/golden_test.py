@@ -21,7 +21,7 @@ def test_every_case_has_its_loss():
     assert set(LOSSES) == set(golden.cases())
 
 
-@pytest.mark.golden
+@pytest.mark.optimized
 @pytest.mark.parametrize("case", sorted(LOSSES))
 def test_losses_are_those_of_before(case):
     loss, *_ = golden.train(golden.make_config(*golden.cases()[case]))

@@ -25,6 +25,7 @@ def network_config(make_config):
     return make
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 @pytest.mark.parametrize("normalization", ["none", "layer"])
