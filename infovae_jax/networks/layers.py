@@ -29,6 +29,9 @@ MOMENTUM = 0.9
 INITIALIZERS = {
     "lecun": nn.initializers.lecun_normal(),
     "glorot": nn.initializers.glorot_uniform(),
+    # Deviation sqrt(0.1 / fan-in). Before a batch normalisation the size says nothing
+    # but how far a step of Adam turns the weights: here three times as far as lecun.
+    "small": nn.initializers.variance_scaling(0.1, "fan_in", "truncated_normal"),
 }
 
 

@@ -18,7 +18,7 @@ from infovae_jax import networks
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import Likelihood
-from infovae_jax.networks.layers import NORMALIZATIONS
+from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
 from infovae_jax.objectives._terms import default_hparams
 from infovae_jax.types import (
     STATISTICS,
@@ -179,6 +179,9 @@ class ClassifierConfig:
     trunk_normalization: str = knob(
         "batch", "of a trunk of its own", options=NORMALIZATIONS
     )
+    trunk_initializer: str = knob(
+        "lecun", "weights of a trunk of its own", options=tuple(INITIALIZERS)
+    )
     logits_scale: float = knob(
         1.0, "factor of the classifier's initial weights; near 0: no prejudice", above=0
     )
@@ -273,6 +276,7 @@ def make_clustering_networks(
     if options.trunk == "own":
         network = config.network.copy_and_resolve_references()
         network.normalization = options.trunk_normalization
+        network.initializer = options.trunk_initializer
         parts["trunk"], _ = networks.make_encoder(
             network, spec.shape, config.train.precision
         )
