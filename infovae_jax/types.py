@@ -149,6 +149,8 @@ class Objective(NamedTuple):
       code_parts: of the code in order, of `latent_dim` dims in all; empty
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
+      neighbours: k, where the loss takes a batch `[2B, ...]` whose second half are
+        partners of the first, drawn from their k nearest neighbours; else 0.
       bound_recipe: how `elbo` samples, for the record.
     """
 
@@ -168,6 +170,7 @@ class Objective(NamedTuple):
     log_densities: Callable[..., tuple[Array, Array]]
     code_parts: tuple[CodePart, ...] = ()
     uses_labels: bool = False
+    neighbours: int = 0
     bound_recipe: str = "1 sample per example"
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from infovae_jax.config.knobs import knob
-from infovae_jax.objectives._terms import divergence_of_change, example_keys
+from infovae_jax.objectives._terms import example_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,26 +85,16 @@ def warp(
     return value.reshape(x.shape)
 
 
-def divergence(
-    classify,
-    params,
-    batch: Float[Array, "B H W C"],
-    logits: Float[Array, "B K"],
-    key: Array,
-    options: Config,
-) -> Float[Array, " B"]:
-    """KL(q(c | x) || q(c | T x)) of each example in nats, T its own random map.
-
-    The gradient goes through the second distribution only.
+def changed(
+    classify, params, batch: Float[Array, "B H W C"], logits, key: Array, options
+) -> Float[Array, "B H W C"]:
+    """T x of each example, T its own random map.
 
     Args:
-      classify: `classify(params, x) -> logits`.
-      params: of the classifier.
-      batch: examples `[B, H, W, C]`.
-      logits: `classify(params, batch)`, computed already.
+      classify, params, logits: not looked at.
+      batch: examples.
       key: one PRNG key.
-      options: the ranges.
+      options: the ranges, a `Config`.
     """
     keys = example_keys(key, batch)
-    changed = jax.vmap(lambda x, k: warp(x, *random_map(k, options)))(batch, keys)
-    return divergence_of_change(logits, classify(params, changed))
+    return jax.vmap(lambda x, k: warp(x, *random_map(k, options)))(batch, keys)

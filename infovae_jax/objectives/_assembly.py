@@ -19,6 +19,7 @@ from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import Likelihood
 from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
+from infovae_jax.objectives import _invariance
 from infovae_jax.objectives._terms import default_hparams
 from infovae_jax.types import (
     STATISTICS,
@@ -218,9 +219,29 @@ class Clustering(Assembly):
         h, statistics = self.train(params, self.trunk, x)
         return self.apply(params, "classifier", h), statistics
 
-    def classify_changed(self, params: Params, x: ArrayLike) -> Array:
-        """Logits of a batch in training that is not to move running statistics."""
-        return self.train_logits(params, x)[0]
+    def invariances(
+        self,
+        params: Params,
+        batch: ArrayLike,
+        logits: Array,
+        key: Array,
+        partners: Array | None,
+    ) -> Metrics:
+        """The terms of `_invariance` that are switched on; moments of each its own."""
+        return _invariance.terms(
+            lambda params, x: self.train_logits(params, x)[0],
+            params,
+            batch,
+            logits,
+            key,
+            self.options,
+            partners,
+        )
+
+    def objective(self, *arguments: Any, **more: Any) -> Objective:
+        """As of every system; batches come with partners where a term asks for them."""
+        neighbours = _invariance.num_neighbours(self.options)
+        return super().objective(*arguments, neighbours=neighbours, **more)
 
     def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):
         """`num` clusters from p(c) = 1/K, or the given one or ones, `[num]`."""

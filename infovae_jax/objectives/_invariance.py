@@ -7,12 +7,16 @@ of each kind of change that is switched on, each with a weight of its own:
     invariance  x' = x + r, r the worst small change (`_virtual_adversarial`)
     affine      x' = T x, T a random small affine map (`_affine`)
     noise       x' = x + s e, e ~ N(0, I)
+    neighbours  x' one of the k nearest training examples (`data.neighbours`); it
+                needs no knowledge of images, so suits tables
 
-Hu et al. 2017 (IMSAT, arXiv 1702.08720), section 3: self-augmented training. A
-classifier with batch normalisation sees each kind as a batch with moments of its own.
+Hu et al. 2017 (IMSAT, arXiv 1702.08720), section 3: self-augmented training;
+neighbours: MIST (arXiv 2303.03036). A classifier with batch normalisation sees each
+kind as a batch with moments of its own.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +26,13 @@ from jaxtyping import Float
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _affine, _virtual_adversarial
 from infovae_jax.objectives._terms import divergence_of_change
-from infovae_jax.types import Array, Metrics, Params
+from infovae_jax.types import Array, Batch, Metrics, Params
 
 HPARAMS = {
     "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r), where computed"),
     "affine": Weight(10.0, "KL of q(c | x) to q(c | T x), where computed"),
     "noise": Weight(10.0, "KL of q(c | x) to q(c | x + s e), where computed"),
+    "neighbours": Weight(10.0, "KL of q(c | x) to q(c | a neighbour), where computed"),
 }
 # Of the changes, apart from the keys of the batch's examples.
 _CHANGE_STREAM, _AFFINE_STREAM, _NOISE_STREAM = 2**31 - 2, 2**31 - 4, 2**31 - 5
@@ -39,21 +44,45 @@ class Config(_virtual_adversarial.Config, _affine.Config):
 
     noise: bool = knob(False, "whether the noise term is computed at all")
     noise_scale: float = knob(0.1, "s, in units of the data", above=0)
+    neighbours: bool = knob(False, "whether the neighbours term is computed at all")
+    neighbours_count: int = knob(
+        10, "nearest training examples that a partner is drawn from", at_least=1
+    )
 
 
-def noise(
-    classify, params: Params, batch: ArrayLike, logits: Array, key: Array, options
-) -> Float[Array, " B"]:
-    """KL(q(c | x) || q(c | x + s e)) of each example in nats; as the other parts."""
-    change = options.noise_scale * jax.random.normal(key, jnp.shape(batch))
-    return divergence_of_change(logits, classify(params, batch + change))
+def noisy(classify, params, batch: ArrayLike, logits, key: Array, options) -> Array:
+    """x + s e of each example."""
+    return batch + options.noise_scale * jax.random.normal(key, jnp.shape(batch))
 
 
-PARTS = {
-    "invariance": (_virtual_adversarial.divergence, _CHANGE_STREAM),
-    "affine": (_affine.divergence, _AFFINE_STREAM),
-    "noise": (noise, _NOISE_STREAM),
+CHANGES = {
+    "invariance": (_virtual_adversarial.changed, _CHANGE_STREAM),
+    "affine": (_affine.changed, _AFFINE_STREAM),
+    "noise": (noisy, _NOISE_STREAM),
 }
+PARTS = (*CHANGES, "neighbours")
+
+
+def num_neighbours(options: Config) -> int:
+    """k, of `types.Objective`."""
+    return options.neighbours_count if options.neighbours else 0
+
+
+def split(batch: ArrayLike | Batch, options: Config) -> tuple[Any, Array | None]:
+    """A batch, and the partners of its examples if it came with some.
+
+    Args:
+      batch: `[B, H, W, C]`, or `[2B, H, W, C]` with the partners behind; or a `Batch`.
+      options: say which.
+    """
+    if not options.neighbours:
+        return batch, None
+    size = jax.tree.leaves(batch)[0].shape[0] // 2
+    first, second = (
+        jax.tree.map(lambda array, part=part: array[part], batch)
+        for part in (slice(size), slice(size, None))
+    )
+    return first, second.x if isinstance(second, Batch) else second
 
 
 def terms(
@@ -63,6 +92,7 @@ def terms(
     logits: Float[Array, "B K"],
     key: Array,
     options: Config,
+    partners: Float[Array, "B H W C"] | None = None,
 ) -> Metrics:
     """The parts that are switched on, by name, `[B]` in nats, unweighted.
 
@@ -75,11 +105,18 @@ def terms(
       logits: `classify(params, batch)`, computed already.
       key: of the step.
       options: switches and ranges.
+      partners: a neighbour of each example, where there are some.
     """
-    return {
-        name: divergence(
+    changed = {
+        name: change(
             classify, params, batch, logits, jax.random.fold_in(key, stream), options
         )
-        for name, (divergence, stream) in PARTS.items()
+        for name, (change, stream) in CHANGES.items()
         if getattr(options, name)
+    }
+    if partners is not None:
+        changed["neighbours"] = partners
+    return {
+        name: divergence_of_change(logits, classify(params, x))
+        for name, x in changed.items()
     }

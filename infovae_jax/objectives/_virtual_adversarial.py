@@ -73,28 +73,26 @@ def adversarial_changes(
     return jax.vmap(lambda g, length: scaled(g, length, tiny))(gradients, radii)
 
 
-def divergence(
+def changed(
     classify,
     params,
     batch: Float[Array, "B H W C"],
     logits: Float[Array, "B K"],
     key: Array,
     options: Config,
-) -> Float[Array, " B"]:
-    """KL(q(c | x) || q(c | x + r)) of each example in nats, r its worst small change.
-
-    The gradient goes through the second distribution only.
+) -> Float[Array, "B H W C"]:
+    """x + r of each example, r its worst small change.
 
     Args:
       classify: `classify(params, x) -> logits`, of a whole batch.
-      params: of the classifier.
-      batch: examples `[B, H, W, C]`.
+      params: of the classifier; no gradient goes into them.
+      batch: examples.
       logits: `classify(params, batch)`, computed already.
       key: one PRNG key.
       options: radius and probe.
     """
     fixed = jax.lax.stop_gradient(params)
-    changes = adversarial_changes(
+    return batch + adversarial_changes(
         lambda x: classify(fixed, x),
         batch,
         logits,
@@ -102,4 +100,3 @@ def divergence(
         options.invariance_radius * nearest_distances(batch),
         options.invariance_probe,
     )
-    return divergence_of_change(logits, classify(params, batch + changes))

@@ -150,14 +150,10 @@ class CatVAE(Clustering):
         terms = self.bound_terms(params, batch, keys, temperature, reading, inferred)
         return {**terms, "balance": balance(logits)}, logits, statistics
 
-    def invariance_terms(self, params, batch, logits, key):
-        """Those that are switched on."""
-        classify = self.classify_changed
-        return _invariance.terms(classify, params, batch, logits, key, self.options)
-
     def loss(self, params, batch, key, hparams):
+        batch, partners = _invariance.split(batch, self.options)
         terms, logits, statistics = self.batch_terms(params, batch, key, hparams)
-        terms |= self.invariance_terms(params, batch, logits, key)
+        terms |= self.invariances(params, batch, logits, key, partners)
         total, metrics = weighted_loss(terms, hparams, statistics)
         return total, metrics | cluster_metrics(logits)
 

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
 from infovae_jax.config.knobs import Weight, knob
-from infovae_jax.objectives import catvae
+from infovae_jax.objectives import _invariance, catvae
 from infovae_jax.objectives._terms import cluster_metrics, weighted_loss
 from infovae_jax.types import DataSpec, Objective
 
@@ -91,17 +91,18 @@ class InfoCatVAE(catvae.CatVAE):
         labels = self.draw_labels(jax.random.fold_in(key, _CLUSTER_STREAM))
         generating = fixed if stop == "decoder" else params
         x = self.sample(key, generating, len(labels), labels)
-        logits = self.classify_changed(fixed if stop == "encoder" else params, x)
+        logits, _ = self.train_logits(fixed if stop == "encoder" else params, x)
         double = self.options.double_softmax
         cross_entropy = reclassification_loss(logits, labels, double)
         return cross_entropy, (logits.argmax(-1) == labels).astype(jnp.float32).mean()
 
     def loss(self, params, batch, key, hparams):
+        batch, partners = _invariance.split(batch, self.options)
         terms, logits, statistics = self.batch_terms(params, batch, key, hparams)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
         cross_entropy, accuracy = self.reclassification(params, key_prior)
         terms["reclassification"] = cross_entropy
-        terms |= self.invariance_terms(params, batch, logits, key)
+        terms |= self.invariances(params, batch, logits, key, partners)
         total, metrics = weighted_loss(terms, hparams, statistics)
         metrics |= cluster_metrics(logits)
         metrics["info/mi_bound"] = math.log(self.options.num_clusters) - cross_entropy

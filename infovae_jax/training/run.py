@@ -18,11 +18,14 @@ from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
 from infovae_jax.config import sweeps
-from infovae_jax.data import batches, raw_splits
+from infovae_jax.data import batches, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import checkpoint, optimizer, sharding
 from infovae_jax.types import Batch, Dataset, Objective
+
+# Examples whose neighbours take longer to find than one waits without a word.
+MANY = 10_000
 
 
 class Run(NamedTuple):
@@ -37,6 +40,8 @@ class Run(NamedTuple):
       labels: `[n]` int32 that training sees, -1 where unknown; None where the
         objective takes none.
       added: labelled examples added to each batch.
+      neighbours: of every training example, int32 `[n, k]`, from which each example
+        of a batch gets a partner, or None.
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
     """
@@ -48,20 +53,26 @@ class Run(NamedTuple):
     steps_per_epoch: int
     labels: np.ndarray | None = None
     added: int = 0
+    neighbours: np.ndarray | None = None
     validation_x: np.ndarray | None = None
     member: int | None = None
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
         train = self.config.train
-        return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
+        size = train.batch_size + self.added
+        return sharding.make_mesh(train.num_devices, size)
 
     def batch_indices(
         self, first: int, last: int, seed: int | None = None
     ) -> np.ndarray:
-        """Training examples of steps first..last-1, `[last - first, B]` int32."""
-        return batches.training_indices(
-            self.config.seed if seed is None else seed,
+        """Training examples of steps first..last-1, `[last - first, B]` int32.
+
+        Partners of a batch's examples follow behind them, `[last - first, 2 B]`.
+        """
+        seed = self.config.seed if seed is None else seed
+        rows = batches.training_indices(
+            seed,
             first,
             last - first,
             self.dataset.spec.num_examples,
@@ -69,6 +80,10 @@ class Run(NamedTuple):
             np.flatnonzero(self.labels >= 0) if self.added else None,
             self.added,
         )
+        if self.neighbours is None:
+            return rows
+        partners = neighbours.partners(seed, first, rows, self.neighbours)
+        return np.concatenate([rows, partners], axis=1)
 
     def training_data(self) -> Batch | np.ndarray:
         """What a step takes its batch from: all images, with labels where used."""
@@ -113,7 +128,23 @@ def open_run(config: ConfigDict, say=print) -> Run:
         steps_per_epoch,
         validation_x=validation_x,
     )
+    if objective.neighbours:
+        run = _with_neighbours(run, say)
     return _with_labels(run) if objective.uses_labels else run
+
+
+def _with_neighbours(run: Run, say) -> Run:
+    x, count = run.dataset.train_x, run.objective.neighbours
+    if count >= len(x):
+        raise ConfigError(
+            f"{count} neighbours among {len(x)} training examples",
+            "config.model.neighbours_count",
+            f"give at most {len(x) - 1}",
+        )
+    if len(x) > MANY:
+        say(f"looking for the {count} nearest neighbours of {len(x)} examples")
+    found = neighbours.cached_nearest(np.asarray(x), count, run.config.data.cache_dir)
+    return run._replace(neighbours=found)
 
 
 def _with_labels(run: Run) -> Run:

@@ -111,14 +111,14 @@ def test_the_scale_of_a_classifier_touches_the_last_layer_only():
     )
 
 
-@pytest.mark.parametrize("name", _invariance.PARTS)
+@pytest.mark.parametrize("name", _invariance.CHANGES)
 def test_each_part_is_zero_of_a_constant_classifier_and_else_positive(
     make_config, spec, x, name
 ):
     objective, params = make(make_config, spec, "catvae", **{name: True})
     _, metrics = objective.loss(params, x, KEY, objective.hparams)
     assert metrics[f"term/{name}"] > 0
-    others = set(_invariance.PARTS) - {name}
+    others = set(_invariance.CHANGES) - {name}
     assert not {f"term/{other}" for other in others} & set(metrics)
     params["classifier"] = jax.tree.map(jnp.zeros_like, params["classifier"])
     _, metrics = objective.loss(params, x, KEY, objective.hparams)
@@ -138,3 +138,26 @@ def test_noise_of_a_linear_classifier_has_the_divergence_of_its_law(spec):
     kl = _invariance.terms(classify, None, x, classify(None, x), KEY, options)["noise"]
     expected = 0.01 * float((weights**2).sum()) * 0.25 / 2
     np.testing.assert_allclose(kl.mean(), expected, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", ["catvae", "infocatvae", "n_vae"])
+def test_neighbours_are_the_second_half_of_the_batch(make_config, spec, x, name):
+    """The other terms see the first half alone; equal partners cost nothing."""
+    plain, params = make(make_config, spec, name)
+    objective, _ = make(make_config, spec, name, neighbours=True, neighbours_count=3)
+    assert (plain.neighbours, objective.neighbours) == (0, 3)
+
+    def metrics(objective, x):
+        labels = jnp.arange(len(x)) % 10
+        batch = Batch(x, labels) if name == "n_vae" else x
+        return objective.loss(params, batch, KEY, objective.hparams)[1]
+
+    alone = metrics(plain, x)
+    others = metrics(objective, jnp.concatenate([x, x[::-1]]))
+    equal = metrics(objective, jnp.concatenate([x, x]))
+    terms = [key for key in alone if key.startswith("term/")]
+    chex.assert_trees_all_close(
+        {key: alone[key] for key in terms}, {key: others[key] for key in terms}
+    )
+    assert others["term/neighbours"] > 0
+    np.testing.assert_allclose(equal["term/neighbours"], 0.0, atol=1e-6)

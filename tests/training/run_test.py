@@ -1,0 +1,45 @@
+"""A run opened for use: what its batches hold."""
+
+import functools
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.training import loop, train_step
+from infovae_jax.training.run import open_run
+
+
+def open_quietly(config):
+    return open_run(config, say=lambda text: None)
+
+
+def test_partners_follow_the_batch_in_every_form_of_training(make_config):
+    config = make_config("infocatvae", neighbours=True, neighbours_count=3)
+    run, plain = open_quietly(config), open_quietly(make_config("infocatvae"))
+    rows, size = run.batch_indices(3, 8), config.train.batch_size
+    chex.assert_shape(rows, (5, 2 * size))
+    np.testing.assert_array_equal(rows[:, :size], plain.batch_indices(3, 8))
+    near = run.neighbours[rows[:, :size]]
+    assert (near == rows[:, size:, None]).any(-1).all()
+    assert (run.batch_indices(3, 8, seed=1)[:, size:] != rows[:, size:]).any()
+
+    init = functools.partial(train_step.init_train_state, run.objective)
+    state = init(run.transform, config.seed)
+    step, rows = loop.make_step(run), run.batch_indices(0, 3)
+    resident, means = jax.jit(train_step.make_multi_step(step))(
+        state, run.training_data(), rows
+    )
+    streamed, _ = jax.jit(train_step.make_stream_step(step))(
+        state, run.training_data()[rows]
+    )
+    assert means["term/neighbours"] > 0
+    chex.assert_trees_all_equal(resident.params, streamed.params)
+
+
+def test_more_neighbours_than_examples_are_refused(make_config):
+    config = make_config("infocatvae", neighbours=True, neighbours_count=5000)
+    with pytest.raises(ConfigError, match="give at most 1437"):
+        open_quietly(config)
