@@ -1,0 +1,210 @@
+"""The figures of finished runs as one file, from which tables and pages are made.
+
+python -m infovae_jax.report.record NAME WORKDIR [WORKDIR ...] --command="..."
+    [--folder=results] [--last_steps=500]
+
+Writes `results/NAME.json`: what was run (command, config, seeds), by what (versions,
+processor, commit), how long it took, and every figure of every run.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.report import summary
+from infovae_jax.training import metrics, population
+
+FORMAT = 1
+FOLDER = pathlib.Path("results")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
+NAME = re.compile(r"[a-z0-9_]+")
+
+
+class Record(NamedTuple):
+    """What `results/NAME.json` holds.
+
+    Attributes:
+      command: that makes the runs.
+      config: that all runs share, resolved; without the seed.
+      seeds: of the runs.
+      figures: name -> one number a run, or None: from `evaluation.json`.
+      training: likewise, means over the last training steps.
+      minutes: of training, one a run; of a population that of all members.
+      environment: versions, processor and commit.
+    """
+
+    command: str
+    config: dict[str, Any]
+    seeds: list[int]
+    figures: dict[str, list[float | None]]
+    training: dict[str, list[float | None]]
+    minutes: list[float]
+    environment: dict[str, str]
+
+
+def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Record:
+    """The record of evaluated runs of one config.
+
+    Args:
+      workdirs: their folders, or that of one population.
+      command: that made them, for the reader.
+      last_steps: window of the figures of training.
+
+    Raises:
+      ConfigError: a folder without figures, or runs of different configs.
+    """
+    found = list(summary.read_figures(workdirs).values())
+    configs = [_config(folder) for folder in workdirs]
+    seeds = [seed for config in configs for seed in _seeds(config)]
+    plain = [_without_seeds(config) for config in configs]
+    for folder, config in zip(workdirs, plain, strict=True):
+        if config != plain[0]:
+            what = f"not the config of {workdirs[0]}"
+            raise ConfigError(what, str(folder), "record runs of one config together")
+    if len(found) != len(seeds):
+        what = f"{len(found)} of {len(seeds)} members have figures"
+        raise ConfigError(what, str(workdirs[0]), "record runs that did not diverge")
+    trained = []
+    if not any(map(population.read, workdirs)):
+        trained = [summary.last_steps(folder, last_steps) for folder in workdirs]
+    return Record(
+        command,
+        plain[0],
+        seeds,
+        _columns(found),
+        _columns(trained),
+        [round(_minutes(f, c), 2) for f, c in zip(workdirs, configs, strict=True)],
+        environment(),
+    )
+
+
+def _config(folder: pathlib.Path) -> dict[str, Any]:
+    return summary.read_json(folder / "config.json", "no run", "name a trained run")
+
+
+def _seeds(config: dict[str, Any]) -> range:
+    return range(config["seed"], config["seed"] + config["num_seeds"])
+
+
+def _without_seeds(config: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k not in ("seed", "num_seeds")}
+
+
+def _columns(runs: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """Name -> one number a run, of the names that stand for numbers."""
+    names = sorted({name for run in runs for name in run})
+    columns = {name: [run.get(name) for run in runs] for name in names}
+
+    def is_number(value):
+        return value is None or isinstance(value, (int, float))
+
+    return {
+        name: values
+        for name, values in columns.items()
+        if all(map(is_number, values)) and any(v is not None for v in values)
+    }
+
+
+def _minutes(folder: pathlib.Path, config: dict[str, Any]) -> float:
+    """Of training: examples over examples a second, block by block."""
+    seconds, before = 0.0, 0
+    members = config["num_seeds"]
+    for row in metrics.read_metrics(folder):
+        examples = (row["step"] - before) * config["train"]["batch_size"] * members
+        seconds += examples / row["time/examples_per_second"]
+        before = row["step"]
+    return seconds / 60
+
+
+def environment() -> dict[str, str]:
+    """Versions of what computes, the processor, and the commit of the code."""
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        **versions,
+        "processor": _processor(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(named, platform.machine())
+
+
+def _commit() -> str:
+    root = pathlib.Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def write(record: Record, path: pathlib.Path) -> None:
+    """Writes a record as JSON that `read` takes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": FORMAT, **record._asdict()}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: pathlib.Path) -> Record:
+    """A record of `write`.
+
+    Raises:
+      ConfigError: there is none, or it is damaged.
+    """
+    found = summary.read_json(path, f"no {path.name}", "make it by report.record")
+    try:
+        if found["format"] != FORMAT:
+            raise ValueError(f"format {found['format']}")
+        return Record(**{name: found[name] for name in Record._fields})
+    except (KeyError, TypeError, ValueError) as error:
+        fix = "make it again by report.record"
+        raise ConfigError(f"no record ({error!r})", str(path), fix) from None
+
+
+def spread(values: list[float | None]) -> tuple[float, float | None, int]:
+    """Mean, standard deviation (None of one) and number of what is finite."""
+    finite = [v for v in values if v is not None]
+    deviation = statistics.stdev(finite) if len(finite) > 1 else None
+    return statistics.fmean(finite), deviation, len(finite)
+
+
+def main() -> None:
+    """Writes the record of the runs on the command line."""
+    parser = summary.Parser(prog="python -m infovae_jax.report.record")
+    parser.add_argument("name")
+    parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--folder", type=pathlib.Path, default=FOLDER)
+    parser.add_argument("--last_steps", type=int, default=500)
+    try:
+        options = parser.parse_args()
+        if not NAME.fullmatch(options.name):
+            fix = "use small letters, digits and _"
+            raise ConfigError(f"the name '{options.name}'", "command line", fix)
+        path = options.folder / f"{options.name}.json"
+        write(of_runs(options.workdirs, options.command, options.last_steps), path)
+        print(f"wrote {path}")
+    except UserError as error:
+        print(error.line(), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Records of finished runs."""
+
+import json
+
+import pytest
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.report import record
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two finished runs of one config, as files alone."""
+    folders = []
+    for seed, accuracy in ((0, 0.9), (1, 0.7)):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        config = {"seed": seed, "num_seeds": 1, "train": {"batch_size": 10}}
+        figures = {"cluster/accuracy": accuracy, "occupancy": [0.1], "nll": None}
+        rows = [
+            {"step": 60, "loss": 3.0, "time/examples_per_second": 5.0},
+            {"step": 120, "loss": 1.0, "time/examples_per_second": 10.0},
+        ]
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": figures}))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "metrics.jsonl").write_text(text)
+        folders.append(folder)
+    return folders
+
+
+def test_a_record_holds_every_figure_of_every_run_and_comes_back(runs, tmp_path):
+    found = record.of_runs(runs, "launch/seeds.sh", last_steps=60)
+    assert found.seeds == [0, 1]
+    assert found.figures == {"cluster/accuracy": [0.9, 0.7]}
+    assert found.training["loss"] == [1.0, 1.0]
+    # 600 examples at 5 a second, and 600 at 10.
+    assert found.minutes == [3.0, 3.0]
+    assert "seed" not in found.config
+    assert {"jax", "processor", "commit"} <= set(found.environment)
+    path = tmp_path / "results" / "name.json"
+    record.write(found, path)
+    assert record.read(path) == found
+
+
+def test_runs_of_different_configs_are_not_recorded_together(runs):
+    path = runs[1] / "config.json"
+    config = json.loads(path.read_text())
+    config["train"]["batch_size"] = 20
+    path.write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="not the config of"):
+        record.of_runs(runs, "command", 60)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "{"])
+def test_what_is_no_record_is_said(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ConfigError):
+        record.read(tmp_path / "a.json")
+
+
+def test_spread_of_what_is_finite():
+    mean, deviation, runs = record.spread([1.0, None, 3.0])
+    assert (mean, runs) == (2.0, 2)
+    assert deviation == pytest.approx(2**0.5)
+    assert record.spread([4.0]) == (4.0, None, 1)
