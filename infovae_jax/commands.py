@@ -158,7 +158,15 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
 
         return make_plane_evaluator(run)
 
-    return [lambda params: plane()(params)] if run.config.evaluation.plane else []
+    @functools.cache
+    def assignments():
+        from infovae_jax.evaluation.assignment_history import make_assignment_evaluator
+
+        return make_assignment_evaluator(run)
+
+    chosen = run.config.evaluation
+    wanted = ((chosen.plane, plane), (chosen.assignments, assignments))
+    return [lambda params, make=make: make()(params) for on, make in wanted if on]
 
 
 def _write_report(saved: Saved) -> None:

@@ -196,6 +196,7 @@ class Evaluation:
     nll_samples: int = knob(500, "importance samples per image", **_BATCH)
     nll_examples: int = knob(1000, "test images of the NLL; 0: all", at_least=0)
     plane: bool = knob(True, "log the information plane at each eval_every")
+    assignments: bool = knob(True, "log what the clusters are at each eval_every")
     samples_per_cluster: int = knob(
         100, "conditional samples re-classified", at_least=1, at_most=10**5
     )

@@ -113,6 +113,9 @@ def loss_curves(scene: Scene) -> Figure | None:
         if name != "loss"
     ]
     panels += [(n, [n]) for n in ("cluster/usage",) if n in scene.rows[-1]]
+    assigned = [f"assignment/{n}" for n in ("accuracy", "smallest", "largest")]
+    if any(assigned[-1] in row for row in scene.rows):
+        panels.append(("assignments, test", assigned))
     weights = [n for n in scene.rows[-1] if n.startswith("weight/")]
     changing = [n for n in weights if len({row.get(n) for row in scene.rows}) > 1]
     if changing:
@@ -148,6 +151,8 @@ def loss_curves(scene: Scene) -> Figure | None:
             if "weights" in title
             else "clusters"
             if "usage" in title
+            else "share"
+            if "assignments" in title
             else "nats"
         )
         style.finish(axes, "epoch", unit, title.replace("_", " "))
@@ -158,7 +163,7 @@ def _series_label(name: str) -> str:
     if name == "loss":
         return "train, loss"
     group, _, rest = name.partition("/")
-    if group == "weight":
+    if group in ("weight", "assignment"):
         return rest.replace("_", " ")
     return "test" if group == "test" else "train"
 

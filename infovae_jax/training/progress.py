@@ -7,6 +7,9 @@ from tqdm import tqdm
 
 from infovae_jax.training import processes
 
+# Shown beside the terms of the loss.
+ALWAYS = ("loss", "test/elbo", "assignment/accuracy")
+
 
 class Progress:
     """A bar with ETA and the terms where stderr is a terminal, else plain lines."""
@@ -30,7 +33,7 @@ class Progress:
         terms = {
             name.removeprefix("term/"): value
             for name, value in row.items()
-            if name == "loss" or name.startswith("term/") or name == "test/elbo"
+            if name.startswith("term/") or name in ALWAYS
         }
         text = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
         if self._bar is not None:

@@ -1,0 +1,58 @@
+"""How the assignments to clusters change as training goes: a row an evaluation."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from infovae_jax.data import batches
+from infovae_jax.evaluation.assignments import cluster_information
+from infovae_jax.evaluation.clustering import clustering_accuracy
+from infovae_jax.evaluation.encoding import require_finite
+from infovae_jax.training.run import Run
+
+PREFIX = "assignment/"
+
+
+def make_assignment_evaluator(run: Run) -> Callable[..., dict[str, float]]:
+    """`evaluate(params)`: figures of q(c | x) over the whole test split.
+
+    `assignment/entropy` and `assignment/mutual_information` in nats,
+    `assignment/smallest` and `assignment/largest` (shares of the examples in the
+    smallest and the largest cluster), and where the data carry labels
+    `assignment/accuracy`, clusters matched one to one: labels score, and steer nothing.
+    Empty for an objective that does not cluster, or learns from labels; NonFiniteError
+    where the model diverged.
+    """
+    objective, dataset = run.objective, run.dataset
+    if objective.classify is None or objective.uses_labels:
+        return lambda params: {}
+    num_clusters = objective.prior.mean.shape[0]
+    size = min(run.config.evaluation.batch_size, len(dataset.test_x))
+    key = jax.random.key(run.config.evaluation.seed)
+
+    @jax.jit
+    def classify(params, x, key):
+        x = batches.prepare(x, key, run.config.data.binarize)
+        return objective.classify(params, x)
+
+    def evaluate(params) -> dict[str, float]:
+        logits = batches.map_batches(
+            functools.partial(classify, params), dataset.test_x, size, key
+        )
+        require_finite(logits, PREFIX + "entropy")
+        clusters = logits.argmax(-1)
+        found = cluster_information(logits)
+        shares = np.bincount(clusters, minlength=num_clusters) / len(clusters)
+        figures = {
+            "entropy": found["entropy"],
+            "mutual_information": found["mutual_information"],
+            "smallest": shares.min(),
+            "largest": shares.max(),
+        }
+        if dataset.test_y is not None:
+            figures["accuracy"] = clustering_accuracy(clusters, dataset.test_y)
+        return {PREFIX + name: float(value) for name, value in figures.items()}
+
+    return evaluate

@@ -1,0 +1,44 @@
+"""What the clusters are, from evaluation to evaluation."""
+
+import jax
+import numpy as np
+import pytest
+
+from infovae_jax.errors import NonFiniteError
+from infovae_jax.evaluation import encode_split
+from infovae_jax.evaluation.assignment_history import make_assignment_evaluator
+from infovae_jax.evaluation.clustering import clustering_accuracy
+from infovae_jax.training.run import open_run
+
+
+def open_quietly(config):
+    return open_run(config, say=lambda text: None)
+
+
+def test_figures_are_those_of_the_whole_test_split(make_config):
+    run = open_quietly(make_config("catvae"))
+    params = run.objective.init(jax.random.key(0))
+    logits = encode_split(run, params, run.dataset.test_x).logits
+    clusters = logits.argmax(-1)
+    counts = np.bincount(clusters, minlength=10) / len(clusters)
+    found = make_assignment_evaluator(run)(params)
+    assert found["assignment/accuracy"] == pytest.approx(
+        clustering_accuracy(clusters, run.dataset.test_y)
+    )
+    assert found["assignment/smallest"] == pytest.approx(counts.min())
+    assert found["assignment/largest"] == pytest.approx(counts.max())
+    assert 0 <= found["assignment/mutual_information"] <= np.log(10)
+    assert 0 <= found["assignment/entropy"] <= np.log(10)
+
+
+@pytest.mark.parametrize("name", ["vae", "n_vae"])
+def test_what_does_not_cluster_by_itself_has_none(make_config, name):
+    assert make_assignment_evaluator(open_quietly(make_config(name)))({}) == {}
+
+
+def test_a_model_that_diverged_is_said(make_config):
+    run = open_quietly(make_config("catvae"))
+    params = run.objective.init(jax.random.key(0))
+    params["classifier"]["logits"]["bias"] += np.nan
+    with pytest.raises(NonFiniteError, match="assignment/entropy"):
+        make_assignment_evaluator(run)(params)
