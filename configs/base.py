@@ -5,41 +5,25 @@ infovae_jax/config/groups.py, those of an objective in its module. All of them i
 table: docs/reference.md, or `python -m infovae_jax.report.reference`.
 
 A config file takes `get_config(preset)`, changes what its paper changed and adds
-`config.model` (sizes and switches) and `config.weights` (scalars of the loss).
+`config.model` (sizes and switches) and `config.weights` (scalars of the loss); those
+of the package take `get_recipe`, which the estimators start from, too.
 """
 
-from ml_collections import ConfigDict
-from ml_collections.config_dict import FieldReference
-
 from infovae_jax import objectives
-from infovae_jax.config import groups, knobs
+from infovae_jax.config import groups
+
+model, weights = objectives.default_model, objectives.default_weights
 
 
-def model(objective, **changes):
-    """The knobs of an objective's `Config`, with some values changed."""
-    return knobs.defaults(objectives.load(objective).Config, **changes)
-
-
-def weights(objective, **changes):
-    """The scalars of its loss, `HPARAMS`; each is a number or a schedule."""
-    declared = objectives.load(objective).HPARAMS
-    values = {name: weight.default for name, weight in declared.items()} | changes
-    return ConfigDict(
-        {
-            name: FieldReference(value, field_type=object)
-            for name, value in values.items()
-        }
-    )
+def get_recipe(objective, preset="digits", **options):
+    """Base with the recipe of an objective: infovae_jax/objectives/_recipes.py."""
+    config = get_config(preset)
+    return objectives.use(config, objective, preset == "digits", **options)
 
 
 def get_config(preset="digits"):
     """Shared defaults, with the data and network sizes of one preset."""
-    config = knobs.defaults(groups.Run, preset=preset)
-    # Runs with other scalars: sweep.<weight> or sweep.learning_rate = "geom(a, b, n)",
-    # "lin(a, b, n)" or "0.5, 1, 4"; with every seed and every combination.
-    config.sweep = ConfigDict()
-    for name, group in groups.BY_NAME.items():
-        config[name] = knobs.defaults(group)
+    config = groups.default_config(preset)
     data, network, train = config.data, config.network, config.train
     evaluation = config.evaluation
     if preset == "digits":

@@ -8,8 +8,4 @@ import base
 
 def get_config(preset="digits"):
     """Base, an isotropic prior, and a rate that costs four times."""
-    config = base.get_config(preset)
-    config.objective = "beta_vae"
-    config.model = base.model("beta_vae")
-    config.weights = base.weights("beta_vae", kl_z=4.0)  # beta
-    return config
+    return base.get_recipe("beta_vae", preset)

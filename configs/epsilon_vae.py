@@ -8,8 +8,4 @@ import base
 
 def get_config(preset="digits"):
     """Base, an isotropic prior, and a rate that costs a tenth."""
-    config = base.get_config(preset)
-    config.objective = "epsilon_vae"
-    config.model = base.model("epsilon_vae")
-    config.weights = base.weights("epsilon_vae", kl_z=0.1)  # epsilon
-    return config
+    return base.get_recipe("epsilon_vae", preset)

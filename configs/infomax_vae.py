@@ -11,13 +11,10 @@ import base
 
 def get_config(preset="digits"):
     """Base; on photographs the author's convolutions, squared error and optimiser."""
-    config = base.get_config(preset)
-    config.objective = "infomax_vae"
-    config.model = model = base.model("infomax_vae", latent_dim=19, code_dim=1)
-    config.weights = base.weights("infomax_vae")
+    config = base.get_recipe("infomax_vae", preset)
     if preset == "yale_b":
-        model.latent_dim = 99
-        model.scale = 0.7071067811865476  # sqrt(1/2): the squared error
+        config.model.latent_dim = 99
+        config.model.scale = 0.7071067811865476  # sqrt(1/2): the squared error
         config.data.likelihood = "gaussian"
         config.network.normalization = "batch"
         config.network.conv_hidden = 0

@@ -9,12 +9,7 @@ import base
 
 def get_config(preset="digits"):
     """Base with the authors' softplus networks; on MNIST all that they state."""
-    config = base.get_config(preset)
-    config.objective = "mi_vae"
-    config.network.activation = "softplus"
-    # The last ten dims; half of the code, or all of it.
-    config.model = base.model("mi_vae", latent_dim=20, informative_dims=10)
-    config.weights = base.weights("mi_vae", information=1.0)  # lambda
+    config = base.get_recipe("mi_vae", preset)
     if preset == "mnist":
         config.network.initializer = "glorot"
         config.data.num_train = 55_000

@@ -11,14 +11,10 @@ import base
 
 def get_config(preset="digits"):
     """Base; the label is used in training, unless data.labels_per_class hides it."""
-    config = base.get_config(preset)
-    config.objective = "n_vae"
-    config.model = model = base.model("n_vae", latent_dim=10, class_dim=4)
-    # A kl_class (beta_c) above 1 pushes what classes share into z_s.
-    config.weights = base.weights("n_vae", kl_class=1.0)
+    config = base.get_recipe("n_vae", preset)
     if preset == "yale_b":
-        model.latent_dim = 8
-        model.class_dim = 2
+        config.model.latent_dim = 8
+        config.model.class_dim = 2
         # Beside a thousand nats of pixels a classifier of weight 1 does not learn.
         config.weights.classification = 100.0
     return config

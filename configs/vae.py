@@ -8,8 +8,4 @@ import base
 
 def get_config(preset="digits"):
     """Base, an isotropic prior and unit weights."""
-    config = base.get_config(preset)
-    config.objective = "vae"
-    config.model = base.model("vae")
-    config.weights = base.weights("vae")
-    return config
+    return base.get_recipe("vae", preset)

@@ -15,7 +15,14 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import loop, population, processes, sharding, train_step
+from infovae_jax.training import (
+    blocks,
+    loop,
+    population,
+    processes,
+    sharding,
+    train_step,
+)
 from infovae_jax.training.run import Run, claim_workdir, locked, open_run
 from infovae_jax.training.saved import Saved, open_saved
 
@@ -47,7 +54,7 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
         else:
             state = loop.train(run, folder, mesh, _evaluators(run))
     params = sharding.to_local(train_step.variables(state))
-    saved = Saved(run, params, loop.steps_done(state), folder)
+    saved = Saved(run, params, blocks.steps_done(state), folder)
     processes.on_first(lambda: evaluate_and_report(saved))
 
 

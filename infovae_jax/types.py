@@ -79,6 +79,7 @@ class DataSpec(NamedTuple):
         likelihood is a true one (otherwise it is "soft" cross-entropy).
       levels: number of grey levels 0, 1 / (levels - 1), ..., 1, for a likelihood
         of discrete values.
+      labels_missing: whether the source itself has examples of unknown label, -1.
     """
 
     shape: tuple[int, int, int]
@@ -88,6 +89,7 @@ class DataSpec(NamedTuple):
     num_labels: int
     binary: bool
     levels: int = 256
+    labels_missing: bool = False
 
 
 class Dataset(NamedTuple):
@@ -95,8 +97,8 @@ class Dataset(NamedTuple):
 
     Attributes:
       train_x: `[n, H, W, C]`, uint8 or float32.
-      train_y: `[n]` int32 labels, or None.
-      test_x: `[m, H, W, C]`.
+      train_y: `[n]` int32 labels, -1 where unknown, or None.
+      test_x: `[m, H, W, C]`; m is 0 where nothing is held out in memory.
       test_y: `[m]` int32 labels, or None.
       spec: the `DataSpec`.
       label_names: one name per label (possibly empty).

@@ -22,7 +22,7 @@ LAYERS = [
     ["training"],
     ["evaluation"],
     ["report"],
-    ["commands", "benchmark"],
+    ["estimators", "commands", "benchmark"],
     ["main"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

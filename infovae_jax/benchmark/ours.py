@@ -18,7 +18,7 @@ from infovae_jax.benchmark.cases import Case, make_config, random_images
 from infovae_jax.data import batches
 from infovae_jax.distributions import Gaussian, cluster_gaussians
 from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
-from infovae_jax.training import loop, optimizer, train_step
+from infovae_jax.training import blocks, optimizer, train_step
 from infovae_jax.types import Batch
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax")
@@ -73,7 +73,7 @@ class JaxVariant:
         self._dispatch(1)
         self.first_step_at = time.time()
         seconds = statistics.median(self._time(1) for _ in range(3))
-        length = min(max(int(turn_seconds / seconds), 1), loop.MAX_BLOCK)
+        length = min(max(int(turn_seconds / seconds), 1), blocks.MAX_BLOCK)
         self._dispatch(length)
         programs = max(round(turn_seconds / self._time(length)), 1)
         return length * programs
@@ -82,7 +82,7 @@ class JaxVariant:
         """Takes `count` steps and returns the last loss."""
         loss = math.nan
         while count:
-            length = min(count, max(self._programs, default=loop.MAX_BLOCK))
+            length = min(count, max(self._programs, default=blocks.MAX_BLOCK))
             loss = self._dispatch(length)
             count -= length
         return loss

@@ -5,6 +5,8 @@ The knobs of an objective stand in its module, as `Config` and `HPARAMS`.
 
 import dataclasses
 
+from ml_collections import ConfigDict
+
 from infovae_jax import networks
 from infovae_jax.config import knobs
 from infovae_jax.config.knobs import knob
@@ -221,3 +223,14 @@ BY_NAME = {
     "evaluation": Evaluation,
 }
 RUN_KEYS = tuple(knobs.declared(Run))
+
+
+def default_config(preset: str = "digits") -> ConfigDict:
+    """All shared knobs at their defaults; `preset` is a name for the record."""
+    config = knobs.defaults(Run, preset=preset)
+    # Runs with other scalars: sweep.<weight> or sweep.learning_rate = "geom(a, b, n)",
+    # "lin(a, b, n)" or "0.5, 1, 4"; with every seed and every combination.
+    config.sweep = ConfigDict()
+    for name, group in BY_NAME.items():
+        config[name] = knobs.defaults(group)
+    return config

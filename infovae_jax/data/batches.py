@@ -185,6 +185,7 @@ def map_batches(
     size: int,
     key: Array | None = None,
     axis: int = 0,
+    pad: bool = False,
 ) -> Any:
     """A function of batches applied to all of `x`, as if `x` were one batch.
 
@@ -192,15 +193,18 @@ def map_batches(
       function: `function(batch [B, ...]) -> tree` of arrays that hold the examples on
         `axis`; with `key`, `function(batch, key folded by the number of the batch)`.
       x: `[n, ...]`, n above 0.
-      size: examples in a batch, B; n where that is less.
+      size: examples in a batch, B; without `pad`, n where that is less.
       key: PRNG key, or None where the function draws nothing.
       axis: of the examples in what the function gives.
+      pad: fill up fewer than B examples too, so that a row's bits do not depend on
+        how many there are, and one program serves all.
 
     Returns:
       The tree, NumPy arrays with n examples on `axis`.
     """
     parts = []
-    for number, (batch, valid) in enumerate(padded_batches(x, min(size, len(x)))):
+    size = size if pad else min(size, len(x))
+    for number, (batch, valid) in enumerate(padded_batches(x, size)):
         keys = () if key is None else (jax.random.fold_in(key, number),)
         kept = (slice(None),) * axis + (slice(int(valid.sum())),)
         outputs = function(batch, *keys)

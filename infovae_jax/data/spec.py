@@ -113,10 +113,8 @@ def _check_factors(raw: raw_splits.Raw) -> None:
 
 
 def _scan_both(raw: raw_splits.Raw) -> dict[str, Scan]:
-    return {
-        "train": scan(raw.train_x, "train", raw.where),
-        "test": scan(raw.test_x, "test", raw.where),
-    }
+    splits = {"train": raw.train_x, "test": raw.test_x}
+    return {name: scan(x, name, raw.where) for name, x in splits.items() if len(x)}
 
 
 def _bits_as_images(raw: raw_splits.Raw) -> raw_splits.Raw:
@@ -179,6 +177,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         num_labels=raw.num_labels,
         binary=config.binarize != "none" or all(s.binary for s in scans.values()),
         levels=config.levels,
+        labels_missing=raw.train_y is not None and bool((raw.train_y < 0).any()),
     )
     likelihood = make_likelihood(spec)
     if likelihood.support == (0.0, 1.0):
@@ -227,8 +226,11 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
 def _labels_text(raw: raw_splits.Raw) -> str:
     if raw.train_y is None:
         return "none"
-    counts = np.bincount(raw.train_y, minlength=raw.num_labels)
+    known = raw.train_y[raw.train_y >= 0]
+    counts = np.bincount(known, minlength=raw.num_labels)
     text = f"{raw.num_labels} classes"
+    if len(known) < len(raw.train_y):
+        text += f", unknown of {len(raw.train_y) - len(known)} training examples"
     if raw.num_labels <= 20:
         names = raw.label_names or tuple(str(i) for i in range(raw.num_labels))
         each = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))

@@ -44,10 +44,11 @@ def make_encode(run: Run) -> Callable[..., Encoded]:
 
 def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
     """Codes of all examples of `x` `[n, H, W, C]`, in order."""
-    encode = functools.partial(jax.jit(make_encode(run)), params)
+    encode = run.kept("encode", lambda: jax.jit(make_encode(run)))
+    encode = functools.partial(encode, params)
     settings = run.config.evaluation
     key = jax.random.key(settings.seed)
-    return batches.map_batches(encode, x, settings.batch_size, key)
+    return batches.map_batches(encode, x, settings.batch_size, key, pad=True)
 
 
 def require_finite(codes: np.ndarray, metric: str) -> None:

@@ -74,7 +74,9 @@ HEADS = ("linear", "mlp")
 class Config(ClassifierConfig, _invariance.Config):
     """Static switches; see configs/catvae.py."""
 
-    num_clusters: int = knob(10, "K, clusters of the prior", at_least=2)
+    num_clusters: int = knob(
+        10, "K, clusters of the prior; 1, a VAE, from Python alone", at_least=1
+    )
     latent_dim: int = knob(20, "d, a multiple of K", at_least=2)
     separation: float = knob(4.0, "lambda, the entries of mu_c; paper: 2", at_least=0)
     reconstruction: str = knob("exact", "its reading", options=tuple(READINGS))

@@ -195,7 +195,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Objective:
         config, spec, options, num_classes, ds + dims_c, ds + dims_c + num_classes
     )
     likelihood = make_likelihood(spec, options.scale)
-    hidden = config.data.labels_per_class is not None
+    hidden = config.data.labels_per_class is not None or spec.labels_missing
     model = NVAE(options, networks, likelihood, num_classes, may_lack_labels=hidden)
     free, y = jnp.zeros((num_classes, ds + dims_c)), jnp.eye(num_classes)
     certain = Gaussian(y, jnp.full_like(y, _CERTAIN))

@@ -10,13 +10,19 @@ from infovae_jax.data import batches
 from infovae_jax.training.run import Run
 from infovae_jax.types import Array, Metrics, Objective
 
+# Of the golden ratio; even multiples of it plus one differ from place to place.
+_ODD = 2654435761
+
 
 def make_bound_evaluator(run: Run):
     """`evaluate_bound(params) -> {'test/elbo', 'test/<term>'}` on the whole test split.
 
     Means in nats per example, with a fixed key, so that curves are comparable.
     """
-    eval_step = jax.jit(make_eval_step(run.objective, run.config.data.binarize))
+    eval_step = run.kept(
+        "eval_step",
+        lambda: jax.jit(make_eval_step(run.objective, run.config.data.binarize)),
+    )
 
     def evaluate_bound(params) -> dict[str, float]:
         means = mean_bound(run, eval_step, params, run.dataset.test_x)
@@ -55,3 +61,37 @@ def make_eval_step(objective: Objective, binarize: str = "none") -> Callable:
         return sums | {"count": valid.sum()}
 
     return eval_step
+
+
+def make_row_bound(
+    objective: Objective, num_samples: int, binarize: str = "none"
+) -> Callable:
+    """`row_bound(params, batch, key) -> [B]`: the bound of each example, nats.
+
+    The mean of `num_samples` draws of `objective.elbo`. The draws of an example follow
+    from `key` and from its own values alone: its bound is the same wherever it stands.
+
+    Args:
+      objective: gives `elbo`.
+      num_samples: S.
+      binarize: what the batch `[B, H, W, C]`, as stored, becomes first.
+    """
+
+    def of_example(params, x, key):
+        key_data, key_loss = jax.random.split(jax.random.fold_in(key, _digest(x)))
+        x = batches.prepare(x, key_data, binarize)
+        keys = jax.random.split(key_loss, num_samples)
+        terms = jax.vmap(objective.elbo, (None, None, 0))(params, x, keys)
+        return -sum(terms.values()).mean()
+
+    return jax.vmap(of_example, (None, 0, None))
+
+
+def _digest(x: Array) -> Array:
+    """A 32-bit number of an array's values; an exact sum, so that no order counts."""
+    # + 0.0: minus zero is zero.
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32) + 0.0, jnp.uint32)
+    bits = bits.reshape(-1)
+    factors = jnp.arange(bits.size, dtype=jnp.uint32) * jnp.uint32(_ODD - 1) + 1
+    mixed = (bits ^ (bits >> 15)) * factors
+    return (mixed ^ (mixed >> 13)).sum(dtype=jnp.uint32)

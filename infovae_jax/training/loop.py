@@ -1,16 +1,15 @@
 """train(run, workdir): the loop over programs, their figures and checkpoints."""
 
+import functools
 import json
 import os
 import pathlib
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from infovae_jax.training import (
     checkpoint,
@@ -20,6 +19,7 @@ from infovae_jax.training import (
     sharding,
     train_step,
 )
+from infovae_jax.training.blocks import Outlet, Program, run_blocks, steps_done
 from infovae_jax.training.elbo import make_bound_evaluator
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
@@ -28,113 +28,8 @@ from infovae_jax.types import TrainState
 Evaluator = Callable[[Any], dict[str, float]]
 
 
-# Optimiser steps of one program between two looks at signals and figures.
-MAX_BLOCK = 100
-
-
-def block_length(config: ConfigDict, steps_per_epoch: int) -> int:
-    """Steps of a block, and between rows of metrics."""
-    return config.train.log_every or min(steps_per_epoch, MAX_BLOCK)
-
-
-def cut_blocks(start: int, total: int, length: int) -> Iterator[tuple[int, int]]:
-    """Cuts steps start..total at the multiples of `length`, wherever it starts."""
-    first = start
-    while first < total:
-        last = min(total, (first // length + 1) * length)
-        yield first, last
-        first = last
-
-
-def passes(first: int, last: int, total: int, period: int) -> bool:
-    """Whether a multiple of `period` steps, or the end, lies in (first, last]."""
-    return last == total or last // period > first // period
-
-
-class Dispatched(NamedTuple):
-    """Steps first..last-1, given to the devices at the time `began`.
-
-    CPUs may do a program's work before they say that they took it; `ended` is then
-    when that was, and None as long as the block was not seen to be done.
-    """
-
-    first: int
-    last: int
-    means: Any
-    began: float
-    ended: float | None = None
-
-    def looked_at(self) -> "Dispatched":
-        """The block, ended now if it is done."""
-        return self._replace(ended=time.perf_counter()) if self._is_done() else self
-
-    def before(self, following: "Dispatched") -> "Dispatched":
-        """The block, ended when the one after it began if it is done by now."""
-        done = following.ended is not None or self._is_done()
-        return self._replace(ended=self.ended or following.began) if done else self
-
-    def _is_done(self) -> bool:
-        return all(leaf.is_ready() for leaf in jax.tree.leaves(self.means))
-
-
-class Reader:
-    """Waits for the figures of dispatched blocks, in their order.
-
-    Args:
-      to_row: what a block gives -> what a row of `metrics.jsonl` holds of it.
-      where: names the run in an error.
-      steps_per_epoch: turns steps into epochs.
-      examples_per_step: of all members of a population.
-    """
-
-    def __init__(
-        self,
-        to_row: Callable[[Any], dict],
-        where: str,
-        steps_per_epoch: int,
-        examples_per_step: int,
-    ):
-        self._to_row, self._where = to_row, where
-        self._steps_per_epoch = steps_per_epoch
-        self._examples_per_step = examples_per_step
-        self._idle_since = 0.0
-
-    def row(self, block: Dispatched) -> dict[str, float]:
-        """The block's row of `metrics.jsonl`.
-
-        Raises:
-          NonFiniteError: the loss left the numbers.
-        """
-        row = {"step": block.last, "epoch": block.last / self._steps_per_epoch}
-        row |= self._to_row(block.means)
-        metrics.check_finite(row, self._where)
-        # A block given out ahead began when the one before it was done.
-        began = max(block.began, self._idle_since)
-        self._idle_since = block.ended or time.perf_counter()
-        examples = (block.last - block.first) * self._examples_per_step
-        row["time/examples_per_second"] = examples / (self._idle_since - began)
-        return row
-
-
-class Program(NamedTuple):
-    """What `train` runs: the steps of one run, or of all members of a population.
-
-    Attributes:
-      init: `init() -> state`, pure.
-      shardings: of the leaves of the state, or one of all.
-      advance: `advance(cuts)` yields each block `(first, last)` of steps with a
-        function `state -> (state, metrics)` that takes them; the state is donated.
-      bound: `bound(params) -> {'test/elbo', 'test/<term>', ...}`.
-      row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
-      num_members: runs in the program.
-    """
-
-    init: Callable[[], TrainState]
-    shardings: Any
-    advance: Callable
-    bound: Callable
-    row: Callable
-    num_members: int = 1
+# Examples up to which the data are rounded up to a power of two.
+MAX_ROUNDED = 4096
 
 
 def make_step(run: Run) -> train_step.TrainStep:
@@ -162,6 +57,7 @@ def single_program(
         abstract_state(run), mesh, run.config.train.shard_params
     )
     evaluate_bound = make_bound_evaluator(run)
+    measurable = len(run.dataset.test_x) > 0
 
     def bound(params) -> dict[str, float]:
         # On every process alike, so that none waits for another.
@@ -172,10 +68,10 @@ def single_program(
         return figures
 
     return Program(
-        init=lambda: _init_state(run),
+        init=lambda: _make_init(run)(jax.random.key(run.config.seed)),
         shardings=shardings,
         advance=make_advance(run, make_step(run), mesh, shardings),
-        bound=bound,
+        bound=bound if measurable else None,
         row=lambda figures: {name: float(value) for name, value in figures.items()},
     )
 
@@ -217,73 +113,39 @@ def train(
     program = program or single_program(run, mesh, evaluators)
     state = _restore_or_init(program, saved)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
-    first_process, several = processes.is_first(), processes.several()
-    writer = metrics.MetricsWriter(workdir, start) if first_process else None
+    writer = metrics.MetricsWriter(workdir, start) if processes.is_first() else None
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
-    cuts = cut_blocks(start, total, block_length(config, run.steps_per_epoch))
-    reader = Reader(
-        program.row,
-        str(workdir),
-        run.steps_per_epoch,
-        config.train.batch_size * program.num_members,
-    )
 
     def show(row):
         if writer is not None:
             writer.write(row)
             progress.show(row)
 
+    def keep(last, row, state, due, stop):
+        if due or stop:
+            host = sharding.to_host(state)
+            if program.num_members == 1:
+                metrics.check_finite_state(host, last, str(workdir))
+            if writer is not None:
+                writer.sync()
+            processes.on_first(lambda: saved.save(last, host))
+        if stop and last < total:
+            raise guard.interrupted(workdir, last)
+        return False
+
     try:
         with (
             interruption.SignalGuard() as guard,
             interruption.Watchdog(config.train.hang_seconds) as watchdog,
         ):
-            ahead = None  # what the devices work on while the block before is read
-            for (first, last), step_block in program.advance(cuts):
-                watchdog.feed(f"the work from step {first} to {last}")
-                began = time.perf_counter()
-                state, means = step_block(state)
-                block = Dispatched(first, last, means, began).looked_at()
-                if ahead is not None:
-                    show(reader.row(ahead.before(block)))
-                ahead = block
-                measured, due = (
-                    passes(first, last, total, epochs * run.steps_per_epoch)
-                    for epochs in (
-                        config.train.eval_every,
-                        config.train.checkpoint_every,
-                    )
-                )
-                # Of several processes none works ahead: on CPUs the collectives of the
-                # steps could cross those by which the processes agree.
-                row = reader.row(ahead) if several else None
-                stop = guard.agreed()
-                if not (several or measured or due or stop):
-                    continue
-                # Read before anything else sees the state: it may not be finite.
-                row, ahead = row or reader.row(ahead), None
-                if measured:
-                    bound = program.bound(train_step.variables(state))
-                    row = metrics.joined(row, program.row(bound))
-                show(row)
-                if due or stop:
-                    host = sharding.to_host(state)
-                    if program.num_members == 1:
-                        metrics.check_finite_state(host, last, str(workdir))
-                    if writer is not None:
-                        writer.sync()
-                    processes.on_first(
-                        lambda last=last, host=host: saved.save(last, host)
-                    )
-                if stop and last < total:
-                    raise guard.interrupted(workdir, last)
+            outlet = Outlet(str(workdir), show, watchdog.feed, guard.agreed, keep)
+            return run_blocks(run, program, state, outlet)
     finally:
         if writer is not None:
             writer.close()
         progress.close()
-    return state
 
 
 def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):
@@ -303,13 +165,33 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
                 yield block, lambda state, b=batches: program(state, b)
 
         return advance
-    program = jax.jit(train_step.make_multi_step(step), **options)
+    program = run.kept(
+        "multi_step",
+        lambda: jax.jit(train_step.make_multi_step(step), **options),
+        *(run.steps_per_epoch, mesh),
+    )
     split = sharding.batch_sharded(mesh, 1)
     return advance_resident(
         program,
-        sharding.put_tree(run.training_data(), everywhere),
+        sharding.put_tree(_rounded_up(run.training_data()), everywhere),
         lambda *block: sharding.put_tree(run.batch_indices(*block), split),
     )
+
+
+def _rounded_up(data: Any) -> Any:
+    """Few examples with copies of the last, to a power of two: nobody asks for them.
+
+    Sets of almost any size so share one program.
+    """
+
+    def longer(array):
+        count = len(array)
+        size = 1 << (count - 1).bit_length()
+        if count == size or size > MAX_ROUNDED:
+            return array
+        return np.concatenate([array, np.repeat(array[-1:], size - count, axis=0)])
+
+    return jax.tree.map(longer, data)
 
 
 def advance_resident(step: Callable, data: Any, indices: Callable) -> Callable:
@@ -323,18 +205,15 @@ def advance_resident(step: Callable, data: Any, indices: Callable) -> Callable:
     return advance
 
 
-def steps_done(state: TrainState) -> int:
-    """The step of a state, of one run or of all members."""
-    return int(np.ravel(state.step)[0])
-
-
-def _init_state(run: Run) -> TrainState:
-    return train_step.init_train_state(run.objective, run.transform, run.config.seed)
+def _make_init(run: Run) -> Callable:
+    """`init(key) -> state`, jitted where it is kept: all seeds share a program."""
+    init = functools.partial(train_step.init_from_key, run.objective, run.transform)
+    return run.kept("init", lambda: jax.jit(init), run.steps_per_epoch)
 
 
 def abstract_state(run: Run) -> TrainState:
     """Shapes and types of the run's state; nothing is computed."""
-    return jax.eval_shape(lambda: _init_state(run))
+    return jax.eval_shape(lambda: _make_init(run)(jax.random.key(run.config.seed)))
 
 
 def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:

@@ -26,6 +26,7 @@ from infovae_jax import objectives
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import (
+    blocks,
     checkpoint,
     elbo,
     loop,
@@ -33,7 +34,7 @@ from infovae_jax.training import (
     sharding,
     train_step,
 )
-from infovae_jax.training.loop import Program
+from infovae_jax.training.blocks import Program
 from infovae_jax.training.optimizer import TracedRate
 from infovae_jax.training.run import Run
 from infovae_jax.types import Objective, TrainState
@@ -315,7 +316,7 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     chunk = run.config.population.chunk
     state = jax.jit(init, out_shardings=sharding.batch_sharded(mesh))()
     data = jax.device_put(run.training_data(), sharding.replicated(mesh))
-    steps = min(TIMED_STEPS, loop.block_length(run.config, run.steps_per_epoch))
+    steps = min(TIMED_STEPS, blocks.block_length(run.config, run.steps_per_epoch))
     rows = indices(0, steps)
     multi_step = loop.make_multi_step(run)
     seconds = {}
@@ -340,7 +341,7 @@ def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
         lambda: init_population(run.objective, run.transform, members)
     )
     state = saved.restore(target)
-    return train_step.variables(state), loop.steps_done(state)
+    return train_step.variables(state), blocks.steps_done(state)
 
 
 def member_params(params: Any, index: int) -> Any:

@@ -12,13 +12,22 @@ ALWAYS = ("loss", "test/elbo", "assignment/accuracy")
 
 
 class Progress:
-    """A bar with ETA and the terms where stderr is a terminal, else plain lines."""
+    """A bar with ETA and the terms where stderr is a terminal, else plain lines.
 
-    def __init__(self, start: int, total: int, steps_per_epoch: int):
+    Args:
+      start: step before the first one shown.
+      total: the last step.
+      steps_per_epoch: of the run.
+      tell_start: whether it is said how long the process took to the first step.
+    """
+
+    def __init__(
+        self, start: int, total: int, steps_per_epoch: int, tell_start: bool = True
+    ):
         self._total, self._steps_per_epoch = total, steps_per_epoch
         self._bar = None
         self._last_line = time.monotonic() - 60.0
-        self._said_start = False
+        self._said_start = not tell_start
         if processes.is_first() and sys.stderr.isatty():
             self._bar = tqdm(
                 total=total, initial=start, unit="step", dynamic_ncols=True

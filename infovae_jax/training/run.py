@@ -7,7 +7,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from infovae_jax.config import sweeps
 from infovae_jax.data import batches, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import checkpoint, optimizer, sharding
+from infovae_jax.training import checkpoint, optimizer, programs, sharding
 from infovae_jax.types import Batch, Dataset, Objective
 
 # Examples whose neighbours take longer to find than one waits without a word.
@@ -44,6 +44,7 @@ class Run(NamedTuple):
         of a batch gets a partner, or None.
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
+      shares: whether its programs are kept for other runs of this process, see `kept`.
     """
 
     config: ConfigDict
@@ -56,6 +57,23 @@ class Run(NamedTuple):
     neighbours: np.ndarray | None = None
     validation_x: np.ndarray | None = None
     member: int | None = None
+    shares: bool = False
+
+    def kept(self, name: str, make: Callable[[], Any], *more: Any) -> Any:
+        """What `make()` gives, or gave to another run of the same networks and loss.
+
+        So that one who fits many models in one process compiles once. Only runs that
+        `shares` look.
+
+        Args:
+          name: of what is made.
+          make: makes it, of nothing that `programs.identity` leaves out.
+          more: hashable, whatever else it is made of.
+        """
+        if not self.shares:
+            return make()
+        own = programs.identity(self.config, self.dataset.spec)
+        return programs.kept((name, own, *more), make)
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
@@ -91,17 +109,25 @@ class Run(NamedTuple):
         return x if self.labels is None else Batch(x, self.labels)
 
 
-def open_run(config: ConfigDict, say=print) -> Run:
+def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> Run:
     """Checks a config, reads its data, prints the decision, builds the objective.
 
     Nothing is compiled yet when this returns or fails.
+
+    Args:
+      config: resolved.
+      say: takes the decision.
+      dataset: the data, where they are not to be read from `config.data.source`. Such
+        runs share their programs.
 
     Raises:
       ConfigError, DataError: see docs of the parts.
     """
     config_lib.check(config)
     objectives.check(config)
-    dataset, validation_x = data_lib.load(config.data), None
+    shares = dataset is not None
+    dataset = dataset if shares else data_lib.load(config.data)
+    validation_x = None
     if config.population.validation:
         dataset, validation_x = raw_splits.hold_out(
             dataset, config.population.validation, config.data.split_seed
@@ -109,25 +135,25 @@ def open_run(config: ConfigDict, say=print) -> Run:
     say(dataset.decision)
     count = dataset.spec.num_examples
     steps_per_epoch = batches.steps_per_epoch(count, config.train.batch_size)
-    clusters = config.model.num_clusters if "num_clusters" in config.model else 1
-    if clusters > count:
-        raise ConfigError(
-            f"{clusters} clusters for {count} training examples",
-            "config.model.num_clusters",
-            f"give at most {count}",
-        )
-    objective = objectives.make(config, dataset.spec)
-    transform = optimizer.make_optimizer(
-        config.optimizer, steps_per_epoch, sweeps.LEARNING_RATE in config.sweep
-    )
+    _check_clusters(config.model.get("num_clusters"), count, 1 if shares else 2)
     run = Run(
         config,
         dataset,
-        objective,
-        transform,
+        None,
+        None,
         steps_per_epoch,
         validation_x=validation_x,
+        shares=shares,
     )
+    objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
+    transform = run.kept(
+        "transform",
+        lambda: optimizer.make_optimizer(
+            config.optimizer, steps_per_epoch, sweeps.LEARNING_RATE in config.sweep
+        ),
+        steps_per_epoch,
+    )
+    run = run._replace(objective=objective, transform=transform)
     if objective.neighbours:
         run = _with_neighbours(run, say)
     return _with_labels(run) if objective.uses_labels else run
@@ -145,6 +171,19 @@ def _with_neighbours(run: Run, say) -> Run:
         say(f"looking for the {count} nearest neighbours of {len(x)} examples")
     found = neighbours.cached_nearest(np.asarray(x), count, run.config.data.cache_dir)
     return run._replace(neighbours=found)
+
+
+def _check_clusters(num_clusters: int | None, count: int, at_least: int) -> None:
+    if num_clusters is None:
+        return
+    where = "config.model.num_clusters"
+    if num_clusters < at_least:
+        # One cluster is a VAE, and more likely a slip; in Python it may be meant.
+        what = f"{num_clusters} is too small"
+        raise ConfigError(what, where, f"give an integer of at least {at_least}")
+    if num_clusters > count:
+        what = f"{num_clusters} clusters for {count} training examples"
+        raise ConfigError(what, where, f"give at most {count}")
 
 
 def _with_labels(run: Run) -> Run:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infovae_jax.errors import ConfigError, NonFiniteError
-from infovae_jax.training import checkpoint, loop, metrics
+from infovae_jax.training import blocks, checkpoint, loop, metrics
 from infovae_jax.training.run import claim_workdir, locked, open_run
 
 
@@ -94,11 +94,11 @@ class Leaf:
 @pytest.mark.parametrize("second_done", [False, True])
 def test_blocks_end_in_their_order(first_done, second_done):
     """Whenever the host comes to look at them."""
-    first = loop.Dispatched(0, 3, {"loss": Leaf(False)}, 1.0).looked_at()
+    first = blocks.Dispatched(0, 3, {"loss": Leaf(False)}, 1.0).looked_at()
     assert first.ended is None
     first = first._replace(means={"loss": Leaf(first_done)})
     began = time.perf_counter()
-    second = loop.Dispatched(3, 6, {"loss": Leaf(second_done)}, began).looked_at()
+    second = blocks.Dispatched(3, 6, {"loss": Leaf(second_done)}, began).looked_at()
     assert (second.ended is not None) == second_done
     first = first.before(second)
     assert first.ended == (began if first_done or second_done else None)

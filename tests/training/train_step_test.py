@@ -15,7 +15,7 @@ import pytest
 from infovae_jax import objectives
 from infovae_jax.data import batches
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import elbo, loop, sharding, train_step
+from infovae_jax.training import blocks, elbo, sharding, train_step
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_initial_state_is_a_function_of_the_seed(make_config, spec):
 
 
 def test_blocks_do_not_depend_on_where_they_start():
-    whole = list(loop.cut_blocks(0, 47, 10))
+    whole = list(blocks.cut_blocks(0, 47, 10))
     assert whole == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 47)]
-    assert list(loop.cut_blocks(20, 47, 10)) == whole[2:]
-    assert list(loop.cut_blocks(47, 47, 10)) == []
+    assert list(blocks.cut_blocks(20, 47, 10)) == whole[2:]
+    assert list(blocks.cut_blocks(47, 47, 10)) == []
 
 
 def test_eval_step_ignores_padding(make_config, spec):

@@ -1,0 +1,156 @@
+"""Columns and pictures of any range become values that a likelihood suits, and back.
+
+The statistics are those of the training examples; they belong to the model.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.data import raw_splits
+from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
+from infovae_jax.errors import ConfigError, unknown
+from infovae_jax.types import DataSpec
+
+KINDS = ("auto", "none", "unit", "standardize")
+# Whole numbers from 0 to this are grey levels, in pictures and in tables of at least
+# MIN_PIXELS columns.
+MAX_GREY, MIN_PIXELS = 255, 16
+
+
+class Scaling(NamedTuple):
+    """stored = (x - shift) / factor, as `dtype`.
+
+    Attributes:
+      kind: one of KINDS, 'auto' excepted.
+      shift: broadcasts against `[n, H, W, C]`, float64.
+      factor: as `shift`; never 0.
+      dtype: 'uint8' for bytes that are divided by 255 on the device, else 'float32'.
+      decision: what was done and why, in words.
+    """
+
+    kind: str
+    shift: np.ndarray
+    factor: np.ndarray
+    dtype: str
+    decision: str
+
+    def stored(self, x: np.ndarray) -> np.ndarray:
+        """Images `[n, H, W, C]` of any numbers as the model takes them.
+
+        Bytes stay bytes; other numbers of a model of bytes are divided by 255.
+        """
+        if self.dtype == "uint8" and x.dtype == np.uint8:
+            return x
+        shift, factor = self.shift, self.factor
+        if self.kind == "none":
+            if self.dtype != "uint8":
+                return np.ascontiguousarray(x, np.float32)
+            shift, factor = 0.0, 255.0
+        out = np.empty(x.shape, np.float32)
+        for start, part in raw_splits.chunks(x):
+            scaled = (np.asarray(part, np.float64) - shift) / factor
+            # What lies beyond float32 is shown as such by the checks that follow.
+            with np.errstate(over="ignore"):
+                out[start : start + len(part)] = scaled
+        return out
+
+    def original(self, images: np.ndarray) -> np.ndarray:
+        """Images in the range of the model `[n, H, W, C]` in that of the data."""
+        if self.kind == "none":
+            return images * np.float32(255.0) if self.dtype == "uint8" else images
+        return (images * self.factor + self.shift).astype(np.float32)
+
+
+def choose(x: np.ndarray, kind: str, likelihood: str, is_table: bool) -> Scaling:
+    """Settles how the training examples are scaled.
+
+    Args:
+      x: `[n, H, W, C]` finite numbers or bools.
+      kind: one of KINDS. 'auto': nothing for bytes and for values in [0, 1]; grey
+        levels by the greatest; tables by 'standardize', or where the likelihood is one
+        of [0, 1] by 'unit'; pictures by 'unit'.
+      likelihood: 'auto' or a name of LIKELIHOODS.
+      is_table: whether columns have ranges of their own.
+
+    Raises:
+      ConfigError: unknown kind.
+    """
+    if kind not in KINDS:
+        raise unknown("value", kind, KINDS, "scaling")
+    low, high = _range(x)
+    bytes_ = x.dtype == np.uint8 and high > 1
+    dtype = "uint8" if bytes_ else "float32"
+    span = f"values of {low:.4g} to {high:.4g}"
+    if kind == "none" or (kind == "auto" and (bytes_ or 0 <= low <= high <= 1)):
+        how = "bytes, divided by 255" if bytes_ else f"{span}, taken as they are"
+        return Scaling("none", np.zeros(()), np.ones(()), dtype, how)
+    grey = low >= 0 and high <= MAX_GREY and (not is_table or x[0].size >= MIN_PIXELS)
+    if kind == "auto" and grey and all((p == np.rint(p)).all() for p in _parts(x)):
+        text = f"grey levels 0 to {high:.4g}, divided by {high:.4g}"
+        return Scaling("unit", np.zeros(()), np.asarray(high), "float32", text)
+    if kind == "auto":
+        kind = "standardize" if is_table and not _is_of_unit(likelihood) else "unit"
+    axis = 0 if is_table else None
+    each = "each column" if is_table else "all values"
+    if kind == "unit":
+        shift = np.asarray(x.min(axis), np.float64)
+        factor = np.asarray(x.max(axis), np.float64) - shift
+        text = f"{span}; {each} brought to [0, 1]"
+    else:
+        shift = np.asarray(x.mean(axis, dtype=np.float64))
+        factor = np.asarray(x.std(axis, dtype=np.float64))
+        text = f"{span}; {each} standardised to mean 0 and standard deviation 1"
+    constant = _is_constant(factor, shift)
+    if constant.any() and is_table:
+        text += f"; {int(constant.sum())} constant"
+    return Scaling(kind, shift, np.where(constant, 1.0, factor), "float32", text)
+
+
+def _is_constant(factor: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Where the spread of a column is no more than rounding."""
+    return factor <= 10 * np.finfo(np.float64).eps * np.abs(shift)
+
+
+def _parts(x: np.ndarray):
+    return (part for _, part in raw_splits.chunks(x))
+
+
+def _range(x: np.ndarray) -> tuple[float, float]:
+    return (
+        float(min(part.min() for part in _parts(x))),
+        float(max(part.max() for part in _parts(x))),
+    )
+
+
+def _is_of_unit(likelihood: str) -> bool:
+    """Whether a likelihood is one of values in [0, 1]."""
+    if likelihood not in LIKELIHOODS:
+        return False
+    spec = DataSpec((1, 1, 1), "float32", likelihood, 1, 0, False)
+    return make_likelihood(spec).support == (0.0, 1.0) or likelihood == "bernoulli"
+
+
+def to_json(scaling: Scaling) -> dict[str, Any]:
+    """As JSON holds it."""
+    return scaling._replace(
+        shift=scaling.shift.tolist(), factor=scaling.factor.tolist()
+    )._asdict()
+
+
+def from_json(values: dict[str, Any]) -> Scaling:
+    """From `to_json`.
+
+    Raises:
+      ConfigError: fields are missing, or are not what they should be.
+    """
+    try:
+        scaling = Scaling(**values)
+        return scaling._replace(
+            shift=np.asarray(scaling.shift, np.float64),
+            factor=np.asarray(scaling.factor, np.float64),
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"no statistics of a scaling ({error})", "model file", "save it again"
+        ) from None

@@ -1,0 +1,285 @@
+"""What all estimators share: fitting, codes, bounds, samples.
+
+An estimator holds its parameters, and once fitted arrays and plain values; programs are
+kept beside it (`training.programs`), so that it can be copied, pickled and cloned.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from infovae_jax import config as config_lib
+from infovae_jax.data import arrays, batches
+from infovae_jax.data import scaling as scaling_lib
+from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.estimators import inputs, saving, settings
+from infovae_jax.evaluation.encoding import Encoded, encode_split
+from infovae_jax.training import elbo, in_memory, loop
+from infovae_jax.training.run import Run, open_run
+
+# Draws of the bound of each row in `score_samples`.
+BOUND_SAMPLES = 10
+# Samples decoded at once.
+_DRAWN_AT_ONCE = 256
+
+
+@contextlib.contextmanager
+def value_errors() -> Iterator[None]:
+    """Turns what is wrong with parameters or data into scikit-learn's ValueError."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        raise ValueError(f"{error.what}; {error.where}; {error.fix}") from error
+
+
+@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
+class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Shared parameters and methods; each class says what its system is for.
+
+    Parameters
+    ----------
+    latent_dim : int or None
+        Dims of the code; None: the objective's own.
+    network : 'mlp' or 'conv'
+        Kind of encoder and decoder.
+    hidden : tuple of int or None
+        Dense layers of the encoder, mirrored in the decoder; None: by the size of x.
+    likelihood : str
+        p(x | z), see `distributions.likelihoods`; 'auto': Bernoulli for values in
+        [0, 1], a Gaussian of learned scale for standardised columns.
+    scaling : 'auto', 'none', 'unit' or 'standardize'
+        How x is brought into the range of the likelihood, see `data.scaling.choose`.
+    epochs : int or None
+        Passes over the data; None: about 2,000 steps, 20 to 500 passes.
+    batch_size : int or None
+        Rows of a step; None: 128, or the power of two below the number of rows.
+    learning_rate : float or str
+        Of Adam; a text is a schedule.
+    weights : dict or None
+        Weights of the terms of the loss, numbers or schedules.
+    early_stopping : bool
+        Hold rows out, and end where their bound has not risen for `n_iter_no_change`
+        epochs, with the parameters of the best epoch.
+    validation_fraction : float
+        Share of the rows held out then.
+    n_iter_no_change : int
+        See `early_stopping`.
+    config : dict or None
+        Any other key of docs/reference.md, dotted: {'network.activation': 'gelu'}.
+    random_state : int, RandomState or None
+        An integer is the seed of the command line's run.
+    verbose : int
+        0: nothing is printed; 1: decisions and progress.
+    """
+
+    latent_dim: int | None = None
+    network: str = "mlp"
+    hidden: tuple[int, ...] | None = None
+    likelihood: str = "auto"
+    scaling: str = "auto"
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | str = 1e-3
+    weights: dict | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    config: dict | None = None
+    random_state: Any = None
+    verbose: int = 1
+
+    objective: ClassVar[str]
+
+    def own_keys(self) -> dict[str, Any]:
+        """Config keys of the parameters that only some systems have; None: default."""
+        return {"model.latent_dim": self.latent_dim}
+
+    def fit(self, X, y=None):
+        """Trains on X `[n, d]`, `[n, H, W]` or `[n, H, W, C]`; y is not looked at.
+
+        Raises
+        ------
+        ValueError, TypeError : X or a parameter cannot be used; says what to do.
+        """
+        with value_errors():
+            self._fit(inputs.as_images(self, X, reset=True), None, 0)
+        return self
+
+    def _fit(self, x: np.ndarray, labels: np.ndarray | None, num_labels: int) -> None:
+        loop.enable_compilation_cache()
+        say = print if self.verbose else lambda text: None
+        fraction = self.validation_fraction if self.early_stopping else 0.0
+        if not 0.0 <= fraction < 1.0:
+            raise ValueError(f"validation_fraction={fraction} is not inside [0, 1)")
+        self.seed_ = settings.seed_of(self.random_state)
+        away = arrays.held_out(len(x), fraction, self.seed_)
+        is_table = self.image_shape_ is None
+        train = np.delete(x, away, axis=0) if len(away) else x
+        scale = scaling_lib.choose(train, self.scaling, self.likelihood, is_table)
+        config = settings.resolve(self, x.shape[1:], len(train), self.seed_)
+        if self.likelihood == "auto" and scale.kind == "standardize":
+            config.data.likelihood = "learned_gaussian"
+        config_lib.check(config)
+        stored, title = scale.stored(x), f"X, {scale.decision}"
+        dataset = arrays.from_arrays(
+            stored, labels, away, config.data, num_labels, title
+        )
+        self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
+        run = open_run(config, lambda text: None, dataset)
+        say(self.decision_)
+        patience = self.n_iter_no_change if self.early_stopping else None
+        with contextlib.ExitStack() as shown:
+            show = None
+            if self.verbose:
+                progress = in_memory.make_progress(run)
+                shown.callback(progress.close)
+                show = progress.show
+            settled = settings.first_settled_epoch(
+                self.objective, config.train.num_epochs, run.steps_per_epoch
+            )
+            fitted = in_memory.fit(run, patience, settled, show)
+        say(fitted.reason)
+        self.adopt(run, fitted.params, scale)
+        self.history_, self.n_iter_ = fitted.history, fitted.epochs
+        self.stop_reason_ = fitted.reason
+
+    def adopt(self, run: Run, params: Any, scale: scaling_lib.Scaling) -> None:
+        """Takes over what a run has learned: parameters, and how x is brought to it."""
+        self._config, self._spec = config_lib.to_json(run.config), run.dataset.spec
+        self._scaling = scale
+        self.params_ = jax.tree.map(np.asarray, params)
+        self._n_features_out = run.objective.latent_dim
+
+    def transform(self, X):
+        """Posterior means `[n, latent]`, of the most probable cluster where there are.
+
+        Deterministic; float32.
+        """
+        return self._encoded(X).mean
+
+    def inverse_transform(self, X):
+        """What codes `[n, latent]` are decoded to: means of p(x | z), in x's range."""
+        check_is_fitted(self, "params_")
+        codes = check_array(X, dtype=np.float32)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} dims, but the codes of "
+                f"{type(self).__name__} have {self._n_features_out}"
+            )
+        run = self._run()
+        decode = run.kept("decode", lambda: jax.jit(run.objective.decode))
+        return self._decoded(functools.partial(decode, self._device_params()), codes)
+
+    def score_samples(self, X):
+        """Evidence lower bound of each row, nats `[n]`, of x as scaled.
+
+        The single-sample bound of the objective, log p(x) >= E log p(x, z) / q(z | x)
+        (clusters and classes are summed out), as the mean of 10 draws. The draws follow
+        from `random_state` and the row's values: the same row has the same bound in any
+        call. Sums over pixels or columns; a Bernoulli of grey values gives soft
+        cross-entropy, a Gaussian the log-density of the scaled values.
+        """
+        x = self._stored(X)
+        run = self._run()
+        bound = run.kept(
+            "row_bound",
+            lambda: jax.jit(
+                elbo.make_row_bound(
+                    run.objective, BOUND_SAMPLES, run.config.data.binarize
+                )
+            ),
+        )
+        key, params = jax.random.key(self.seed_), self._device_params()
+        size = run.config.evaluation.batch_size
+        rows = batches.map_batches(
+            lambda batch: bound(params, batch, key), x, size, pad=True
+        )
+        return rows.astype(np.float64)
+
+    def score(self, X, y=None):
+        """Mean of `score_samples`, nats a row; higher is better. y is not looked at."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples=1, cluster=None, random_state=None):
+        """Decoder means of draws from the prior, in the range and shape of X.
+
+        Parameters
+        ----------
+        n_samples : int
+        cluster : int or None
+            Of which cluster (NVAE: class); None: of any.
+        random_state : int, RandomState or None
+            None: that of the estimator, so that equal calls give equal samples.
+        """
+        check_is_fitted(self, "params_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples={n_samples}: give at least 1")
+        run = self._run()
+        number = self._cluster_number(cluster, run)
+        seed = self.seed_ if random_state is None else settings.seed_of(random_state)
+
+        def make():
+            def draw(params, key, cluster):
+                return run.objective.sample(key, params, _DRAWN_AT_ONCE, cluster)
+
+            return jax.jit(draw)
+
+        draw = run.kept("sample", make)
+        key, params = jax.random.key(seed), self._device_params()
+        parts = [
+            np.asarray(draw(params, jax.random.fold_in(key, part), number))
+            for part in range(-(-n_samples // _DRAWN_AT_ONCE))
+        ]
+        return self._original(np.concatenate(parts)[:n_samples])
+
+    def save(self, folder) -> None:
+        """Writes the model to a folder, without pickle; `infovae_jax.load` reads it."""
+        check_is_fitted(self, "params_")
+        saving.save(self, folder)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # codes are float32
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
+
+    def _run(self) -> Run:
+        """The run as far as codes and samples need it; its data are gone."""
+        return settings.make_run(self._config, self._spec)
+
+    def _device_params(self) -> Any:
+        return jax.device_put(self.params_)
+
+    def _stored(self, X) -> np.ndarray:
+        check_is_fitted(self, "params_")
+        return self._scaling.stored(inputs.as_images(self, X, reset=False))
+
+    def _encoded(self, X) -> Encoded:
+        x = self._stored(X)
+        return encode_split(self._run(), self._device_params(), x)
+
+    def _decoded(self, decode, codes: np.ndarray) -> np.ndarray:
+        size = self._run().config.evaluation.batch_size
+        return self._original(batches.map_batches(decode, codes, size, pad=True))
+
+    def _original(self, images: np.ndarray) -> np.ndarray:
+        return inputs.as_given(self, self._scaling.original(images))
+
+    def _cluster_number(self, cluster, run: Run) -> int | None:
+        num_clusters = len(run.objective.prior.mean)
+        if cluster is not None and not 0 <= cluster < num_clusters:
+            raise ValueError(f"cluster={cluster}: give 0 to {num_clusters - 1}")
+        return cluster

@@ -1,0 +1,104 @@
+"""What an estimator is given, checked in scikit-learn's words, as `[n, H, W, C]`."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from infovae_jax.data.labels import UNKNOWN
+
+_SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
+
+
+def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    """Rows or images as `[n, H, W, C]`, in the type that they have.
+
+    Args:
+      estimator: gets `n_features_in_` and `image_shape_` (None for rows) with `reset`,
+        and is compared with them without.
+      X: array, memory map, DataFrame or nested lists of numbers: `[n, d]`, which
+        becomes `[n, 1, d, 1]`, `[n, H, W]` or `[n, H, W, C]`.
+      reset: whether the estimator is being fitted.
+
+    Raises:
+      ValueError: another shape, NaN, infinity, complex numbers or text.
+      TypeError: a sparse matrix.
+    """
+    if isinstance(X, list | tuple) and np.ndim(_first(_first(X))):
+        X = np.asarray(X)
+    shape = getattr(X, "shape", ())
+    image_shape = tuple(shape[1:]) if len(shape) > 2 else None
+    if image_shape is not None:
+        if len(image_shape) > 3 or 0 in image_shape:
+            raise ValueError(f"X of shape {tuple(shape)} holds no images: {_SHAPES}")
+        X = np.asarray(X).reshape(shape[0], -1)
+        if not reset and image_shape != estimator.image_shape_:
+            fitted = estimator.image_shape_ or (estimator.n_features_in_,)
+            raise ValueError(
+                f"X has examples of shape {image_shape}, but "
+                f"{type(estimator).__name__} is expecting {fitted}"
+            )
+    X = validate_data(
+        estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
+    )
+    if reset:
+        estimator.image_shape_ = image_shape
+    return X.reshape(len(X), *stored_shape(estimator))
+
+
+def _first(values: Any) -> Any:
+    sized = isinstance(values, list | tuple | np.ndarray) and len(values)
+    return values[0] if sized else None
+
+
+def stored_shape(estimator: Any) -> tuple[int, int, int]:
+    """`(H, W, C)` of one example of a fitted estimator."""
+    shape = estimator.image_shape_
+    if shape is None:
+        return (1, estimator.n_features_in_, 1)
+    return shape if len(shape) == 3 else (*shape, 1)
+
+
+def as_given(estimator: Any, images: np.ndarray) -> np.ndarray:
+    """Images `[n, H, W, C]` in the shape of what the estimator was fitted on."""
+    shape = estimator.image_shape_ or (estimator.n_features_in_,)
+    return images.reshape(len(images), *shape)
+
+
+def as_classes(y: Any, num_examples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes, and the number of the class of each example.
+
+    Args:
+      y: `[n]` numbers or texts; the number -1 means that the class is not known, save
+        beside a single other number: then both are classes.
+      num_examples: n.
+
+    Returns:
+      `classes` `[L]` in order, and int32 `[n]`, -1 where unknown.
+
+    Raises:
+      ValueError: y is missing, of another length, continuous, or knows no class.
+    """
+    if y is None:
+        raise ValueError(
+            "NVAE requires y to be passed, but the target y is None; give -1 for the "
+            "examples whose class is not known"
+        )
+    y = column_or_1d(y, warn=True)
+    if len(y) != num_examples:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: "
+            f"[{num_examples}, {len(y)}]"
+        )
+    check_classification_targets(y)
+    known = np.ones(len(y), bool)
+    if y.dtype.kind in "if":
+        known = y != UNKNOWN
+        known |= len(np.unique(y[known])) == 1
+    if not known.any():
+        raise ValueError("y has no known class: all of it is -1; use VAE, without y")
+    classes, numbers = np.unique(y[known], return_inverse=True)
+    labels = np.full(len(y), UNKNOWN, np.int32)
+    labels[known] = numbers
+    return classes, labels

@@ -1,0 +1,135 @@
+"""Parameters of an estimator -> the resolved config of a run."""
+
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+from sklearn.utils import check_random_state
+
+from infovae_jax import config as config_lib
+from infovae_jax import objectives
+from infovae_jax.config import groups
+from infovae_jax.errors import ConfigError, nearest
+from infovae_jax.training.run import Run
+from infovae_jax.types import Dataset, DataSpec
+
+# Optimiser steps that the default number of epochs amounts to, and its limits.
+STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
+_FEW_HIDDEN = (256, 256)
+# InfoCatVAE: the share of the epochs after which the generative terms come in, and the
+# steps that this takes at most.
+_STAGE, _STAGE_STEPS = 0.4, 2000
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed of a run: an integer itself, else a draw.
+
+    Raises:
+      ValueError: no random state.
+    """
+    if isinstance(random_state, int | np.integer):
+        check_random_state(random_state)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def batch_size_of(asked: int | None, num_examples: int) -> int:
+    """What was asked for, else 128, of fewer examples the next lower power of two."""
+    default = groups.default_config().train.batch_size
+    return asked or min(default, 1 << (num_examples.bit_length() - 1))
+
+
+def epochs_of(asked: int | None, steps_per_epoch: int) -> int:
+    """What was asked for, else about STEPS steps."""
+    if asked is not None:
+        return asked
+    return min(max(round(STEPS / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
+
+
+def recipe_options(name: str, epochs: int, steps_per_epoch: int) -> dict[str, Any]:
+    """What the recipe of an objective wants to know about the length of training."""
+    if name != "infocatvae":
+        return {}
+    first = max(1, round(min(_STAGE * epochs, _STAGE_STEPS / steps_per_epoch)))
+    return {"enter": (first, first + max(1, first // 4))}
+
+
+def first_settled_epoch(name: str, epochs: int, steps_per_epoch: int) -> int:
+    """The epoch from which on the loss is the same, and bounds may be compared."""
+    return recipe_options(name, epochs, steps_per_epoch).get("enter", (0, 0))[1]
+
+
+def resolve(
+    estimator: Any, shape: tuple[int, int, int], num_examples: int, seed: int
+) -> ConfigDict:
+    """The config of the run that an estimator's parameters ask for.
+
+    Args:
+      estimator: with the parameters of `estimator.BaseVAE`.
+      shape: `(H, W, C)` of an example.
+      num_examples: in training.
+      seed: of the run.
+
+    Raises:
+      ConfigError: an unknown key of `config` or `weights`, or a value of another type.
+    """
+    name, num_values = estimator.objective, int(np.prod(shape))
+    batch_size = batch_size_of(estimator.batch_size, num_examples)
+    steps_per_epoch = max(1, num_examples // max(1, batch_size))
+    epochs = epochs_of(estimator.epochs, steps_per_epoch)
+    few = objectives.has_few_pixels(num_values)
+    config = groups.default_config("estimator")
+    options = recipe_options(name, epochs, steps_per_epoch)
+    objectives.use(config, name, few, **options)
+    hidden = estimator.hidden
+    if hidden is None:
+        hidden = _FEW_HIDDEN if few else config.network.encoder_hidden
+    hidden = tuple(int(size) for size in hidden)
+    changes = {
+        "seed": seed,
+        "data.source": "arrays",
+        "data.likelihood": estimator.likelihood,
+        "network.kind": estimator.network,
+        "network.encoder_hidden": hidden,
+        "network.decoder_hidden": hidden[::-1],
+        "optimizer.learning_rate": estimator.learning_rate,
+        "train.batch_size": batch_size,
+        "train.num_epochs": epochs,
+        "train.hang_seconds": 0,
+        **{key: v for key, v in estimator.own_keys().items() if v is not None},
+        **{f"weights.{key}": v for key, v in (estimator.weights or {}).items()},
+        **(estimator.config or {}),
+    }
+    known = config_lib.flatten(config)
+    for key, value in changes.items():
+        if key not in known:
+            raise ConfigError(
+                f"unknown key '{key}'{nearest(key, known)}",
+                f"config or weights of {type(estimator).__name__}",
+                "see docs/reference.md for all keys",
+            )
+        try:
+            config.update_from_flattened_dict({key: plain(value)})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(str(error), key, "give a value of that type") from None
+    # Through JSON and back, as the command line does: equal runs see equal values.
+    return config_lib.from_json(config_lib.to_json(config))
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers and lists, which a grid search gives, as Python's and tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(plain(item) for item in value)
+    return value
+
+
+def make_run(config_json: str, spec: DataSpec) -> Run:
+    """A run without data, whose objective and programs are shared."""
+    config = config_lib.from_json(config_json)
+    empty = np.zeros((0, *spec.shape), spec.dtype)
+    dataset = Dataset(empty, None, empty, None, spec, (), "")
+    run = Run(config, dataset, None, None, 0, shares=True)
+    objective = run.kept("objective", lambda: objectives.make(config, spec))
+    return run._replace(objective=objective)

@@ -1,0 +1,61 @@
+"""Compiled programs that the runs of one process share.
+
+`jax.jit` knows a function by its identity, and every run makes its own. One who fits
+fifty models of one kind in one process would wait fifty times for the compiler.
+"""
+
+import collections
+import json
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from infovae_jax.types import DataSpec
+
+MAX_KEPT = 128
+# Keys that no program depends on: names, places, lengths, and seeds, which are traced.
+_FREE_GROUPS = ("evaluation", "population", "sweep")
+_FREE_KEYS = {
+    "": ("preset", "seed", "num_seeds"),
+    "data": (
+        "source",
+        "data_dir",
+        "cache_dir",
+        "num_train",
+        "test_fraction",
+        "split_seed",
+        "stream",
+        "image_size",
+    ),
+    "train": (
+        "num_epochs",
+        "batch_size",
+        "log_every",
+        "eval_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "hang_seconds",
+    ),
+}
+_kept: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
+
+
+def identity(config: ConfigDict, spec: DataSpec) -> Hashable:
+    """What the networks, the loss and the optimiser of a run are made of."""
+    values = {k: v for k, v in config.to_dict().items() if k not in _FREE_GROUPS}
+    for group, keys in _FREE_KEYS.items():
+        part = values[group] if group else values
+        for key in keys:
+            part.pop(key, None)
+    return json.dumps(values, sort_keys=True), spec._replace(num_examples=0)
+
+
+def kept(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What was made for `key` before, or `make()`; the least used are dropped."""
+    if key not in _kept:
+        _kept[key] = make()
+    _kept.move_to_end(key)
+    while len(_kept) > MAX_KEPT:
+        _kept.popitem(last=False)
+    return _kept[key]
