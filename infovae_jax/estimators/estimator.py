@@ -145,10 +145,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 progress = in_memory.make_progress(run)
                 shown.callback(progress.close)
                 show = progress.show
-            settled = settings.first_settled_epoch(
-                self.objective, config.train.num_epochs, run.steps_per_epoch
-            )
-            fitted = in_memory.fit(run, patience, settled, show)
+            fitted = in_memory.fit(run, patience, show=show)
         say(fitted.reason)
         self.adopt(run, fitted.params, scale)
         self.history_, self.n_iter_ = fitted.history, fitted.epochs

@@ -16,9 +16,6 @@ from infovae_jax.types import Dataset, DataSpec
 # Optimiser steps that the default number of epochs amounts to, and its limits.
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
 _FEW_HIDDEN = (256, 256)
-# InfoCatVAE: the share of the epochs after which the generative terms come in, and the
-# steps that this takes at most.
-_STAGE, _STAGE_STEPS = 0.4, 2000
 
 
 def seed_of(random_state: Any) -> int:
@@ -46,17 +43,9 @@ def epochs_of(asked: int | None, steps_per_epoch: int) -> int:
     return min(max(round(STEPS / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
 
 
-def recipe_options(name: str, epochs: int, steps_per_epoch: int) -> dict[str, Any]:
-    """What the recipe of an objective wants to know about the length of training."""
-    if name != "infocatvae":
-        return {}
-    first = max(1, round(min(_STAGE * epochs, _STAGE_STEPS / steps_per_epoch)))
-    return {"enter": (first, first + max(1, first // 4))}
-
-
-def first_settled_epoch(name: str, epochs: int, steps_per_epoch: int) -> int:
-    """The epoch from which on the loss is the same, and bounds may be compared."""
-    return recipe_options(name, epochs, steps_per_epoch).get("enter", (0, 0))[1]
+def recipe_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """What the recipe of an objective wants to know about the data."""
+    return {"images": min(shape[:2]) > 1} if name == "infocatvae" else {}
 
 
 def resolve(
@@ -79,8 +68,7 @@ def resolve(
     epochs = epochs_of(estimator.epochs, steps_per_epoch)
     few = objectives.has_few_pixels(num_values)
     config = groups.default_config("estimator")
-    options = recipe_options(name, epochs, steps_per_epoch)
-    objectives.use(config, name, few, **options)
+    objectives.use(config, name, few, **recipe_options(name, shape))
     hidden = estimator.hidden
     if hidden is None:
         hidden = _FEW_HIDDEN if few else config.network.encoder_hidden

@@ -56,7 +56,7 @@ def use(config: ConfigDict, name: str, few_pixels: bool, **options) -> ConfigDic
       config: from `groups.default_config`; changed in place.
       name: of the objective.
       few_pixels: whether a row of the data has few numbers; see `_recipes`.
-      options: of the recipe, such as `enter` of InfoCatVAE's.
+      options: of the recipe, such as `images` of InfoCatVAE's.
 
     Returns:
       The config.

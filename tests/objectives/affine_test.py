@@ -103,7 +103,7 @@ def test_the_gradient_goes_through_the_second_distribution_only():
 def test_switched_off_it_changes_nothing_and_on_it_is_one_term_more(make_config, spec):
     losses = {}
     for affine in (False, True):
-        config = make_config("infocatvae", affine=affine)
+        config = make_config("catvae", affine=affine)
         objective = objectives.make(config, spec)
         params = objective.init(KEY)
         x = jax.random.uniform(jax.random.key(1), (6, 4, 4, 1))

@@ -240,7 +240,7 @@ def test_elbo_below_importance_weighted_bounds(make_config, spec):
 
 def test_config_checks(make_config):
     for model, part in (
-        ({"num_clusters": 1}, "clusters"),
+        ({"num_clusters": 0}, "clusters"),
         ({"latent_dim": 21}, "20 or 30"),
         ({"reconstruction": "hard"}, "exact, topk, soft, gumbel"),
         ({"separation": float("inf")}, "separation"),

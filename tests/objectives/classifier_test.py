@@ -34,13 +34,14 @@ def of_term(objective, params, x, name):
 
 
 def test_the_encoder_alone_is_the_trunk_by_default(make_config, spec):
-    _, params = make(make_config, spec)
+    _, params = make(make_config, spec, "catvae")
     assert set(params) == {"encoder", "classifier", "posterior", "decoder"}
 
 
 def test_a_trunk_of_its_own_moves_no_other_initial_weight(make_config, spec):
-    _, shared = make(make_config, spec)
-    _, own = make(make_config, spec, trunk="own", trunk_normalization="none")
+    _, shared = make(make_config, spec, "catvae")
+    own = {"trunk": "own", "trunk_normalization": "none"}
+    _, own = make(make_config, spec, "catvae", **own)
     chex.assert_trees_all_equal_shapes(own["trunk"], shared["encoder"])
     assert set(own) - set(shared) == {"trunk"}
 
@@ -89,8 +90,8 @@ def test_detached_the_distortion_moves_no_assignment(make_config, spec, x):
 
 
 def test_output_weights_near_zero_give_even_assignments(make_config, spec, x):
-    _, usual = make(make_config, spec)
-    objective, params = make(make_config, spec, logits_scale=0.01)
+    _, usual = make(make_config, spec, "catvae")
+    objective, params = make(make_config, spec, "catvae", logits_scale=0.01)
     chex.assert_trees_all_close(
         params["classifier"]["logits"]["kernel"],
         0.01 * usual["classifier"]["logits"]["kernel"],
