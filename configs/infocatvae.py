@@ -13,9 +13,10 @@ import base
 def get_config(preset="digits"):
     """Base, ten clusters, invariant assignments and re-classified samples."""
     config = base.get_recipe("infocatvae", preset)
-    if preset == "mnist":
+    if preset in ("mnist", "fashion_mnist", "kmnist"):
         config.train.num_epochs = 25
-    elif preset in ("fashion_mnist", "kmnist"):
+        config.optimizer.learning_rate = "ramp(0.002, 15, 0.0002, 25)"
+    if preset in ("fashion_mnist", "kmnist"):
         # Clothes are no less themselves when they lean, but then rarely do.
         config.model.neighbours = True
         config.model.affine_rotation, config.model.affine_shear = 5.0, 0.1

@@ -87,7 +87,7 @@ def infocatvae(few_pixels: bool, images: bool = True) -> Recipe:
         "model.invariance_probe": 3.0 if few_pixels else 5.0,
         "weights.kl_c": -1.0,
         "weights.balance": 20.0,
-        "weights.reclassification": 5.0,
+        "weights.reclassification": 3.0,
     }
     if few_pixels:
         changes |= {
