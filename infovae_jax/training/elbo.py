@@ -89,9 +89,9 @@ def make_row_bound(
 
 def _digest(x: Array) -> Array:
     """A 32-bit number of an array's values; an exact sum, so that no order counts."""
-    # + 0.0: minus zero is zero.
-    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32) + 0.0, jnp.uint32)
-    bits = bits.reshape(-1)
+    x = x.astype(jnp.float32).reshape(-1)
+    # Minus zero is zero; the compiler would leave out an addition of 0.
+    bits = jax.lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.uint32)
     factors = jnp.arange(bits.size, dtype=jnp.uint32) * jnp.uint32(_ODD - 1) + 1
     mixed = (bits ^ (bits >> 15)) * factors
     return (mixed ^ (mixed >> 13)).sum(dtype=jnp.uint32)
