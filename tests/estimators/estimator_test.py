@@ -174,6 +174,7 @@ def test_verbosity(table, quick, capsys):
         ),
         ({"weights": {"kl_zz": 1.0}}, "did you mean 'weights.kl_z'"),
         ({"weights": {"kl_z": -1.0}}, "config.weights.kl_z"),
+        ({"config": {"num_seeds": 3}}, "give n_seeds"),
         ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
         ({"scaling": "minmax"}, "unknown value 'minmax'"),
         ({"network": "cnn"}, "did you mean 'conv'"),
