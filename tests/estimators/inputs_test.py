@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from infovae_jax import NVAE, VAE
+from infovae_jax import NVAE, VAE, CatVAE, load
 from infovae_jax.estimators import inputs
 
 RNG = np.random.default_rng(0)
@@ -27,6 +27,25 @@ def test_any_shape_and_type_is_fitted(shape, dtype):
     assert model.inverse_transform(codes).shape == x.shape
     assert model.n_features_in_ == np.prod(shape)
     np.testing.assert_array_equal(codes, model.transform(np.asfortranarray(x)))
+
+
+@pytest.mark.process  # a program for each shape and use
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["uint8", ">f8", "float16"])
+def test_any_shape_and_type_is_saved(tmp_path, shape, dtype):
+    x = values(shape, dtype)
+    model = CatVAE(n_clusters=2, hidden=(4,), epochs=2, verbose=0, random_state=0)
+    model.fit(x).save(tmp_path)
+    loaded = load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(x), model.labels_)
+    assert loaded.sample(2, cluster=1).shape == (2, *shape)
+
+
+def test_convolutions(images):
+    options = {"network.conv_channels": (4,), "network.conv_hidden": 8}
+    model = VAE(network="conv", epochs=2, config=options, verbose=0, random_state=0)
+    codes = model.fit(images).transform(images)
+    assert model.inverse_transform(codes).shape == images.shape
 
 
 def test_memory_maps(tmp_path, quick, table):
