@@ -26,6 +26,8 @@ EXTRAS = {
         "tensorflow-cpu",
     ],
     "images": ["pillow>=10"],
+    # Models are saved as safetensors; without it as .npz.
+    "export": ["safetensors>=0.5"],
     # What `python -m infovae_jax.benchmark --peers` measures beside us.
     "peers": ["torch>=2.4", "pythae>=0.1.2"],
     "tensorboard": ["tensorboard>=2.16"],
@@ -40,6 +42,9 @@ EXTRAS["test"] = [
     "ruff>=0.8",
     *EXTRAS["images"],
     *EXTRAS["tfds"],
+    *EXTRAS["export"],
+    "pandas>=2.2",
+    "polars>=1.20",
 ]
 EXTRAS["dev"] = [*EXTRAS["test"], "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]
 
@@ -65,7 +70,7 @@ setuptools.setup(
         "optax>=0.2.5,<0.3",
         "orbax-checkpoint>=0.11.20,<0.13",
         "psutil>=5.9.8",
-        "scikit-learn>=1.4",
+        "scikit-learn>=1.6",
         "scipy>=1.12",
         "tqdm>=4.66",
     ],

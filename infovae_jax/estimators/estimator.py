@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -23,13 +24,12 @@ from infovae_jax import config as config_lib
 from infovae_jax.data import arrays, batches
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.errors import ConfigError, DataError
-from infovae_jax.estimators import inputs, saving, settings
+from infovae_jax.estimators import bounds, inputs, saving, settings
 from infovae_jax.evaluation.encoding import Encoded, encode_split
-from infovae_jax.training import elbo, in_memory, loop
+from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
+from infovae_jax.types import Dataset
 
-# Draws of the bound of each row in `score_samples`.
-BOUND_SAMPLES = 10
 # Samples decoded at once.
 _DRAWN_AT_ONCE = 256
 
@@ -75,6 +75,10 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Share of the rows held out then.
     n_iter_no_change : int
         See `early_stopping`.
+    n_seeds : int
+        Runs with the seed and those after it, of which one is chosen without labels:
+        clusterings by their agreement with one another, others by the bound;
+        `members_` says how.
     config : dict or None
         Any other key of docs/reference.md, dotted: {'network.activation': 'gelu'}.
     random_state : int, RandomState or None
@@ -95,6 +99,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
+    n_seeds: int = 1
     config: dict | None = None
     random_state: Any = None
     verbose: int = 1
@@ -119,25 +124,54 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _fit(self, x: np.ndarray, labels: np.ndarray | None, num_labels: int) -> None:
         loop.enable_compilation_cache()
         say = print if self.verbose else lambda text: None
+        if type(self.n_seeds) is not int or self.n_seeds < 1:
+            raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
+        config, dataset, scale = self._prepared(x, labels, num_labels)
+        self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
+        say(self.decision_)
+        fits = []
+        for number in range(self.n_seeds):
+            own = config.copy_and_resolve_references()
+            own.seed = config.seed + number
+            fits.append(self._trained(own, dataset))
+            say(fits[-1][1].reason)
+        chosen = 0
+        if self.n_seeds > 1:
+            chosen, self.members_ = bounds.choose(fits)
+            seed = self.members_["seed"][chosen]
+            say(f"seed {seed} of {self.n_seeds}: {self.members_['how']}")
+        run, fitted = fits[chosen]
+        self.adopt(run, fitted.params, scale)
+        self.seed_, self.history_ = run.config.seed, fitted.history
+        self.n_iter_, self.stop_reason_ = fitted.epochs, fitted.reason
+
+    def _prepared(
+        self, x: np.ndarray, labels: np.ndarray | None, num_labels: int
+    ) -> tuple[ConfigDict, Dataset, scaling_lib.Scaling]:
+        """The resolved config and the scaled data of the run that is asked for."""
         fraction = self.validation_fraction if self.early_stopping else 0.0
         if not 0.0 <= fraction < 1.0:
             raise ValueError(f"validation_fraction={fraction} is not inside [0, 1)")
-        self.seed_ = settings.seed_of(self.random_state)
-        away = arrays.held_out(len(x), fraction, self.seed_)
-        is_table = self.image_shape_ is None
+        seed = settings.seed_of(self.random_state)
+        away = arrays.held_out(len(x), fraction, seed)
         train = np.delete(x, away, axis=0) if len(away) else x
-        scale = scaling_lib.choose(train, self.scaling, self.likelihood, is_table)
-        config = settings.resolve(self, x.shape[1:], len(train), self.seed_)
-        if self.likelihood == "auto" and scale.kind == "standardize":
+        config = settings.resolve(self, x.shape[1:], len(train), seed)
+        likelihood, is_table = config.data.likelihood, self.image_shape_ is None
+        scale = scaling_lib.choose(train, self.scaling, likelihood, is_table)
+        if likelihood == "auto" and scale.kind == "standardize":
             config.data.likelihood = "learned_gaussian"
         config_lib.check(config)
-        stored, title = scale.stored(x), f"X, {scale.decision}"
+        title = f"X, {scale.decision}"
         dataset = arrays.from_arrays(
-            stored, labels, away, config.data, num_labels, title
+            scale.stored(x), labels, away, config.data, num_labels, title
         )
-        self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
+        return config, dataset, scale
+
+    def _trained(
+        self, config: ConfigDict, dataset: Dataset
+    ) -> tuple[Run, in_memory.Fitted]:
+        """One run, shown as it goes on."""
         run = open_run(config, lambda text: None, dataset)
-        say(self.decision_)
         patience = self.n_iter_no_change if self.early_stopping else None
         with contextlib.ExitStack() as shown:
             show = None
@@ -145,11 +179,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 progress = in_memory.make_progress(run)
                 shown.callback(progress.close)
                 show = progress.show
-            fitted = in_memory.fit(run, patience, show=show)
-        say(fitted.reason)
-        self.adopt(run, fitted.params, scale)
-        self.history_, self.n_iter_ = fitted.history, fitted.epochs
-        self.stop_reason_ = fitted.reason
+            return run, in_memory.fit(run, patience, show=show)
 
     def adopt(self, run: Run, params: Any, scale: scaling_lib.Scaling) -> None:
         """Takes over what a run has learned: parameters, and how x is brought to it."""
@@ -188,21 +218,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         cross-entropy, a Gaussian the log-density of the scaled values.
         """
         x = self._stored(X)
-        run = self._run()
-        bound = run.kept(
-            "row_bound",
-            lambda: jax.jit(
-                elbo.make_row_bound(
-                    run.objective, BOUND_SAMPLES, run.config.data.binarize
-                )
-            ),
-        )
-        key, params = jax.random.key(self.seed_), self._device_params()
-        size = run.config.evaluation.batch_size
-        rows = batches.map_batches(
-            lambda batch: bound(params, batch, key), x, size, pad=True
-        )
-        return rows.astype(np.float64)
+        return bounds.of_rows(self._run(), self._device_params(), x, self.seed_)
 
     def score(self, X, y=None):
         """Mean of `score_samples`, nats a row; higher is better. y is not looked at."""

@@ -26,7 +26,7 @@ from infovae_jax.training.checkpoint import write_atomically
 FORMAT_VERSION = 1
 MODEL, CHECK = "model.json", "check.npz"
 CHECK_ROWS = 8
-PLAIN = ("seed_", "n_iter_", "stop_reason_", "decision_", "n_features_in_")
+PLAIN = ("seed_", "n_iter_", "stop_reason_", "decision_", "n_features_in_", "members_")
 
 
 def save(model: Any, folder: str | pathlib.Path) -> None:

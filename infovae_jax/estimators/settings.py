@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from infovae_jax import config as config_lib
 from infovae_jax import objectives
-from infovae_jax.config import groups
+from infovae_jax.config import groups, sweeps
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.training.run import Run
 from infovae_jax.types import Dataset, DataSpec
@@ -100,6 +100,12 @@ def resolve(
             config.update_from_flattened_dict({key: plain(value)})
         except (TypeError, ValueError) as error:
             raise ConfigError(str(error), key, "give a value of that type") from None
+    if sweeps.is_population(config):
+        raise ConfigError(
+            "an estimator is one run",
+            "config of num_seeds or sweep",
+            "give n_seeds, or search with GridSearchCV",
+        )
     # Through JSON and back, as the command line does: equal runs see equal values.
     return config_lib.from_json(config_lib.to_json(config))
 

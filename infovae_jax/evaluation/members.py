@@ -167,7 +167,9 @@ def stability(clusters: np.ndarray, members: list[Member]) -> dict[str, np.ndarr
     }
 
 
-def choose(members: list[Member], figures: dict[str, list]) -> Choice:
+def choose(
+    members: list[Member], figures: dict[str, list], split: str | None = None
+) -> Choice:
     """The member to go on with, found without labels.
 
     By stability for a clusterer with at least three members, else by the bound on the
@@ -178,6 +180,7 @@ def choose(members: list[Member], figures: dict[str, list]) -> Choice:
     Args:
       members: M of them.
       figures: from `evaluate_members`.
+      split: what the bound is of, in words, where it is of none of these.
 
     Raises:
       NonFiniteError: no member has a finite bound.
@@ -202,7 +205,7 @@ def choose(members: list[Member], figures: dict[str, list]) -> Choice:
 
     best = max(groups.values(), key=mean)
     chosen = max(best, key=lambda i: (figures[score][i], figures[bound][i]))
-    split = "validation share" if held_out else "test split, without labels"
+    split = split or ("validation share" if held_out else "test split, without labels")
     how = f"the highest bound on the {split}"
     if stable:
         how = (

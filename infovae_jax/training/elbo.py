@@ -81,17 +81,20 @@ def make_row_bound(
         key_data, key_loss = jax.random.split(jax.random.fold_in(key, _digest(x)))
         x = batches.prepare(x, key_data, binarize)
         keys = jax.random.split(key_loss, num_samples)
-        terms = jax.vmap(objective.elbo, (None, None, 0))(params, x, keys)
-        return -sum(terms.values()).mean()
+        # One draw of all rows at a time: all draws at once would not fit for images.
+        bounds = jax.lax.map(
+            lambda k: -sum(objective.elbo(params, x, k).values()), keys
+        )
+        return bounds.mean()
 
     return jax.vmap(of_example, (None, 0, None))
 
 
 def _digest(x: Array) -> Array:
     """A 32-bit number of an array's values; an exact sum, so that no order counts."""
-    # + 0.0: minus zero is zero.
-    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32) + 0.0, jnp.uint32)
-    bits = bits.reshape(-1)
+    x = x.astype(jnp.float32).reshape(-1)
+    # Minus zero is zero; the compiler would leave out an addition of 0.
+    bits = jax.lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.uint32)
     factors = jnp.arange(bits.size, dtype=jnp.uint32) * jnp.uint32(_ODD - 1) + 1
     mixed = (bits ^ (bits >> 15)) * factors
     return (mixed ^ (mixed >> 13)).sum(dtype=jnp.uint32)

@@ -6,6 +6,7 @@ fifty models of one kind in one process would wait fifty times for the compiler.
 
 import collections
 import json
+import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -38,6 +39,8 @@ _FREE_KEYS = {
         "hang_seconds",
     ),
 }
+# Several threads may fit; what is made may itself ask for what is kept.
+_lock = threading.RLock()
 _kept: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
 
 
@@ -53,9 +56,10 @@ def identity(config: ConfigDict, spec: DataSpec) -> Hashable:
 
 def kept(key: Hashable, make: Callable[[], Any]) -> Any:
     """What was made for `key` before, or `make()`; the least used are dropped."""
-    if key not in _kept:
-        _kept[key] = make()
-    _kept.move_to_end(key)
-    while len(_kept) > MAX_KEPT:
-        _kept.popitem(last=False)
-    return _kept[key]
+    with _lock:
+        if key not in _kept:
+            _kept[key] = make()
+        _kept.move_to_end(key)
+        while len(_kept) > MAX_KEPT:
+            _kept.popitem(last=False)
+        return _kept[key]

@@ -160,13 +160,11 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
 
 
 def _with_neighbours(run: Run, say) -> Run:
-    x, count = run.dataset.train_x, run.objective.neighbours
-    if count >= len(x):
-        raise ConfigError(
-            f"{count} neighbours among {len(x)} training examples",
-            "config.model.neighbours_count",
-            f"give at most {len(x) - 1}",
-        )
+    x = run.dataset.train_x
+    # Of a single example nothing is near but itself.
+    count = min(run.objective.neighbours, len(x) - 1)
+    if not count:
+        return run._replace(neighbours=np.zeros((1, 1), np.int32))
     if len(x) > MANY:
         say(f"looking for the {count} nearest neighbours of {len(x)} examples")
     found = neighbours.cached_nearest(np.asarray(x), count, run.config.data.cache_dir)

@@ -1,0 +1,71 @@
+"""The bound of rows, and the best of several seeds, found without labels."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from infovae_jax.config.sweeps import Member
+from infovae_jax.data import batches
+from infovae_jax.evaluation import members
+from infovae_jax.evaluation.encoding import encode_split
+from infovae_jax.training import elbo
+from infovae_jax.training.in_memory import Fitted
+from infovae_jax.training.run import Run
+
+# Draws of the bound of each row.
+SAMPLES = 10
+# Rows that seeds are compared on.
+_COMPARED = 2000
+
+
+def of_rows(run: Run, params: Any, x: np.ndarray, seed: int) -> np.ndarray:
+    """The evidence lower bound of each row of x as stored, nats, float64 `[n]`."""
+    binarize = run.config.data.binarize
+    bound = run.kept(
+        "row_bound",
+        lambda: jax.jit(elbo.make_row_bound(run.objective, SAMPLES, binarize)),
+    )
+    key, size = jax.random.key(seed), run.config.evaluation.batch_size
+    rows = batches.map_batches(
+        lambda batch: bound(params, batch, key), x, size, pad=True
+    )
+    return rows.astype(np.float64)
+
+
+def choose(fits: list[tuple[Run, Fitted]]) -> tuple[int, dict[str, Any]]:
+    """Which of several seeds to go on with, and why; see `members.choose`.
+
+    Clusterings by their agreement with one another, from three seeds on; else by the
+    bound on held-out rows, or where there are none on training rows.
+
+    Args:
+      fits: runs of the same data and config, the seed apart, and what each gave.
+
+    Returns:
+      The index, and a table: 'seed', 'bound' and 'agreement' of each, 'chosen', 'how'.
+    """
+    first = fits[0][0]
+    held_out = first.dataset.test_x
+    rows = held_out if len(held_out) else first.dataset.train_x[:_COMPARED]
+    seeds = [run.config.seed for run, _ in fits]
+    figures = {
+        "elbo": [
+            float(of_rows(run, fitted.params, rows, seeds[0]).mean())
+            for run, fitted in fits
+        ]
+    }
+    found = [Member(seed, {}) for seed in seeds]
+    if first.objective.classify is not None and not first.objective.uses_labels:
+        some = first.dataset.train_x[: members.STABILITY_EXAMPLES]
+        clusters = [
+            encode_split(run, fitted.params, some).logits.argmax(-1)
+            for run, fitted in fits
+        ]
+        figures |= members.stability(np.stack(clusters), found)
+    split = "held-out rows" if len(held_out) else "training rows"
+    chosen, how = members.choose(found, figures, split)
+    table = {"seed": seeds, "bound": figures["elbo"], "chosen": chosen, "how": how}
+    if members.STABILITY in figures:
+        table["agreement"] = [float(v) for v in figures[members.STABILITY]]
+    return chosen, table

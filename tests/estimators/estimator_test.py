@@ -1,0 +1,233 @@
+"""What all estimators share, and that they are the command line's engine."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from infovae_jax import NVAE, VAE, InfoCatVAE, load
+from infovae_jax import config as config_lib
+from infovae_jax.evaluation import encode_split
+from infovae_jax.training import loop, train_step
+from infovae_jax.training.run import claim_workdir, open_run
+
+
+@pytest.fixture
+def workdir_run(tmp_path, images, quick):
+    """`(estimator, run, state, folder)`: the same config by both ways."""
+    model = InfoCatVAE(n_clusters=3, **quick).fit(images)
+    np.savez(tmp_path / "x.npz", x_train=images, x_test=images[:10])
+    config = config_lib.from_json(model._config)
+    config.data.source = str(tmp_path / "x.npz")
+    folder = tmp_path / "run"
+    claim_workdir(config, folder)
+    run = open_run(config, say=lambda text: None)
+    state = loop.train(run, folder, run.make_mesh())
+    return model, run, state, folder
+
+
+def test_same_bits_as_the_command_line(workdir_run, images):
+    """Same config, same data: parameters, codes and figures of training."""
+    model, run, state, folder = workdir_run
+    params = train_step.variables(state)
+    jax.tree.map(np.testing.assert_array_equal, model.params_, params)
+    codes = encode_split(run, params, images)
+    np.testing.assert_array_equal(model.transform(images), codes.mean)
+    rows = [json.loads(t) for t in (folder / "metrics.jsonl").read_text().splitlines()]
+    np.testing.assert_array_equal(model.history_["loss"], [r["loss"] for r in rows])
+
+
+def test_workdir_as_estimator(workdir_run, images):
+    model, _, _, folder = workdir_run
+    loaded = load(folder)
+    assert type(loaded) is InfoCatVAE
+    np.testing.assert_array_equal(loaded.predict(images), model.labels_)
+    np.testing.assert_array_equal(
+        loaded.score_samples(images), model.score_samples(images)
+    )
+    assert loaded.sample(2).shape == (2, 6, 5, 3)
+
+
+def test_fit_is_a_function_of_data_and_seed(table, quick):
+    first, again = (VAE(**quick).fit(table).transform(table) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = VAE(**{**quick, "random_state": 1}).fit(table).transform(table)
+    assert not np.allclose(first, other)
+
+
+def test_a_random_state_is_drawn_from(table, quick):
+    draws = np.random.RandomState(3)
+    seeds = [
+        VAE(**{**quick, "epochs": 1, "random_state": draws}).fit(table).seed_
+        for _ in range(2)
+    ]
+    assert seeds[0] != seeds[1]
+
+
+def test_bounds_do_not_depend_on_neighbours(table, quick):
+    """Nor on the order or on how many rows there are."""
+    model = VAE(**quick).fit(table)
+    bounds = model.score_samples(table)
+    assert bounds.shape == (60,)
+    np.testing.assert_array_equal(model.score_samples(table[::-1]), bounds[::-1])
+    np.testing.assert_array_equal(model.score_samples(table[7:8]), bounds[7:8])
+    assert model.score(table) == pytest.approx(bounds.mean())
+
+
+def test_bounds_rise_with_training(table, quick):
+    short = VAE(**quick).fit(table).score(table)
+    assert VAE(**{**quick, "epochs": 200}).fit(table).score(table) > short + 1
+
+
+def test_inverse_transform_gives_the_range_of_the_data(table, quick):
+    """Columns of scales from 0.01 to 1000 come back in theirs."""
+    options = {**quick, "epochs": 300, "hidden": (32,)}
+    model = VAE(weights={"kl_z": 0.01}, **options).fit(table)
+    decoded = model.inverse_transform(model.transform(table))
+    assert decoded.shape == table.shape
+    error = ((decoded - table) ** 2).mean(0) / table.var(0)
+    assert (error < 0.5).all()
+    with pytest.raises(ValueError, match="X has 3 dims"):
+        model.inverse_transform(np.zeros((2, 3)))
+
+
+def test_images_come_back_as_images(images, quick):
+    model = VAE(**quick).fit(images)
+    decoded = model.inverse_transform(model.transform(images))
+    assert decoded.shape == images.shape
+    assert 1 < decoded.max() <= 255  # as bytes were given
+    samples = model.sample(300)
+    assert samples.shape == (300, 6, 5, 3)
+    np.testing.assert_array_equal(model.sample(300), samples)
+    assert not np.array_equal(model.sample(300, random_state=1), samples)
+    rows = images.reshape(40, -1)
+    np.testing.assert_array_equal(model.transform(rows), model.transform(images))
+
+
+def test_samples_of_a_cluster(images, quick):
+    model = InfoCatVAE(n_clusters=3, **quick).fit(images)
+    first, second = (model.sample(20, cluster=c) for c in (0, 1))
+    assert not np.allclose(first, second)
+    with pytest.raises(ValueError, match="give 0 to 2"):
+        model.sample(1, cluster=3)
+    with pytest.raises(ValueError, match="n_samples=0"):
+        model.sample(0)
+
+
+def test_history_has_a_row_an_epoch(table, quick):
+    model = VAE(batch_size=16, **quick).fit(table)
+    assert model.n_iter_ == 3
+    assert list(model.history_["epoch"]) == [1, 2, 3]
+    for name in ("loss", "term/reconstruction", "term/kl_z"):
+        assert model.history_[name].shape == (3,)
+        assert np.isfinite(model.history_[name]).all()
+    assert model.stop_reason_ == "all 3 epochs done"
+
+
+def test_early_stopping_keeps_the_best_epoch(table, quick):
+    options = {**quick, "epochs": 300, "hidden": (64,), "learning_rate": 0.01}
+    model = VAE(
+        early_stopping=True, validation_fraction=0.3, n_iter_no_change=5, **options
+    ).fit(table)
+    bounds = model.history_["test/elbo"]
+    best = bounds.argmax() + 1
+    assert model.n_iter_ == best + 5 < 300
+    assert f"has not risen since epoch {best}" in model.stop_reason_
+    whole = VAE(**{**options, "epochs": int(best)}).fit(table)
+    assert whole.history_.keys() == model.history_.keys() - {
+        n for n in model.history_ if n.startswith("test/")
+    }
+
+
+def test_early_stopping_waits_for_the_weights_to_settle(images, quick):
+    """InfoCatVAE's bound means nothing before its generative terms are there."""
+    model = InfoCatVAE(
+        n_clusters=3, early_stopping=True, n_iter_no_change=1, **{**quick, "epochs": 20}
+    ).fit(images)
+    assert model.n_iter_ > 10  # 0.4 of them, and a quarter of that
+
+
+def test_verbosity(table, quick, capsys):
+    VAE(**quick).fit(table)
+    assert capsys.readouterr().out == ""
+    VAE(**{**quick, "verbose": 1}).fit(table)
+    printed = capsys.readouterr()
+    assert "each column standardised" in printed.out
+    assert "epochs: 3" in printed.out
+    assert "learned_gaussian" in printed.out
+    assert "all 3 epochs done" in printed.out
+    assert "step 3/3" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"config": {"network.activatoin": "relu"}},
+            "did you mean 'network.activation'",
+        ),
+        ({"weights": {"kl_zz": 1.0}}, "did you mean 'weights.kl_z'"),
+        ({"weights": {"kl_z": -1.0}}, "config.weights.kl_z"),
+        ({"config": {"num_seeds": 3}}, "give n_seeds"),
+        ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
+        ({"scaling": "minmax"}, "unknown value 'minmax'"),
+        ({"network": "cnn"}, "did you mean 'conv'"),
+        ({"hidden": (0,)}, "0 is too small"),
+        ({"epochs": "many"}, "train.num_epochs"),
+        ({"batch_size": 61}, "set batch_size to 60 or less"),
+        ({"latent_dim": 0}, "config.model.latent_dim"),
+        ({"random_state": "x"}, "random"),
+        ({"early_stopping": True, "validation_fraction": 1.0}, "inside"),
+        ({"likelihood": "bernoulli", "scaling": "none"}, "needs data in"),
+    ],
+)
+def test_parameters_that_cannot_be_used(table, quick, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        VAE(**{**quick, **parameters}).fit(table)
+
+
+def test_numpy_values_of_a_grid_search(table, quick):
+    parameters = {"latent_dim": np.int64(3), "learning_rate": np.float64(0.01)}
+    model = VAE(**quick).set_params(**parameters, hidden=np.array([4])).fit(table)
+    assert model.transform(table).shape == (60, 3)
+
+
+def test_before_fit(table, quick):
+    for use in ("transform", "predict", "score_samples", "predict_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(InfoCatVAE(**quick), use)(table)
+    with pytest.raises(NotFittedError):
+        NVAE(**quick).predict(table)
+    with pytest.raises(NotFittedError):
+        VAE(**quick).sample()
+
+
+def test_pipeline_search_and_clone(table, quick):
+    pipeline = make_pipeline(StandardScaler(), VAE(**quick))
+    search = GridSearchCV(pipeline, {"vae__latent_dim": [1, 2]}, cv=2).fit(table)
+    assert search.best_params_["vae__latent_dim"] in (1, 2)
+    assert clone(search.best_estimator_[1]).get_params()["hidden"] == (8,)
+
+
+def test_data_frames(table, quick):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(table, columns=list("abcde"))
+    model = VAE(latent_dim=2, **quick).set_output(transform="pandas").fit(frame)
+    codes = model.transform(frame)
+    assert list(codes.columns) == ["vae0", "vae1"]
+    assert list(model.feature_names_in_) == list("abcde")
+    plain = VAE(latent_dim=2, **quick).fit(table)
+    np.testing.assert_array_equal(codes.to_numpy(), plain.transform(table))
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(frame[list("edcba")])
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({name: table[:, i] for i, name in enumerate("abcde")})
+    np.testing.assert_array_equal(
+        plain.transform(table), clone(plain).fit_transform(frame)
+    )

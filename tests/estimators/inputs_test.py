@@ -1,0 +1,127 @@
+"""Shapes and types that are taken, and words for those that are not."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from infovae_jax import NVAE, VAE, CatVAE, load
+from infovae_jax.estimators import inputs
+
+RNG = np.random.default_rng(0)
+SHAPES = [(7,), (1,), (5, 4), (6, 7), (4, 4, 1), (5, 3, 2), (6, 5, 13)]
+TYPES = ["uint8", "bool", "int16", ">i4", "float16", "float32", ">f8", "float64"]
+
+
+def values(shape, dtype):
+    x = RNG.uniform(0, 200, (12, *shape))
+    return (x > 100) if dtype == "bool" else x.astype(dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_any_shape_and_type_is_fitted(shape, dtype):
+    x = values(shape, dtype)
+    model = VAE(hidden=(4,), latent_dim=2, epochs=2, verbose=0, random_state=0)
+    codes = model.fit(x).transform(x)
+    assert np.isfinite(codes).all()
+    assert model.inverse_transform(codes).shape == x.shape
+    assert model.n_features_in_ == np.prod(shape)
+    np.testing.assert_array_equal(codes, model.transform(np.asfortranarray(x)))
+
+
+@pytest.mark.process  # a program for each shape and use
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["uint8", ">f8", "float16"])
+def test_any_shape_and_type_is_saved(tmp_path, shape, dtype):
+    x = values(shape, dtype)
+    model = CatVAE(n_clusters=2, hidden=(4,), epochs=2, verbose=0, random_state=0)
+    model.fit(x).save(tmp_path)
+    loaded = load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(x), model.labels_)
+    assert loaded.sample(2, cluster=1).shape == (2, *shape)
+
+
+def test_convolutions(images):
+    options = {"network.conv_channels": (4,), "network.conv_hidden": 8}
+    model = VAE(network="conv", epochs=2, config=options, verbose=0, random_state=0)
+    codes = model.fit(images).transform(images)
+    assert model.inverse_transform(codes).shape == images.shape
+
+
+def test_memory_maps(tmp_path, quick, table):
+    np.save(tmp_path / "x.npy", table)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    codes = VAE(**quick).fit(x).transform(x)
+    np.testing.assert_array_equal(codes, VAE(**quick).fit_transform(table))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.zeros((4, 2, 2, 2, 2)), ValueError, "channels last"),
+        (np.zeros((4, 0, 3)), ValueError, "channels last"),
+        (np.zeros(4), ValueError, "Expected 2D array"),
+        (np.zeros((1, 3)), ValueError, "minimum of 2"),
+        (np.full((4, 3), np.nan), ValueError, "NaN"),
+        (np.full((4, 2, 2), np.inf), ValueError, "infinity"),
+        (np.zeros((4, 3)) + 1j, ValueError, "Complex"),
+        (np.array([["a", "b"], ["c", "d"]]), ValueError, "numeric"),
+        (scipy.sparse.csr_array(np.eye(4)), TypeError, "toarray"),
+    ],
+)
+def test_what_cannot_be_used(quick, x, error, message):
+    with pytest.raises(error, match=message):
+        VAE(**quick).fit(x)
+
+
+def test_another_shape_than_fitted(quick, images):
+    model = VAE(**quick).fit(images)
+    with pytest.raises(ValueError, match=r"shape \(5, 6, 3\).*expecting \(6, 5, 3\)"):
+        model.transform(images.transpose(0, 2, 1, 3))
+    with pytest.raises(ValueError, match="90 features"):
+        model.transform(np.zeros((2, 7)))
+
+
+def test_classes():
+    classes, labels = inputs.as_classes([3, -1, 5, 3], 4)
+    assert list(classes) == [3, 5]
+    assert list(labels) == [0, -1, 1, 0]
+    classes, labels = inputs.as_classes(["b", "a", "b"], 3)
+    assert list(classes) == ["a", "b"]
+    assert list(labels) == [1, 0, 1]
+
+
+def test_minus_one_beside_one_number_is_a_class():
+    classes, labels = inputs.as_classes([1, -1, 1], 3)
+    assert list(classes) == [-1, 1]
+    assert list(labels) == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "requires y"),
+        ([0, 1], "inconsistent numbers"),
+        ([0.5, 1.2, 3.4], "continuous"),
+        ([-1, -1, -1], "no known class"),
+    ],
+)
+def test_classes_that_cannot_be_used(y, message):
+    with pytest.raises(ValueError, match=message):
+        inputs.as_classes(y, 3)
+
+
+def test_unknown_classes_are_summed_out(quick):
+    """They are seen: the rows without class change what is learned."""
+    x = RNG.normal(size=(64, 3))
+    y = (x[:, 0] > 0).astype(int) + 1
+    few = np.where(np.arange(64) % 4 == 0, y, -1)
+    model = NVAE(**{**quick, "epochs": 150, "hidden": (16,)}).fit(x, few)
+    assert list(model.classes_) == [1, 2]
+    assert model.score(x, y) > 0.8
+    assert model.score(x) < 0  # nats
+    assert "unknown of 48" in model.decision_
+    assert model.predict_proba(x).sum(1) == pytest.approx(1)
+    with pytest.raises(ValueError, match="none of"):
+        model.sample(1, cluster=0)
+    assert model.sample(2, cluster=2).shape == (2, 3)

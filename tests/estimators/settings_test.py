@@ -1,0 +1,68 @@
+"""Parameters -> config."""
+
+import numpy as np
+import pytest
+
+from infovae_jax import VAE, BetaVAE, InfoCatVAE
+from infovae_jax import config as config_lib
+from infovae_jax.estimators import settings
+
+
+def resolve(model, shape=(1, 8, 1), count=1000, seed=0):
+    return settings.resolve(model, shape, count, seed)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "epochs"),
+    [(2, 2, 500), (20, 16, 500), (200, 128, 500), (1797, 128, 143), (60_000, 128, 20)],
+)
+def test_length_follows_from_the_rows(count, batch, epochs):
+    config = resolve(VAE(), count=count)
+    assert (config.train.batch_size, config.train.num_epochs) == (batch, epochs)
+
+
+def test_parameters_weights_and_config_reach_their_keys():
+    model = BetaVAE(
+        latent_dim=3,
+        hidden=(7, 5),
+        epochs=9,
+        learning_rate="linear(1e-3, 1e-4, 5)",
+        weights={"kl_z": 2.0},
+        config={"network.activation": "gelu", "optimizer.clip_norm": 1.0},
+    )
+    config = resolve(model, seed=4)
+    assert config.seed == 4
+    assert config.model.latent_dim == 3
+    assert config.network.encoder_hidden == (7, 5)
+    assert config.network.decoder_hidden == (5, 7)
+    assert config.train.num_epochs == 9
+    assert config.optimizer.learning_rate == "linear(1e-3, 1e-4, 5)"
+    assert config.weights.kl_z == 2.0
+    assert config.network.activation == "gelu"
+    assert config.optimizer.clip_norm == 1.0
+    config_lib.check(config)
+
+
+def test_recipes_are_those_of_the_config_files():
+    """Apart from what follows from the number of rows."""
+    shipped = config_lib.load_config_file("configs/infocatvae.py:digits")
+    own = resolve(InfoCatVAE(), (1, 64, 1), 1438)
+    for group in ("model", "network", "optimizer"):
+        assert own[group].to_dict() == shipped[group].to_dict(), group
+    assert own.weights.balance == shipped.weights.balance
+    assert own.weights.reconstruction.startswith("ramp(0, ")
+    large = resolve(InfoCatVAE(), (28, 28, 1), 60_000)
+    shipped = config_lib.load_config_file("configs/infocatvae.py:mnist")
+    assert large.model.to_dict() == shipped.model.to_dict()
+    assert large.weights.to_dict() == shipped.weights.to_dict()
+
+
+def test_dims_follow_the_clusters():
+    assert resolve(InfoCatVAE(n_clusters=7)).model.latent_dim == 14
+    assert resolve(InfoCatVAE(n_clusters=7, latent_dim=21)).model.latent_dim == 21
+
+
+def test_seeds():
+    assert settings.seed_of(7) == settings.seed_of(np.int64(7)) == 7
+    state = np.random.RandomState(0)
+    assert settings.seed_of(state) != settings.seed_of(state)
