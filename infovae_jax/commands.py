@@ -15,13 +15,28 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import loop, population, processes, sharding, train_step
+from infovae_jax.training import (
+    identity,
+    loop,
+    population,
+    processes,
+    sharding,
+    train_step,
+)
+from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, claim_workdir, locked, open_run
 from infovae_jax.training.saved import Saved, open_saved
 
 
-def train(config: ConfigDict | None, workdir: str | None) -> None:
-    """Trains (or goes on training), then evaluates and reports."""
+def train(
+    config: ConfigDict | None,
+    workdir: str | None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Trains (or goes on training), then evaluates and reports.
+
+    `opening`: of a run that is there already.
+    """
     if config is None:
         raise ConfigError(
             "no --config", "command line", "e.g. --config=configs/infocatvae.py"
@@ -41,21 +56,33 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
         processes.say(f"workdir: {folder}")
-        if many:
-            program = population.make_program(run, folder, mesh)
-            state = loop.train(run, folder, mesh, program=program)
-        else:
-            state = loop.train(run, folder, mesh, _evaluators(run))
+        accepted = processes.on_first(lambda: _check_data(run, folder, opening))
+        program = population.make_program(run, folder, mesh) if many else None
+        evaluators = [] if many else _evaluators(run)
+        state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
     params = sharding.to_local(train_step.variables(state))
-    saved = Saved(run, params, loop.steps_done(state), folder)
+    saved = Saved(run, params, loop.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
+
+
+def _check_data(run: Run, folder: pathlib.Path, opening: Opening):
+    """`identity.check_data`, and a line where other data are accepted."""
+    accepted = identity.check_data(folder, run.identity(), opening.accept_changed_data)
+    if accepted is not None:
+        parts = ", ".join(accepted["parts"])
+        path = folder / identity.ACCEPTED
+        print(f"note: other {parts} since step {accepted['step']}, accepted; {path}")
+    return accepted
 
 
 def evaluate_and_report(saved: Saved, metrics: str = "core") -> None:
     """Evaluates a run, of a population the member it chooses, and writes the report."""
     from infovae_jax.evaluation.workdir import evaluate_saved
 
-    _write_report(evaluate_saved(saved, metrics))
+    trained_on = saved.run.identity().lines()
+    evaluated = evaluate_saved(saved, metrics)
+    print(trained_on, flush=True)
+    _write_report(evaluated)
 
 
 def evaluate(
@@ -63,34 +90,44 @@ def evaluate(
     metrics: str = "core",
     member: int | None = None,
     changes: dict[str, object] | None = None,
+    opening: Opening = DEFAULT,
 ) -> None:
     """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     Of a population: all members in short, then the chosen one, or `member`.
 
     `metrics`: see `evaluation.evaluate`; `changes`: values in place of the run's own
-    `config.evaluation`.
+    `config.evaluation`; `opening`: which checkpoint, and what is accepted.
     """
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    saved = open_saved(workdir, member)
+    saved = open_saved(workdir, member, opening)
     if member is not None:
         saved = saved.of_member(member)
     saved.run.config.evaluation.update(changes or {})
     evaluate_and_report(saved, metrics)
 
 
-def make_report(workdir: str | None, member: int | None = None) -> None:
+def make_report(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
     """Writes `report.html` and `figures/` of a run again."""
-    _write_report(open_saved(workdir, member).chosen(member))
+    _write_report(open_saved(workdir, member, opening).chosen(member))
 
 
 def sample(
-    workdir: str | None, num: int, cluster: int | None, member: int | None = None
+    workdir: str | None,
+    num: int,
+    cluster: int | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
 ) -> None:
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG."""
-    run, params, _, folder = open_saved(workdir, member).chosen(member)
+    saved = open_saved(workdir, member, opening).chosen(member)
+    run, params, folder = saved.run, saved.params, saved.folder
     num_clusters = run.objective.prior.mean.shape[0]
     if cluster is not None and cluster >= num_clusters:
         raise ConfigError(
@@ -107,7 +144,11 @@ def sample(
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
 
 
-def encode(workdir: str | None, member: int | None = None) -> None:
+def encode(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
     """Encodes both splits: `codes.npz` with `<split>_mean`, `_log_var`, `_logits`.
 
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
@@ -115,7 +156,8 @@ def encode(workdir: str | None, member: int | None = None) -> None:
     """
     from infovae_jax import evaluation
 
-    run, params, _, folder = open_saved(workdir, member).chosen(member)
+    saved = open_saved(workdir, member, opening).chosen(member)
+    run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
     splits = {
         "train": (run.dataset.train_x, run.dataset.train_y),

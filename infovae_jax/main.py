@@ -17,7 +17,7 @@ from absl import flags
 from infovae_jax import commands
 from infovae_jax.config import command_line
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import processes
+from infovae_jax.training import opening, processes
 
 CONFIG = command_line.define_config_flag()
 MODE = flags.DEFINE_enum("mode", "train", commands.NAMES, "what to do with the run")
@@ -34,9 +34,7 @@ INCEPTION = flags.DEFINE_string(
 CLUSTER = flags.DEFINE_integer(
     "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
 )
-MEMBER = flags.DEFINE_integer(
-    "member", None, "other modes: this member of a population", lower_bound=0
-)
+opening.define_flags()
 processes.define_flags()
 
 
@@ -45,20 +43,22 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
     if len(argv) > 1:
         what = f"unexpected argument '{argv[1]}'"
         raise ConfigError(what, "command line", "flags start with --")
-    if MODE.value == "train" and MEMBER.value is not None:
+    member, how = flags.FLAGS.member, opening.from_flags()
+    if MODE.value == "train" and member is not None:
         what = "training is of all members"
         raise ConfigError(what, "--member", "give it to another --mode")
     if MODE.value == "train":
         processes.start_from_flags()
-        commands.train(CONFIG.value, WORKDIR.value)
+        commands.train(CONFIG.value, WORKDIR.value, how)
     elif MODE.value == "sample":
-        commands.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
+        what = NUM_SAMPLES.value, CLUSTER.value
+        commands.sample(WORKDIR.value, *what, member, how)
     elif MODE.value == "evaluate":
         if INCEPTION.value is not None:
             evaluation["inception"] = INCEPTION.value
-        commands.evaluate(WORKDIR.value, METRICS.value, MEMBER.value, evaluation)
+        commands.evaluate(WORKDIR.value, METRICS.value, member, evaluation, how)
     else:
-        commands.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
+        commands.BY_NAME[MODE.value](WORKDIR.value, member, how)
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
 A cache is a folder of `train_x.npy`, `train_y.npy`, `train_f.npy` (images, labels,
 factors; the last two only where there are some), the same of `test`, and `meta.json`,
-which holds the size and SHA-256 of every array file and statistics of the images. It
-is written under another name and renamed when complete, so a folder with the final
-name is whole, whatever interrupted the writing.
+which holds the size and SHA-256 of every array file, that of what the array holds, and
+statistics of the images. It is written under another name and renamed when complete, so
+a folder with the final name is whole, whatever interrupted the writing.
 """
 
 import errno
@@ -19,9 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.config import sealed
+from infovae_jax.data import raw_splits
 from infovae_jax.errors import DataError, StorageError
 
 FORMAT = 1
+META = "meta.json"
 SPLITS = ("train", "test")
 
 
@@ -68,6 +71,32 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def array_digest(x: np.ndarray) -> str:
+    """SHA-256 of type, shape and values, in hex; reads a few MB at a time."""
+    x = np.asanyarray(x)
+    digest = hashlib.sha256(f"{x.dtype.str}{x.shape}".encode())
+    for _, part in raw_splits.chunks(x):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def known_digest(x: np.ndarray) -> str | None:
+    """`array_digest` as noted when a cache was built; None where `x` is no whole file.
+
+    The files of an opened cache were verified when it was opened.
+    """
+    if not isinstance(x, np.memmap) or x.filename is None:
+        return None
+    path = pathlib.Path(x.filename)
+    if not x.flags.c_contiguous or x.offset + x.nbytes != path.stat().st_size:
+        return None
+    try:
+        found = sealed.read(path.parent / META)["files"][path.name]["content"]
+    except (sealed.Damaged, KeyError, TypeError):
+        return None  # no cache, or one of a time before it was noted
+    return found if isinstance(found, str) else None
+
+
 def open_or_build(
     folder: pathlib.Path,
     make: Callable[[], tuple[dict[str, Stream], dict[str, Any]]],
@@ -106,9 +135,11 @@ def _build(folder, make, check) -> None:
             meta["files"][path.name] = {
                 "bytes": path.stat().st_size,
                 "sha256": _sha256(path),
+                "content": array_digest(np.load(path, mmap_mode="r")),
             }
         check(meta)
-        (partial / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+        text = json.dumps(sealed.seal(meta), indent=2) + "\n"
+        (partial / META).write_text(text)
         _publish(partial, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -191,19 +222,21 @@ def _damaged(folder: pathlib.Path, what: str) -> DataError:
 
 def _open(folder: pathlib.Path) -> Cached:
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = sealed.read(folder / META)
         files = {name: (f["bytes"], f["sha256"]) for name, f in meta["files"].items()}
         version, _ = meta["format"], meta["splits"]["train"]["mean"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, f"meta.json cannot be read ({error!r})") from error
+    except sealed.Damaged as error:
+        raise _damaged(folder, f"{META} is damaged: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, f"{META} cannot be read ({error!r})") from None
     if version != FORMAT:
-        raise _damaged(folder, f"meta.json has format {version}, not {FORMAT}")
+        raise _damaged(folder, f"{META} has format {version}, not {FORMAT}")
     arrays = {}
     for name in (f"{split}_{part}" for split in SPLITS for part in "xyf"):
         path = folder / f"{name}.npy"
         if path.name not in files:
             if name.endswith("_x"):
-                raise _damaged(folder, f"meta.json does not list {path.name}")
+                raise _damaged(folder, f"{META} does not list {path.name}")
             continue
         arrays[name] = _open_array(path, *files[path.name])
     return Cached(arrays, meta)

@@ -19,7 +19,7 @@ from infovae_jax import report
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.evaluation.workdir import evaluate_saved
 from infovae_jax.report.summary import Parser, read_json
-from infovae_jax.training import loop
+from infovae_jax.training import files
 from infovae_jax.training.saved import open_saved
 
 PAPER_LABELS = 1000
@@ -195,7 +195,7 @@ def main() -> None:
         print(table_text(table))
         common = os.path.commonpath([folder.absolute() for folder in options.workdirs])
         target = options.json or pathlib.Path(common) / "robustness.json"
-        loop.save_json(target, table)
+        files.write_record(target, table)
         print(f"wrote {target}")
     except UserError as error:
         print(error.line(), file=sys.stderr)

@@ -1,6 +1,6 @@
 """train(run, workdir): the loop over programs, their figures and checkpoints."""
 
-import json
+import functools
 import os
 import pathlib
 import time
@@ -21,6 +21,7 @@ from infovae_jax.training import (
     train_step,
 )
 from infovae_jax.training.elbo import make_bound_evaluator
+from infovae_jax.training.opening import DEFAULT, Opening, pass_over, set_aside
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
@@ -186,6 +187,7 @@ def train(
     mesh: Mesh,
     evaluators: Sequence[Evaluator] = (),
     program: Program | None = None,
+    strict: bool = False,
 ) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
@@ -201,6 +203,8 @@ def train(
       evaluators: functions of the parameters whose figures join those of the test
         bound, every `train.eval_every` epochs; of a single run.
       program: what to run; by default `single_program`.
+      strict: refuse a damaged newest checkpoint; else it is set aside, and the newest
+        good one is used.
 
     Returns:
       The final state.
@@ -208,14 +212,16 @@ def train(
     Raises:
       Interrupted: SIGINT or SIGTERM; the state was saved.
       NonFiniteError: the loss left the numbers.
-      CheckpointError: the newest checkpoint is damaged.
+      CheckpointError: no checkpoint is whole, or with `strict` the newest is not.
     """
     config = run.config
     saved = checkpoint.Checkpoints(
-        workdir / "checkpoints", config.train.keep_checkpoints
+        workdir / "checkpoints",
+        config.train.keep_checkpoints,
+        run.identity()._asdict(),
     )
     program = program or single_program(run, mesh, evaluators)
-    state = _restore_or_init(program, saved)
+    state = _restore_or_init(program, saved, strict)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     first_process, several = processes.is_first(), processes.several()
     writer = metrics.MetricsWriter(workdir, start) if first_process else None
@@ -337,17 +343,29 @@ def abstract_state(run: Run) -> TrainState:
     return jax.eval_shape(lambda: _init_state(run))
 
 
-def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
-    """Parameters of the newest checkpoint, statistics included, and its step."""
+def restore_params(
+    run: Run, workdir: pathlib.Path, opening: Opening = DEFAULT
+) -> tuple[Any, int]:
+    """Parameters of a checkpoint, statistics included, and its step."""
+    state = read_checkpoint(workdir, abstract_state(run), opening)
+    return train_step.variables(jax.device_put(state)), int(state.step)
+
+
+def read_checkpoint(workdir: pathlib.Path, target: Any, opening: Opening) -> Any:
+    """A checkpoint of a run that is not trained now; see `Checkpoints.restore`."""
     saved = checkpoint.Checkpoints(workdir / "checkpoints")
-    state = jax.device_put(saved.restore(abstract_state(run)))
-    return train_step.variables(state), int(state.step)
+    strict = opening.strict or opening.step is not None
+    others = None if strict else functools.partial(pass_over, saved)
+    return saved.restore(target, opening.step, others)
 
 
-def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainState:
+def _restore_or_init(
+    program: Program, saved: checkpoint.Checkpoints, strict: bool
+) -> TrainState:
     # Process 0 decides and reads: the others need not see its disk.
     if processes.agreed(saved.latest() or 0 if processes.is_first() else 0):
-        restored = saved.restore(jax.eval_shape(program.init))
+        damaged = None if strict else functools.partial(set_aside, saved)
+        restored = saved.restore(jax.eval_shape(program.init), pass_over=damaged)
         return sharding.put_tree(restored, program.shardings)
     return jax.jit(program.init, out_shardings=program.shardings)()
 
@@ -369,8 +387,3 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def save_json(path: pathlib.Path, value: dict) -> None:
-    """Writes a JSON file atomically."""
-    checkpoint.write_atomically(path, json.dumps(value, indent=2) + "\n")

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.training.checkpoint import write_atomically
+from infovae_jax.training.files import write_atomically
 
 # Key of a row under which a population has lists, one value per member (None where it
 # is not finite).

@@ -26,14 +26,15 @@ from infovae_jax import objectives
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import (
-    checkpoint,
     elbo,
+    files,
     loop,
     metrics,
     sharding,
     train_step,
 )
 from infovae_jax.training.loop import Program
+from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.optimizer import TracedRate
 from infovae_jax.training.run import Run
 from infovae_jax.types import Objective, TrainState
@@ -306,7 +307,7 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
         "num_devices": mesh.size,
         "members": [{"seed": m.seed, **m.values} for m in members],
     }
-    loop.save_json(workdir / FILE, record)
+    files.write_record(workdir / FILE, record)
     return strategy, settings.chunk
 
 
@@ -332,14 +333,15 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     return seconds
 
 
-def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
+def restore(
+    run: Run, workdir: pathlib.Path, opening: Opening = DEFAULT
+) -> tuple[Any, int]:
     """Parameters of all members, on a leading axis, and the step of the checkpoint."""
-    saved = checkpoint.Checkpoints(workdir / "checkpoints")
     members = members_of(run.config)
     target = jax.eval_shape(
         lambda: init_population(run.objective, run.transform, members)
     )
-    state = saved.restore(target)
+    state = loop.read_checkpoint(workdir, target, opening)
     return train_step.variables(state), loop.steps_done(state)
 
 

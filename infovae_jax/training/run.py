@@ -18,10 +18,10 @@ from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
 from infovae_jax.config import sweeps
-from infovae_jax.data import batches, raw_splits
+from infovae_jax.data import batches, digest, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import checkpoint, optimizer, sharding
+from infovae_jax.training import files, identity, optimizer, sharding
 from infovae_jax.types import Batch, Dataset, Objective
 
 
@@ -39,6 +39,7 @@ class Run(NamedTuple):
       added: labelled examples added to each batch.
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
+      digests: of the data as decoded; see `digest.of_dataset`.
     """
 
     config: ConfigDict
@@ -50,6 +51,11 @@ class Run(NamedTuple):
     added: int = 0
     validation_x: np.ndarray | None = None
     member: int | None = None
+    digests: dict[str, str] | None = None
+
+    def identity(self) -> identity.Identity:
+        """What the run is trained on."""
+        return identity.make(self.config, self.digests or {})
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
@@ -87,6 +93,7 @@ def open_run(config: ConfigDict, say=print) -> Run:
     config_lib.check(config)
     objectives.check(config)
     dataset, validation_x = data_lib.load(config.data), None
+    digests = digest.of_dataset(dataset)
     if config.population.validation:
         dataset, validation_x = raw_splits.hold_out(
             dataset, config.population.validation, config.data.split_seed
@@ -112,6 +119,7 @@ def open_run(config: ConfigDict, say=print) -> Run:
         transform,
         steps_per_epoch,
         validation_x=validation_x,
+        digests=digests,
     )
     return _with_labels(run) if objective.uses_labels else run
 
@@ -170,12 +178,15 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
     Raises:
       ConfigError: the path is a file, not writable, or holds another run (the
         differing keys are named).
+      CheckpointError: `config.json` is not that of the checkpoints, or it is missing
+        beside those of another config.
     """
     saved = workdir / "config.json"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if saved.exists():
             old = config_lib.from_json(saved.read_text())
+            identity.check_config(workdir, old)
             changed = config_lib.difference(old, config)
             if changed:
                 raise ConfigError(
@@ -184,7 +195,8 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
                     "give another --workdir, or the same config to go on",
                 )
             return
-        checkpoint.write_atomically(saved, config_lib.to_json(config))
+        identity.check_missing(workdir, config)
+        files.write_atomically(saved, config_lib.to_json(config))
     except ValueError as error:
         raise ConfigError(
             f"config.json is damaged ({error})", str(saved), "give another --workdir"

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 import pytest
 
+from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError
-from infovae_jax.training import checkpoint
+from infovae_jax.training import checkpoint, files
 from infovae_jax.types import TrainState
 
 
@@ -82,7 +83,7 @@ def test_another_model_is_refused_with_the_paths(saved):
 def test_a_newer_format_is_refused(saved):
     path = saved.folder / "30" / checkpoint.MANIFEST
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "format_version": 99}))
+    path.write_text(json.dumps(sealed.seal({**manifest, "format_version": 99})))
     with pytest.raises(CheckpointError, match="newer"):
         saved.restore(jax.eval_shape(make_state))
 
@@ -94,16 +95,14 @@ def test_nothing_there(saved):
 
 
 def test_atomic_write_leaves_no_temporary_file(tmp_path):
-    checkpoint.write_atomically(tmp_path / "a.json", "{}")
+    files.write_atomically(tmp_path / "a.json", "{}")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_everything_is_on_the_disk_before_the_manifest(tmp_path, monkeypatch):
     """As far as a test without power cuts can see: what was synced, in which order."""
     synced, replaced = [], []
-    monkeypatch.setattr(
-        checkpoint, "sync", lambda path: synced.append(pathlib.Path(path))
-    )
+    monkeypatch.setattr(files, "sync", lambda path: synced.append(pathlib.Path(path)))
     replace = pathlib.Path.replace
 
     def noted(self, target):
@@ -138,6 +137,22 @@ def test_a_manifest_that_is_none(saved, manifest):
         saved.restore(jax.eval_shape(make_state))
 
 
+def test_a_flipped_bit_in_a_manifest_is_damage(saved):
+    """Wherever it is: in a digest, the version, or the name of the check value."""
+    path = saved.folder / "30" / checkpoint.MANIFEST
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(bytes(flipped))
+        try:
+            found = saved.manifest(30)
+        except checkpoint.DamagedCheckpoint:
+            continue
+        path.write_bytes(whole)  # A space that became another: nothing is changed.
+        assert found == saved.manifest(30), position
+
+
 def test_names_that_are_no_steps_are_passed_over(saved):
     for name in ("00000999", "\u00b2", "41x"):
         shutil.copytree(saved.folder / "30", saved.folder / name)
@@ -149,7 +164,7 @@ def test_names_that_are_no_steps_are_passed_over(saved):
 def test_text_does_not_follow_a_link(tmp_path):
     (tmp_path / "elsewhere").write_text("kept")
     (tmp_path / "x.json.tmp").symlink_to(tmp_path / "elsewhere")
-    checkpoint.write_atomically(tmp_path / "x.json", "new")
+    files.write_atomically(tmp_path / "x.json", "new")
     assert (tmp_path / "elsewhere").read_text() == "kept"
     assert (tmp_path / "x.json").read_text() == "new"
     assert not (tmp_path / "x.json").is_symlink()

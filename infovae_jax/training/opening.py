@@ -1,0 +1,79 @@
+"""How a run that is there already is opened: which checkpoint, and what is accepted."""
+
+import sys
+from typing import NamedTuple
+
+from absl import flags
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.training import checkpoint
+from infovae_jax.training.run import locked
+
+FLAGS = flags.FLAGS
+
+
+class Opening(NamedTuple):
+    """What the command line says of it.
+
+    Attributes:
+      step: of the checkpoint; None: the newest.
+      strict: refuse a damaged checkpoint in place of going on with an older one.
+      accept_changed_data: go on with other data than it was trained on.
+    """
+
+    step: int | None = None
+    strict: bool = False
+    accept_changed_data: bool = False
+
+
+DEFAULT = Opening()
+
+
+def define_flags() -> None:
+    """Defines the flags that `from_flags` reads, and `--member`."""
+    flags.DEFINE_integer(
+        "member", None, "other modes: this member of a population", lower_bound=0
+    )
+    flags.DEFINE_bool(
+        "accept_changed_data", False, "go on with other data than a run was trained on"
+    )
+    flags.DEFINE_bool(
+        "strict_resume", False, "exit 4 where the newest checkpoint is damaged"
+    )
+
+
+def from_flags() -> Opening:
+    """The opening that the flags name."""
+    return Opening(
+        strict=FLAGS.strict_resume, accept_changed_data=FLAGS.accept_changed_data
+    )
+
+
+def set_aside(
+    saved: checkpoint.Checkpoints, step: int, error: checkpoint.DamagedCheckpoint
+) -> None:
+    """Moves a damaged checkpoint to `quarantine/`, and says so.
+
+    The folder must be locked by this process.
+    """
+    try:
+        place = f"moved to {saved.set_aside(step)}"
+    except OSError as failed:
+        place = f"it stays where it is ({failed.strerror})"
+    _say_passed_over(error, place)
+
+
+def pass_over(
+    saved: checkpoint.Checkpoints, step: int, error: checkpoint.DamagedCheckpoint
+) -> None:
+    """`set_aside` for a reader, who leaves the folder alone beside a trainer."""
+    try:
+        with locked(saved.folder.parent):
+            set_aside(saved, step, error)
+    except (ConfigError, OSError):
+        _say_passed_over(error, "it stays where it is")
+
+
+def _say_passed_over(error: checkpoint.DamagedCheckpoint, place: str) -> None:
+    text = f"note: {error.what}; {error.where}; {place}, an older one is used"
+    print(text, file=sys.stderr, flush=True)
