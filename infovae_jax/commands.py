@@ -114,8 +114,16 @@ def make_report(
     member: int | None = None,
     opening: Opening = DEFAULT,
 ) -> None:
-    """Writes `report.html` and `figures/` of a run again."""
-    _write_report(open_saved(workdir, member, opening).chosen(member))
+    """Writes `report.html` and `figures/` of a run again.
+
+    Raises:
+      CheckpointError: `evaluation.json` is damaged; the page is there, without figures.
+    """
+    from infovae_jax.report import results
+
+    saved = open_saved(workdir, member, opening).chosen(member)
+    _write_report(saved)
+    results.require_whole(saved.folder)
 
 
 def sample(

@@ -44,9 +44,19 @@ def parse(text: str | bytes) -> dict[str, Any]:
         raise Damaged(f"no JSON ({error})") from None
     if not isinstance(record, dict):
         raise Damaged(f"a {type(record).__name__} in place of an object")
-    if CHECK in record and record[CHECK] != check_value(record):
+    if CHECK not in record:
+        return _with_name_mended(record)
+    if record[CHECK] != check_value(record):
         raise Damaged("it does not match its check value")
     return record
+
+
+def _with_name_mended(record: dict[str, Any]) -> dict[str, Any]:
+    """The record, sealed where its last key is a check value of a damaged name."""
+    rest, last = dict(record), None
+    if rest:
+        last = rest.popitem()[1]
+    return rest | {CHECK: last} if last == check_value(rest) else record
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from infovae_jax.training import files, processes
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine"
 FORMAT_VERSION = 1
-_KEYS = {"format_version", "step", "sha256", "identity"}
 _STEP = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -173,8 +172,7 @@ class Checkpoints:
         try:
             manifest = sealed.read(path / MANIFEST)
             version = int(manifest["format_version"])
-            strange = manifest.keys() - _KEYS if version <= FORMAT_VERSION else ()
-            if strange or not isinstance(manifest["sha256"], dict):
+            if not isinstance(manifest["sha256"], dict):
                 raise ValueError("of another form")
         except (ValueError, KeyError, TypeError):
             raise self._damaged(step, "unreadable manifest") from None

@@ -224,11 +224,12 @@ def train(
     state = _restore_or_init(program, saved, strict)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     first_process, several = processes.is_first(), processes.several()
-    writer = metrics.MetricsWriter(workdir, start) if first_process else None
+    every = block_length(config, run.steps_per_epoch)
+    writer = metrics.MetricsWriter(workdir, start, every) if first_process else None
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
-    cuts = cut_blocks(start, total, block_length(config, run.steps_per_epoch))
+    cuts = cut_blocks(start, total, every)
     reader = Reader(
         program.row,
         str(workdir),

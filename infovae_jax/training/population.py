@@ -1,16 +1,15 @@
-"""A population in its folder: its program, how that was chosen, and `members.json`.
+"""A population in its folder: its program, how that was chosen, and `population.json`.
 
 The way the members are mapped changes rounding, so it is settled once, before the
 first checkpoint, and read again by every continuation.
 
-`members.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
+`population.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
 where measured); `members`, a list of `{"seed": 0, "kl_z": 0.5}`; and after training
 `figures` (name -> one number a member, None where not finite), `chosen` and `how`, and
 `oracle` and `oracle_by` where labels can choose.
 """
 
 import functools
-import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -23,8 +22,9 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from infovae_jax import objectives
+from infovae_jax.config import sealed
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.training import (
     elbo,
     files,
@@ -256,23 +256,46 @@ class _Rows:
 
 
 def read(workdir: pathlib.Path) -> dict:
-    """`members.json`, or an empty dict where there is none.
+    """`population.json`, or an empty dict where there is none.
 
     Raises:
-      ConfigError: it is damaged.
+      CheckpointError: it is damaged.
     """
     path = workdir / FILE
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        record = json.loads(path.read_text())
-        return record if record["strategy"] in STRATEGIES else {}
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError("damaged", str(path), "restore the file") from None
+        record = sealed.read(path)
+        _require_form(record)
+    except (sealed.Damaged, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"damaged: {error}",
+            str(path),
+            "restore it, or train the population anew in another --workdir",
+        ) from None
+    return record
+
+
+def _require_form(record: dict) -> None:
+    """Raises Damaged, KeyError or TypeError where a record of old has another form."""
+    members = record["members"]
+    count = len(members)
+    figures = record.get("figures", {})
+    fits = (
+        record["strategy"] in STRATEGIES
+        and type(record["chunk"]) is int
+        and isinstance(members, list)
+        and all(isinstance(member, dict) for member in members)
+        and isinstance(figures, dict)
+        and all(isinstance(v, list) and len(v) == count for v in figures.values())
+        and record.get("chosen", 0) in range(count)
+    )
+    if not fits:
+        raise sealed.Damaged("of another form")
 
 
 def figures_by_member(record: dict) -> list[dict]:
-    """The figures of `members.json`, one dict a member."""
+    """The figures of `population.json`, one dict a member."""
     return [
         {name: values[index] for name, values in record["figures"].items()}
         for index in range(len(record["members"]))

@@ -1,6 +1,7 @@
 """The report: complete, self-contained, the same each time."""
 
 import json
+import random
 import re
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import report
+from infovae_jax.errors import CheckpointError
 from infovae_jax.report import figures, grids, rate_and_information, results, scores
+from infovae_jax.training import files
 from infovae_jax.training.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
@@ -289,7 +292,8 @@ def test_charts_show_the_figures(tmp_path):
     [
         (None, "Not evaluated yet"),
         ('{"metr', "damaged"),
-        ("[1]", "holds no figures"),
+        ("[1]", "damaged"),
+        ("{}", "holds no figures"),
         ('{"metrics": {"elbo": -1.5, "odd": [1, 2]}}', ""),
         ('{"metrics": {"elbo": null}, "table": [["elbo", "-"]]}', ""),
     ],
@@ -309,6 +313,46 @@ def test_a_missing_damaged_or_older_evaluation(tmp_path, text, problem):
         [(title, rows)] = found.sections()[:1]
         assert (title, rows[0][0]) == ("Bound and likelihood", "elbo")
         assert found.groups() == "core"
+
+
+def test_a_flipped_bit_of_an_evaluation_is_never_shown(tmp_path):
+    path = tmp_path / "evaluation.json"
+    figures = {"elbo": -1.5, "nll": 1.25, "rate/z": [0.5, 0.25], "none": None}
+    record = {"step": 3, "metrics": figures, "table": [["elbo", "-1.5", "one sample"]]}
+    files.write_record(path, record)
+    whole, expected = path.read_bytes(), results.read(tmp_path)
+    assert expected.metrics == figures
+    chosen = random.Random(0)
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[chosen.randrange(len(whole))] ^= 1 << chosen.randrange(8)
+        path.write_bytes(bytes(flipped))
+        found = results.read(tmp_path)
+        assert found.problem == results.DAMAGED or found == expected
+        if found.problem:
+            with pytest.raises(CheckpointError, match="damaged"):
+                results.require_whole(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"metrics": {"elbo": "a"}}',
+        '{"metrics": {}, "table": 5}',
+        '{"metrics": {}, "table": [5]}',
+        '{"metrics": {}, "step": "3"}',
+        '{"metrics": {}, "recipe": []}',
+        '{"metrics": {}, "standard_errors": {"elbo": "b"}}',
+        '{"metrics": {}, "standard_errors": 3}',
+        "[" * 100_000,
+    ],
+)
+def test_an_evaluation_of_other_types_is_damaged(tmp_path, text):
+    (tmp_path / "evaluation.json").write_text(text)
+    assert results.read(tmp_path).problem == results.DAMAGED
+    with pytest.raises(CheckpointError) as caught:
+        results.figures(tmp_path)
+    assert caught.value.exit_code == 4
 
 
 def test_information_plane_of_a_run_and_its_ceilings(tmp_path):

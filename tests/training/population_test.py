@@ -19,9 +19,14 @@ from sklearn.metrics import adjusted_rand_score
 from infovae_jax import commands, objectives
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
-from infovae_jax.errors import ConfigError, Interrupted, NonFiniteError
+from infovae_jax.errors import (
+    CheckpointError,
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+)
 from infovae_jax.evaluation import members as members_lib
-from infovae_jax.training import loop, metrics, population, train_step
+from infovae_jax.training import files, loop, metrics, population, train_step
 from infovae_jax.training.run import claim_workdir, open_run
 
 
@@ -467,3 +472,32 @@ def test_a_single_run_has_no_members(make_config, tmp_path):
     claim_workdir(config, tmp_path)
     with pytest.raises(ConfigError, match="single run"):
         commands.encode(str(tmp_path), 0)
+
+
+RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "vmup"},
+        {"chunk": "4"},
+        {"members": 2},
+        {"members": [0, 1]},
+        {"figures": {"elbo": [1.0]}},
+        {"figures": []},
+        {"chosen": 2},
+    ],
+)
+def test_a_record_of_another_form_is_damaged(tmp_path, change):
+    path = tmp_path / population.FILE
+    path.write_text(json.dumps(RECORD))
+    assert population.read(tmp_path) == RECORD
+    path.write_text(json.dumps(RECORD | change))
+    with pytest.raises(CheckpointError, match="damaged"):
+        population.read(tmp_path)
+    files.write_record(path, RECORD)
+    assert population.read(tmp_path) == RECORD
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 3'))
+    with pytest.raises(CheckpointError, match="check value"):
+        population.read(tmp_path)
