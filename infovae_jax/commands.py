@@ -23,7 +23,7 @@ from infovae_jax.training import (
     sharding,
     train_step,
 )
-from infovae_jax.training.opening import DEFAULT, Opening
+from infovae_jax.training.opening import DEFAULT, Opening, sweep
 from infovae_jax.training.run import Run, claim_workdir, locked, open_run
 from infovae_jax.training.saved import Saved, open_saved
 
@@ -55,6 +55,7 @@ def train(
     processes.on_first(lambda: claim_workdir(config, folder))
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
+        processes.on_first(lambda: sweep(folder))
         processes.say(f"workdir: {folder}")
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         program = population.make_program(run, folder, mesh) if many else None

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.config import sealed
-from infovae_jax.data import raw_splits
+from infovae_jax.data import leftovers, raw_splits
 from infovae_jax.errors import DataError, StorageError
 
 FORMAT = 1
 META = "meta.json"
+_PARTIAL = ".partial-"
 SPLITS = ("train", "test")
 
 
@@ -115,6 +116,7 @@ def open_or_build(
       DataError: if the cache is damaged, or whatever `make` and `check` raise.
       StorageError: if the cache cannot be written.
     """
+    leftovers.sweep(folder.parent, f"{_PARTIAL}*")
     if not folder.exists():
         _build(folder, make, check)
     cached = _open(folder)
@@ -125,22 +127,13 @@ def open_or_build(
 def _build(folder, make, check) -> None:
     streams, facts = make()
     # Not mkdtemp: it would lock others out of a cache that several people share.
-    partial = folder.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{_PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+    partial = folder.parent / name
     try:
         partial.mkdir(parents=True)
-        meta = {"format": FORMAT, **facts, "splits": {}, "files": {}}
-        for split in SPLITS:
-            meta["splits"][split] = _write_split(partial, split, streams[split])
-        for path in sorted(partial.iterdir()):
-            meta["files"][path.name] = {
-                "bytes": path.stat().st_size,
-                "sha256": _sha256(path),
-                "content": array_digest(np.load(path, mmap_mode="r")),
-            }
-        check(meta)
-        text = json.dumps(sealed.seal(meta), indent=2) + "\n"
-        (partial / META).write_text(text)
-        _publish(partial, folder)
+        with leftovers.held(partial):
+            _fill(partial, streams, facts, check)
+            _publish(partial, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
@@ -150,6 +143,21 @@ def _build(folder, make, check) -> None:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(partial: pathlib.Path, streams, facts, check) -> None:
+    meta = {"format": FORMAT, **facts, "splits": {}, "files": {}}
+    for split in SPLITS:
+        meta["splits"][split] = _write_split(partial, split, streams[split])
+    for path in sorted(partial.iterdir()):
+        meta["files"][path.name] = {
+            "bytes": path.stat().st_size,
+            "sha256": _sha256(path),
+            "content": array_digest(np.load(path, mmap_mode="r")),
+        }
+    check(meta)
+    text = json.dumps(sealed.seal(meta), indent=2) + "\n"
+    (partial / META).write_text(text)
 
 
 def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:

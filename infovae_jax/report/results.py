@@ -123,7 +123,7 @@ def _has_form(found: dict[str, Any]) -> bool:
         and all(isinstance(row, list) for row in found.get("table", []))
         and all(
             isinstance(v, (int, float, list, NoneType))
-            for v in (metrics | errors).values()
+            for v in [*metrics.values(), *errors.values()]
         )
     )
 

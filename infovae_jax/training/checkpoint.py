@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 QUARANTINE = "quarantine"
 FORMAT_VERSION = 1
 _STEP = re.compile(r"0|[1-9][0-9]*")
+_CUT = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")  # as Orbax names its own
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -220,6 +221,24 @@ class Checkpoints:
         files.sync(place)
         files.sync(self.folder)
         return target
+
+    def sweep(self) -> None:
+        """Deletes what saves that were cut off left; the folder must be locked.
+
+        A folder that only lacks its manifest is kept in `quarantine/` where no
+        checkpoint is complete: somebody may know what it is.
+        """
+        complete = set(self.steps())
+        for path in self.folder.glob("*"):
+            if path.is_symlink() or not path.is_dir():
+                continue
+            if _CUT.fullmatch(path.name):
+                shutil.rmtree(path)
+            elif _STEP.fullmatch(path.name) and int(path.name) not in complete:
+                if complete:
+                    shutil.rmtree(path)
+                else:
+                    self.set_aside(int(path.name))
 
 
 def _remove(path: pathlib.Path) -> None:

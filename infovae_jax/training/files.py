@@ -6,19 +6,27 @@ import pathlib
 from typing import Any
 
 from infovae_jax.config import sealed
+from infovae_jax.data import leftovers
+
+TEMPORARY = ".tmp"
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
     """Writes a text file: a kill or a power cut leaves the old or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     temporary.unlink(missing_ok=True)
     # Made here and nowhere else: a link of that name would lead the text elsewhere.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        handle = os.open(temporary, flags, 0o666)
+        with open(handle, "w", encoding="utf-8") as stream, leftovers.held(temporary):
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+            temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 

@@ -1,12 +1,14 @@
 """How a run that is there already is opened: which checkpoint, and what is accepted."""
 
+import pathlib
 import sys
 from typing import NamedTuple
 
 from absl import flags
 
+from infovae_jax.data import leftovers
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import checkpoint
+from infovae_jax.training import checkpoint, files
 from infovae_jax.training.run import locked
 
 FLAGS = flags.FLAGS
@@ -77,3 +79,9 @@ def pass_over(
 def _say_passed_over(error: checkpoint.DamagedCheckpoint, place: str) -> None:
     text = f"note: {error.what}; {error.where}; {place}, an older one is used"
     print(text, file=sys.stderr, flush=True)
+
+
+def sweep(workdir: pathlib.Path) -> None:
+    """Deletes what killed processes left half written in a run's locked folder."""
+    leftovers.sweep(workdir, f"*{files.TEMPORARY}")
+    checkpoint.Checkpoints(workdir / "checkpoints").sweep()

@@ -1,6 +1,7 @@
 """Checkpoints: exact, verified, refused where they do not fit."""
 
 import json
+import os
 import pathlib
 import shutil
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from small_run import damage
 
 from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError
@@ -163,8 +165,75 @@ def test_names_that_are_no_steps_are_passed_over(saved):
 
 def test_text_does_not_follow_a_link(tmp_path):
     (tmp_path / "elsewhere").write_text("kept")
-    (tmp_path / "x.json.tmp").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / f"x.json.{os.getpid()}.tmp").symlink_to(tmp_path / "elsewhere")
     files.write_atomically(tmp_path / "x.json", "new")
     assert (tmp_path / "elsewhere").read_text() == "kept"
     assert (tmp_path / "x.json").read_text() == "new"
     assert not (tmp_path / "x.json").is_symlink()
+
+
+def test_damaged_ones_are_passed_over_when_asked(saved):
+    damage(saved.folder / "30")
+    told = []
+    target = jax.eval_shape(make_state)
+    state = saved.restore(target, pass_over=lambda *what: told.append(what))
+    assert int(state.step) == 20
+    ((step, error),) = told
+    assert (step, error.exit_code) == (30, 4)
+    (saved.folder / "20" / checkpoint.MANIFEST).write_text("")
+    told.clear()
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="SHA-256"):
+        saved.restore(target, pass_over=lambda *what: told.append(what))
+    assert told == []  # None is good: nothing is moved.
+
+
+def test_one_of_another_model_is_not_passed_over(saved):
+    target = jax.eval_shape(lambda: make_state(width=4))
+    with pytest.raises(CheckpointError, match="another model"):
+        saved.restore(target, pass_over=lambda *what: pytest.fail("passed over"))
+
+
+def test_set_aside_twice(saved):
+    assert saved.set_aside(30).name == "30"
+    saved.save(30, make_state(seed=30))
+    assert saved.set_aside(30).name == "30-1"
+    names = sorted(p.name for p in (saved.folder.parent / "quarantine").iterdir())
+    assert (names, saved.steps()) == (["30", "30-1"], [20])
+
+
+def test_a_step_that_is_not_there_is_named_with_those_that_are(saved):
+    with pytest.raises(CheckpointError, match=r"of step 25 \(there are \[20, 30\]\)"):
+        saved.restore(jax.eval_shape(make_state), 25)
+
+
+@pytest.mark.parametrize("moment", ["verify", "_read_step"])
+def test_a_reader_beside_a_trainer_that_deletes_what_it_reads(
+    saved, monkeypatch, moment
+):
+    """The trainer saves two more while the reader is between two files."""
+    whole = getattr(checkpoint.Checkpoints, moment)
+    trainer = checkpoint.Checkpoints(saved.folder)
+    calls = []
+
+    def slow(self, *arguments):
+        if not calls:
+            calls.append(arguments)
+            for step in (40, 50):
+                trainer.save(step, make_state(seed=step))
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, moment, slow)
+    state = saved.restore(jax.eval_shape(make_state))
+    assert int(state.step) == 50
+
+
+def test_what_is_deleted_is_no_checkpoint_any_more_from_the_first_file_on(
+    saved, monkeypatch
+):
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        saved.save(40, make_state(seed=40))
+    assert saved.steps() == [30, 40]

@@ -1,78 +1,22 @@
 """A run goes on with its own data and its own config, or says what differs."""
 
 import json
-import pathlib
-import shutil
 
 import numpy as np
 import pytest
 from bad_inputs_test import assert_refused
+from small_run import command, images, read_config
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError, DataError
-from infovae_jax.training import checkpoint, identity, loop
+from infovae_jax.training import checkpoint, identity
 from infovae_jax.training.run import claim_workdir, open_run
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMAND = (
-    "--config=configs/vae.py",
-    "--config.network.encoder_hidden=(8,)",
-    "--config.network.decoder_hidden=(8,)",
-    "--config.train.batch_size=20",
-    "--config.train.num_epochs=1",
-)
-
-
-def images(seed=0, count=60):
-    x = np.random.default_rng(seed).random((count, 4, 4)).astype(np.float32)
-    return {"x": x, "y": np.arange(count) % 3}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run of one epoch on a file of images."""
-    folder = tmp_path_factory.mktemp("identity")
-    np.savez(folder / "x.npz", **images())
-    config = config_lib.load_config_file(str(ROOT / "configs" / "vae.py"))
-    config = config_lib.from_json(config_lib.to_json(config))
-    config.network.encoder_hidden = config.network.decoder_hidden = (8,)
-    config.train.batch_size, config.train.num_epochs = 20, 1
-    config.data.source = str(folder / "x.npz")
-    run = open_run(config, say=lambda text: None)
-    claim_workdir(config, folder / "run")
-    loop.train(run, folder / "run", run.make_mesh())
-    return folder
-
-
-@pytest.fixture
-def there(trained, tmp_path):
-    """A copy of the run that a test may change, and its file of images."""
-    shutil.copytree(trained / "run", tmp_path / "run")
-    text = (trained / "run" / "config.json").read_text()
-    source = tmp_path / "x.npz"
-    shutil.copy(trained / "x.npz", source)
-    move(tmp_path / "run", text, trained / "x.npz", source)
-    return tmp_path
-
-
-def move(workdir, text, before, after):
-    """The same run, as if trained on a file at another place."""
-    (workdir / "config.json").write_text(text.replace(str(before), str(after)))
-    for path in workdir.glob(f"checkpoints/*/{checkpoint.MANIFEST}"):
-        manifest = sealed.read(path)
-        manifest["identity"]["config"]["data"]["source"] = str(after)
-        path.write_text(json.dumps(sealed.seal(manifest)))
-
-
-def command(folder, *more):
-    source = f"--config.data.source={folder / 'x.npz'}"
-    return (*COMMAND, source, f"--workdir={folder / 'run'}", *more)
 
 
 def test_a_checkpoint_tells_what_it_was_trained_on(trained):
     step, found = identity.stored(trained / "run")
-    assert step == 2
+    assert step == 6
     assert found.config == json.loads((trained / "run" / "config.json").read_text())
     assert set(found.data) == {
         f"{split} {part}"
@@ -89,7 +33,7 @@ def test_other_images_in_the_same_file(run_main_inprocess, there, mode):
     arguments = (f"--mode={mode}", f"--workdir={there / 'run'}")
     done = run_main_inprocess(*(command(there) if mode == "train" else arguments))
     assert_refused(
-        done, 3, "step 2", "test images", "train images", "--accept_changed_data"
+        done, 3, "step 6", "test images", "train images", "--accept_changed_data"
     )
     assert "labels" not in done.stderr
 
@@ -107,7 +51,7 @@ def test_a_label_that_changed_and_a_file_that_shrank(run_main_inprocess, there):
 
 def test_changed_data_are_accepted_once_by_name(there):
     run_dir = there / "run"
-    config = config_lib.from_json((run_dir / "config.json").read_text())
+    config = read_config(run_dir)
     np.savez(there / "x.npz", **images(seed=1))
     own = open_run(config, say=lambda text: None).identity()
     change = identity.check_data(run_dir, own, accept=True, record=False)
@@ -140,7 +84,7 @@ def test_a_changed_config_is_not_that_of_the_checkpoints(run_main_inprocess, the
     path = there / "run" / "config.json"
     text = path.read_text()
     path.write_text(text.replace('"split_seed": 0', '"split_seed": 1'))
-    parts = ("data.split_seed: 0 -> 1", "config.json", "step 2")
+    parts = ("data.split_seed: 0 -> 1", "config.json", "step 6")
     for arguments in (
         command(there),
         command(there, "--config.data.split_seed=1"),
@@ -171,7 +115,7 @@ def test_checkpoints_of_a_time_before_identities_are_taken(there):
         del manifest["identity"]
         path.write_text(json.dumps(manifest))
     assert identity.stored(there / "run") is None
-    config = config_lib.from_json((there / "run" / "config.json").read_text())
+    config = read_config(there / "run")
     claim_workdir(config, there / "run")
     (there / "run" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="missing beside checkpoints"):
