@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     identity,
     loop,
@@ -47,6 +47,7 @@ def train(
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
+    SIGNAL_ENDING.stage("before the first step", str(folder))
     run = open_run(config, say=processes.say)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
@@ -58,6 +59,7 @@ def train(
         processes.on_first(lambda: sweep(folder))
         processes.say(f"workdir: {folder}")
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
+        SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
         program = population.make_program(run, folder, mesh) if many else None
         evaluators = [] if many else _evaluators(run)
         state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
@@ -78,6 +80,8 @@ def _check_data(run: Run, folder: pathlib.Path, opening: Opening):
 
 def evaluate_and_report(saved: Saved, metrics: str = "core") -> None:
     """Evaluates a run, of a population the member it chooses, and writes the report."""
+    where = str(saved.folder)
+    SIGNAL_ENDING.stage(f"in the evaluation; step {saved.step} is saved", where)
     from infovae_jax.evaluation.workdir import evaluate_saved
 
     trained_on = saved.run.identity().lines()
@@ -213,6 +217,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
 
 
 def _write_report(saved: Saved) -> None:
+    SIGNAL_ENDING.stage(f"in the report; step {saved.step} is saved", str(saved.folder))
     from infovae_jax import report
 
     path = report.write(saved.run, saved.params, saved.folder, saved.step)

@@ -5,8 +5,13 @@ Every one of them ends a command with a single line on stderr:
 ours and keeps its traceback (exit code 1).
 """
 
+import contextlib
 import difflib
 import errno
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterable
 
 
@@ -79,6 +84,93 @@ class Interrupted(UserError):
     def __init__(self, what: str, where: str, fix: str, exit_code: int):
         super().__init__(what, where, fix)
         self.exit_code = exit_code
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came where nothing has to be saved before the end."""
+
+    def __init__(self, number: int):
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+class SignalEnding:
+    """Ends a command by a signal with one line and exit code 128 + its number.
+
+    The handlers raise `Stopped`. Python runs them between two instructions, so that an
+    import or a compilation would hold them up for as long as it takes: a thread, which
+    hears of the signal at once, ends the process if it is still there a little later.
+
+    Attributes:
+      guarded: a `SignalGuard` has the signals, which saves first; the thread then acts
+        at the second one only.
+      caught: somebody catches `Stopped`; until then the process ends in the handler.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    GRACE_SECONDS = 5.0
+
+    def __init__(self):
+        self.guarded = self.caught = self._installed = False
+        self._stage, self._where, self._said = "at the start", "no state yet", False
+
+    def stage(self, what: str, where: str) -> None:
+        """Notes for the line what the command does, and in which folder."""
+        self._stage, self._where = what, where
+
+    def install(self) -> None:
+        """Takes the signals, but for those that are ignored (as by nohup)."""
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        for number in self.taken():
+            signal.signal(number, self._handle)
+        self._installed = True
+        threading.Thread(target=self._watch, args=(heard,), daemon=True).start()
+
+    def ignore(self) -> None:
+        """Lets no further signal disturb the way out, where `install` took them."""
+        for number in self.taken() if self._installed else ():
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, signal.SIG_IGN)
+
+    def taken(self) -> list[signal.Signals]:
+        """The signals that end a command here."""
+        return [n for n in self.SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+
+    def say(self, number: int) -> int:
+        """Writes the line, once; returns the exit code."""
+        self.ignore()
+        if not self._said:
+            self._said = True
+            error = Interrupted(
+                f"stopped by {signal.Signals(number).name} {self._stage}",
+                self._where,
+                "run the same command to go on",
+                128 + number,
+            )
+            os.write(2, (error.line() + "\n").encode(errors="replace"))
+        return 128 + number
+
+    def _handle(self, number, frame) -> None:
+        del frame
+        if self.caught:
+            raise Stopped(number)
+        os._exit(self.say(number))
+
+    def _watch(self, heard: int) -> None:
+        count = 0
+        while True:
+            for number in os.read(heard, 64):
+                count += number in self.SIGNALS
+                if number not in self.SIGNALS or (self.guarded and count == 1):
+                    continue
+                time.sleep(self.GRACE_SECONDS)
+                os._exit(self.say(number))
+
+
+# Of the process; nothing happens before `install`.
+SIGNAL_ENDING = SignalEnding()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

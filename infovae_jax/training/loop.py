@@ -210,7 +210,7 @@ def train(
       The final state.
 
     Raises:
-      Interrupted: SIGINT or SIGTERM; the state was saved.
+      Interrupted: SIGINT, SIGTERM or SIGHUP; the state was saved.
       NonFiniteError: the loss left the numbers.
       CheckpointError: no checkpoint is whole, or with `strict` the newest is not.
     """
@@ -247,11 +247,14 @@ def train(
             interruption.SignalGuard() as guard,
             interruption.Watchdog(config.train.hang_seconds) as watchdog,
         ):
+            # Others would wait for one of several processes that stopped by itself.
+            guard.to_save = several
             ahead = None  # what the devices work on while the block before is read
             for (first, last), step_block in program.advance(cuts):
                 watchdog.feed(f"the work from step {first} to {last}")
                 began = time.perf_counter()
                 state, means = step_block(state)
+                guard.to_save = True
                 block = Dispatched(first, last, means, began).looked_at()
                 if ahead is not None:
                     show(reader.row(ahead.before(block)))
@@ -284,8 +287,10 @@ def train(
                     processes.on_first(
                         lambda last=last, host=host: saved.save(last, host)
                     )
-                if stop and last < total:
+                if stop:
                     raise guard.interrupted(workdir, last)
+            if guard.agreed():
+                raise guard.interrupted(workdir, total)
     finally:
         if writer is not None:
             writer.close()

@@ -32,10 +32,7 @@ DEFAULT = Opening()
 
 
 def define_flags() -> None:
-    """Defines the flags that `from_flags` reads, and `--member`."""
-    flags.DEFINE_integer(
-        "member", None, "other modes: this member of a population", lower_bound=0
-    )
+    """Defines the flags that `from_flags` reads."""
     flags.DEFINE_bool(
         "accept_changed_data", False, "go on with other data than a run was trained on"
     )
