@@ -9,6 +9,8 @@ import contextlib
 import difflib
 import errno
 import os
+import re
+import shutil
 import signal
 import threading
 import time
@@ -196,12 +198,44 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> Config
     )
 
 
+_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.EFBIG),
+)
+# How tensorstore, which writes checkpoints, names the error of the system.
+_OS_ERROR_CODE = re.compile(r"os_error_code='(\d+)'")
+
+
 def from_os_error(error: OSError) -> StorageError | None:
-    """A StorageError for a full or read-only disk, None for anything else."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    """A StorageError where a disk cannot be written, None for anything else."""
+    if error.errno not in _STORAGE:
         return None
+    return storage_error(error.errno, str(error.filename or "disk"))
+
+
+def from_write_error(error: Exception, path: str) -> StorageError | None:
+    """The same of any exception that writing to `path` raised."""
+    if isinstance(error, OSError):
+        return from_os_error(error) and storage_error(error.errno, path)
+    found = _OS_ERROR_CODE.search(str(error))
+    return storage_error(int(found[1]), path) if found else None
+
+
+def storage_error(number: int, path: str) -> StorageError:
+    """The error of the system's error number, with the bytes that are free."""
     return StorageError(
-        f"cannot write: {error.strerror}",
-        str(error.filename or "disk"),
+        f"cannot write: {os.strerror(number)}",
+        f"{path}{_free(path)}",
         "free space or choose another --workdir, then run the same command",
     )
+
+
+def _free(path: str) -> str:
+    """ " (... bytes free)" of the nearest folder that is there."""
+    place = os.path.abspath(path)
+    while not os.path.isdir(place) and os.path.dirname(place) != place:
+        place = os.path.dirname(place)
+    try:
+        return f" ({shutil.disk_usage(place).free} bytes free)"
+    except OSError:
+        return ""

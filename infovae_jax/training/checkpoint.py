@@ -7,19 +7,23 @@ the disk before the manifest is, and the manifest before an older checkpoint goe
 that a power cut leaves a complete one too.
 """
 
+import contextlib
+import functools
 import hashlib
 import itertools
+import logging
 import pathlib
 import re
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import CheckpointError
+from infovae_jax.errors import CheckpointError, from_write_error
 from infovae_jax.training import files, processes
 
 MANIFEST = "manifest.json"
@@ -39,18 +43,19 @@ class Checkpoints:
     Args:
       folder: usually `<workdir>/checkpoints`.
       keep: how many of the newest are kept.
-      identity: what the run is trained on, for the manifests; see `identity.Identity`.
+      about: what else every manifest holds: `identity`, see there; `population`, how
+        its members are mapped.
     """
 
     def __init__(
         self,
         folder: pathlib.Path,
         keep: int = 2,
-        identity: dict[str, Any] | None = None,
+        about: dict[str, Any] | None = None,
     ):
         self.folder = pathlib.Path(folder).resolve()
         self.keep = keep
-        self._identity = identity
+        self._about = about or {}
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
@@ -64,16 +69,37 @@ class Checkpoints:
         """The newest complete step, or None."""
         return max(self.steps(), default=None)
 
-    def save(self, step: int, state: Any) -> None:
+    def save(self, step: int, state: Any, lost_members: Sequence[int] = ()) -> None:
         """Saves a pytree; returns when it is on disk, hashed and complete.
 
         Of several processes only the first calls it.
+
+        Args:
+          step: its step.
+          state: the pytree.
+          lost_members: of a population, those that are not finite, for the manifest.
+
+        Raises:
+          StorageError: it cannot be written; older checkpoints stay as they are.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(step)
+        try:
+            self._write(path, step, state, list(lost_members))
+        except Exception as error:
+            for left in (path, *self.folder.glob(f"{step}.orbax-checkpoint-tmp*")):
+                shutil.rmtree(left, ignore_errors=True)
+            found = from_write_error(error, str(path))
+            if found is None:
+                raise
+            raise found from None
+        for old in self.steps()[: -self.keep]:
+            _remove(self.folder / str(old))
+
+    def _write(self, path: pathlib.Path, step: int, state: Any, lost: list) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             _remove(path)
-        with _checkpointer() as checkpointer:
+        with _quiet(), _checkpointer() as checkpointer:
             checkpointer.save(path, jax.device_get(_to_plain(state)))
         hashes = {
             str(file.relative_to(path)): _sha256(file)
@@ -81,13 +107,10 @@ class Checkpoints:
             if file.is_file()
         }
         manifest = {"format_version": FORMAT_VERSION, "step": step, "sha256": hashes}
-        if self._identity is not None:
-            manifest["identity"] = self._identity
+        manifest |= self._about | ({"lost_members": lost} if lost else {})
         for file in [*path.rglob("*"), path, self.folder]:
             files.sync(file)
         files.write_record(path / MANIFEST, manifest)
-        for old in self.steps()[: -self.keep]:
-            _remove(self.folder / str(old))
 
     def restore(
         self,
@@ -245,6 +268,27 @@ def _remove(path: pathlib.Path) -> None:
     """Deletes a checkpoint; nobody takes what is left of it for a whole one."""
     (path / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax from logging, in pages, the error that it also raises."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except Exception:
+        # Writes that were under way report to an event loop that is gone by then.
+        sys.unraisablehook = functools.partial(_drop_late, sys.unraisablehook)
+        raise
+    finally:
+        logger.setLevel(before)
+
+
+def _drop_late(others: Callable, unraisable: Any) -> None:
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        others(unraisable)
 
 
 def _checkpointer():

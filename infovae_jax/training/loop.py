@@ -4,7 +4,7 @@ import functools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -128,6 +128,7 @@ class Program(NamedTuple):
       bound: `bound(params) -> {'test/elbo', 'test/<term>', ...}`.
       row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
       num_members: runs in the program.
+      about: what manifests of checkpoints hold of it.
     """
 
     init: Callable[[], TrainState]
@@ -136,6 +137,7 @@ class Program(NamedTuple):
     bound: Callable
     row: Callable
     num_members: int = 1
+    about: Mapping[str, Any] = {}
 
 
 def make_step(run: Run) -> train_step.TrainStep:
@@ -215,12 +217,12 @@ def train(
       CheckpointError: no checkpoint is whole, or with `strict` the newest is not.
     """
     config = run.config
+    program = program or single_program(run, mesh, evaluators)
     saved = checkpoint.Checkpoints(
         workdir / "checkpoints",
         config.train.keep_checkpoints,
-        run.identity()._asdict(),
+        {"identity": run.identity()._asdict()} | program.about,
     )
-    program = program or single_program(run, mesh, evaluators)
     state = _restore_or_init(program, saved, strict)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     first_process, several = processes.is_first(), processes.several()
@@ -280,13 +282,12 @@ def train(
                 show(row)
                 if due or stop:
                     host = sharding.to_host(state)
-                    if program.num_members == 1:
-                        metrics.check_finite_state(host, last, str(workdir))
+                    lost = metrics.check_finite_state(
+                        host, last, str(workdir), program.num_members
+                    )
                     if writer is not None:
                         writer.sync()
-                    processes.on_first(
-                        lambda last=last, host=host: saved.save(last, host)
-                    )
+                    processes.on_first(functools.partial(saved.save, last, host, lost))
                 if stop:
                     raise guard.interrupted(workdir, last)
             if guard.agreed():

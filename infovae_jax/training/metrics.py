@@ -85,8 +85,12 @@ class MetricsWriter:
         Those of a population hold means over its members, and under MEMBERS the
         values of each.
         """
-        self._stream.write(json.dumps(sealed.seal(row)) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(sealed.seal(row)) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         if self._board is not None:
             for name, value in row.items():
                 if name not in ("step", MEMBERS):
@@ -239,18 +243,28 @@ def check_finite(row: dict[str, float], where: str) -> None:
         )
 
 
-def check_finite_state(state: Any, step: int, where: str) -> None:
-    """Raises NonFiniteError naming the first leaf that holds NaN or infinity.
+def check_finite_state(
+    state: Any, step: int, where: str, num_members: int = 1
+) -> list[int]:
+    """Members of a population whose state holds NaN or infinity, saved as such.
 
     The figures of a block are those before its last update: what that one broke is
     seen here, before it is saved.
+
+    Raises:
+      NonFiniteError: none is finite, or the only run is not; names the first leaf.
     """
+    lost, first = np.zeros(num_members, bool), None
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        is_float = jax.dtypes.issubdtype(leaf.dtype, np.floating)
-        if is_float and not np.isfinite(leaf).all():
-            raise NonFiniteError(
-                f"{jax.tree_util.keystr(path)} of the state became non-finite by step "
-                f"{step}, which is not saved",
-                where,
-                _SMALLER_STEPS,
-            )
+        if jax.dtypes.issubdtype(leaf.dtype, np.floating):
+            bad = ~np.isfinite(np.reshape(leaf, (num_members, -1))).all(1)
+            first = path if first is None and bad.any() else first
+            lost |= bad
+    if lost.all():
+        raise NonFiniteError(
+            f"{jax.tree_util.keystr(first)} of the state became non-finite by step "
+            f"{step}, which is not saved",
+            where,
+            _SMALLER_STEPS,
+        )
+    return np.flatnonzero(lost).tolist()

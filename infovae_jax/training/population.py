@@ -26,6 +26,7 @@ from infovae_jax.config import sealed
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
 from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.training import (
+    checkpoint,
     elbo,
     files,
     loop,
@@ -204,6 +205,7 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
         ),
         row=_Rows(members, say),
         num_members=len(members),
+        about={"population": {"strategy": strategy, "chunk": chunk}},
     )
 
 
@@ -303,10 +305,19 @@ def figures_by_member(record: dict) -> list[dict]:
 
 
 def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, int]:
-    """Strategy and chunk: those of the record, of the config, or the fastest."""
+    """Strategy and chunk: those of the record, of the config, or the fastest.
+
+    A record that is gone is made again from what the checkpoints tell.
+    """
     record = read(workdir)
     if record:
         return record["strategy"], record["chunk"]
+    before = _of_checkpoints(workdir)
+    if before:
+        say(f"{FILE} was missing; the checkpoints tell: {before['strategy']}")
+        members = [{"seed": m.seed, **m.values} for m in members_of(run.config)]
+        files.write_record(workdir / FILE, before | {"members": members})
+        return before["strategy"], before["chunk"]
     settings, members = run.config.population, members_of(run.config)
     strategy, seconds = settings.strategy, {}
     each = len(members) // mesh.size
@@ -332,6 +343,19 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
     }
     files.write_record(workdir / FILE, record)
     return strategy, settings.chunk
+
+
+def _of_checkpoints(workdir: pathlib.Path) -> dict | None:
+    """Strategy and chunk in the manifest of the newest readable checkpoint, or None."""
+    saved = checkpoint.Checkpoints(workdir / "checkpoints")
+    for step in reversed(saved.steps()):
+        try:
+            found = saved.manifest(step).get("population")
+        except CheckpointError:
+            continue
+        if found is not None:
+            return found
+    return None
 
 
 def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, float]:

@@ -1,8 +1,11 @@
 """Checkpoints: exact, verified, refused where they do not fit."""
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
+import resource
 import shutil
 
 import jax
@@ -13,7 +16,7 @@ import pytest
 from small_run import damage
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import CheckpointError
+from infovae_jax.errors import CheckpointError, StorageError
 from infovae_jax.training import checkpoint, files
 from infovae_jax.types import TrainState
 
@@ -237,3 +240,55 @@ def test_what_is_deleted_is_no_checkpoint_any_more_from_the_first_file_on(
     with pytest.raises(KeyboardInterrupt):
         saved.save(40, make_state(seed=40))
     assert saved.steps() == [30, 40]
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """A real fault inside a save: the system refuses to write longer files."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [40, 300, 900])
+def test_a_fault_of_the_disk_inside_a_save(saved, size):
+    with files_of_at_most(size), pytest.raises(StorageError) as caught:
+        saved.save(40, make_state(seed=40))
+    line = caught.value.line()
+    assert caught.value.exit_code == 6
+    assert len(line) < 400
+    for part in ("File too large", str(saved.folder / "40"), "bytes free"):
+        assert part in line
+    saved.sweep()  # A write that was under way may come late.
+    assert sorted(path.name for path in saved.folder.iterdir()) == ["20", "30"]
+    assert int(saved.restore(jax.eval_shape(make_state)).step) == 30
+    saved.save(40, make_state(seed=40))
+    assert saved.steps() == [30, 40]
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS]
+)
+@pytest.mark.parametrize("moment", ["sync", "write_record"])
+def test_a_fault_after_orbax_has_written(saved, monkeypatch, number, moment):
+    def fail(*arguments):
+        raise OSError(number, "fails")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError) as caught:  # noqa: PT012
+        patch.setattr(files, moment, fail)
+        saved.save(40, make_state(seed=40))
+    assert os.strerror(number) in caught.value.line()
+    assert saved.steps() == [20, 30]
+    assert not (saved.folder / "40").exists()
+
+
+def test_a_bug_inside_a_save_is_no_fault_of_the_disk(saved, monkeypatch):
+    def fail(*arguments):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(files, "sync", fail)
+    with pytest.raises(TypeError, match="a bug"):
+        saved.save(40, make_state(seed=40))

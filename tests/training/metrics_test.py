@@ -5,6 +5,7 @@ import random
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from infovae_jax.config import sealed
@@ -148,3 +149,16 @@ def test_a_folder_in_place_of_the_rows(tmp_path):
         with pytest.raises(CheckpointError, match="cannot be read") as caught:
             use(tmp_path)
         assert caught.value.exit_code == 4
+
+
+def test_members_that_are_not_finite_are_found_and_one_run_is_refused():
+    state = {"a": np.ones((3, 2), np.float32), "b": np.zeros(3, np.float32)}
+    assert metrics.check_finite_state(state, 5, "run", 3) == []
+    state["a"][1, 0] = np.nan
+    state["b"][2] = np.inf
+    assert metrics.check_finite_state(state, 5, "run", 3) == [1, 2]
+    with pytest.raises(NonFiniteError, match=r"\['a'\].*by step 5, which is not saved"):
+        metrics.check_finite_state(state, 5, "run")
+    state["b"][0] = np.nan
+    with pytest.raises(NonFiniteError):
+        metrics.check_finite_state(state, 5, "run", 3)

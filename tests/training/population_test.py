@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -26,7 +27,14 @@ from infovae_jax.errors import (
     NonFiniteError,
 )
 from infovae_jax.evaluation import members as members_lib
-from infovae_jax.training import files, loop, metrics, population, train_step
+from infovae_jax.training import (
+    checkpoint,
+    files,
+    loop,
+    metrics,
+    population,
+    train_step,
+)
 from infovae_jax.training.run import claim_workdir, open_run
 
 
@@ -472,6 +480,21 @@ def test_a_single_run_has_no_members(make_config, tmp_path):
     claim_workdir(config, tmp_path)
     with pytest.raises(ConfigError, match="single run"):
         commands.encode(str(tmp_path), 0)
+
+
+def test_a_record_that_is_gone_is_told_by_the_checkpoints(tmp_path, make_config):
+    saved = checkpoint.Checkpoints(
+        tmp_path / "checkpoints",
+        about={"population": {"strategy": "chunks", "chunk": 2}},
+    )
+    assert population._of_checkpoints(tmp_path) is None
+    saved.save(2, {"x": np.zeros(2, np.float32)}, [1])
+    assert saved.manifest(2)["lost_members"] == [1]
+    assert population._of_checkpoints(tmp_path) == {"strategy": "chunks", "chunk": 2}
+    run = SimpleNamespace(config=make_config("vae"))
+    how = population._settled(run, tmp_path, None, None, None, lambda text: None)
+    assert how == ("chunks", 2)
+    assert population.read(tmp_path)["strategy"] == "chunks"
 
 
 RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
