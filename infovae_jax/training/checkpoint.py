@@ -273,15 +273,15 @@ def _remove(path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Orbax from logging, in pages, the error that it also raises."""
-    logger = logging.getLogger("absl")
+    logger, others = logging.getLogger("absl"), sys.unraisablehook
     before = logger.level
     logger.setLevel(logging.CRITICAL)
+    # Writes under way report to an event loop that is gone, also after a failed save:
+    # the hook then stays.
+    sys.unraisablehook = functools.partial(_drop_late, others)
     try:
         yield
-    except Exception:
-        # Writes that were under way report to an event loop that is gone by then.
-        sys.unraisablehook = functools.partial(_drop_late, sys.unraisablehook)
-        raise
+        sys.unraisablehook = others
     finally:
         logger.setLevel(before)
 
