@@ -59,7 +59,7 @@ def main() -> None:
         SIGNAL_ENDING.caught = True
         run_mode(*command_line.parse_flags(sys.argv))
     except Stopped as stopped:
-        processes.leave(SIGNAL_ENDING.say(stopped.number))
+        processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:
         found = processes.as_user_error(error)
         if found is not None:

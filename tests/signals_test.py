@@ -52,7 +52,7 @@ ALL = list(itertools.product(STAGES, ("SIGTERM", "SIGINT", "SIGHUP"), (1, 2)))
 
 
 def start(folder):
-    options = ("--config.train.num_epochs=1000", "--config.train.checkpoint_every=100")
+    options = ("--config.train.num_epochs=1000", "--config.train.checkpoint_every=25")
     arguments = small_run.command(folder, *options)
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
