@@ -122,6 +122,9 @@ class SignalEnding:
 
     def install(self) -> None:
         """Takes the signals, but for those that are ignored (as by nohup)."""
+        while (heard := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass  # a standard stream that was closed: no file of ours takes its place
+        os.close(heard)
         heard, told = os.pipe()
         os.set_blocking(told, False)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
@@ -151,7 +154,8 @@ class SignalEnding:
                 "run the same command to go on",
                 128 + number,
             )
-            os.write(2, (error.line() + "\n").encode(errors="replace"))
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(2, (error.line() + "\n").encode(errors="replace"))
         return 128 + number
 
     def _handle(self, number, frame) -> None:

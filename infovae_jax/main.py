@@ -21,7 +21,7 @@ from absl import flags  # noqa: E402
 
 from infovae_jax import commands  # noqa: E402
 from infovae_jax.config import command_line  # noqa: E402
-from infovae_jax.training import opening, processes  # noqa: E402
+from infovae_jax.training import opening, output, processes  # noqa: E402
 
 FLAGS = flags.FLAGS
 CONFIG = command_line.define_config_flag()
@@ -72,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -26,7 +26,7 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     codes = Codes(run, params)
     result = evaluate(run, params, step, metrics, codes)
     save_clusters(saved, codes)
-    print(table_text(result), flush=True)
+    text = table_text(result)
     result["sha256"] = run.identity().digests()
     if saved.accepted is not None:
         result["accepted_changed_data"] = saved.accepted["parts"]
@@ -35,7 +35,9 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
         record = population.read(folder)
         if "figures" in record:
             result["table"] += members.summary_rows(record)
+    # Stored before it is shown: a pipe that nobody reads costs no figures.
     files.write_record(folder / "evaluation.json", result)
+    print(text, flush=True)
     return saved
 
 
