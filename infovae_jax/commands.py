@@ -20,6 +20,7 @@ from infovae_jax.training import (
     loop,
     population,
     processes,
+    rewind,
     sharding,
     train_step,
 )
@@ -53,10 +54,13 @@ def train(
     mesh = population.make_mesh(run) if many else run.make_mesh()
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
-    processes.on_first(lambda: claim_workdir(config, folder))
+    if opening.step is None:
+        processes.on_first(lambda: claim_workdir(config, folder))
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
         processes.on_first(lambda: sweep(folder))
+        if opening.step is not None:
+            processes.on_first(lambda: _rewind(run, folder, opening.step))
         processes.say(f"workdir: {folder}")
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
@@ -66,6 +70,12 @@ def train(
     params = sharding.to_local(train_step.variables(state))
     saved = Saved(run, params, loop.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
+
+
+def _rewind(run: Run, folder: pathlib.Path, step: int) -> None:
+    many = sweeps.is_population(run.config)
+    restore = population.restore if many else loop.restore_params
+    rewind.rewind(folder, step, run.config, lambda: restore(run, folder, Opening(step)))
 
 
 def _check_data(run: Run, folder: pathlib.Path, opening: Opening):

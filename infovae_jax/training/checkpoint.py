@@ -10,7 +10,6 @@ that a power cut leaves a complete one too.
 import contextlib
 import functools
 import hashlib
-import itertools
 import logging
 import pathlib
 import re
@@ -238,8 +237,7 @@ class Checkpoints:
         """Moves a checkpoint to `quarantine/` beside the folder; returns where."""
         place = self.folder.parent / QUARANTINE
         place.mkdir(exist_ok=True)
-        names = (f"{step}-{n}" if n else str(step) for n in itertools.count())
-        target = next(place / name for name in names if not (place / name).exists())
+        target = files.free_name(place / str(step))
         (self.folder / str(step)).rename(target)
         files.sync(place)
         files.sync(self.folder)

@@ -1,5 +1,6 @@
 """Files of a run: written as a whole, on the disk when that is said."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -42,3 +43,9 @@ def sync(path: pathlib.Path) -> None:
 def write_record(path: pathlib.Path, record: dict[str, Any]) -> None:
     """Writes JSON with a check value (see `config.sealed`) by `write_atomically`."""
     write_atomically(path, json.dumps(sealed.seal(record), indent=2) + "\n")
+
+
+def free_name(path: pathlib.Path) -> pathlib.Path:
+    """The path, or with -1, -2, ... the first at which nothing is."""
+    names = (f"{path.name}-{n}" if n else path.name for n in itertools.count())
+    return next(path.with_name(n) for n in names if not path.with_name(n).exists())

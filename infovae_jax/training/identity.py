@@ -2,8 +2,8 @@
 
 A checkpoint's manifest holds the resolved config and the digests of the decoded data.
 Where the folder's `config.json` or the data are others today, a figure would be of
-something that nobody trained: it is said, and nothing goes on. Data that were changed
-on purpose are accepted once by name; `accepted.json` then tells of it.
+something that nobody trained: it is said, and nothing goes on. What was changed on
+purpose is accepted once by name; `accepted.json` then tells of it.
 """
 
 import json
@@ -68,20 +68,28 @@ def check_config(workdir: pathlib.Path, config: ConfigDict) -> None:
     """Compares the config in a run's folder with that of its newest checkpoint.
 
     Raises:
-      CheckpointError: they differ; names the keys.
+      CheckpointError: they differ, and nobody changed it by `--resume_from`; names the
+        keys.
     """
     found = stored(workdir)
     if found is None:
         return
     step, old = found
-    changed = config_lib.difference(_as_config(old.config), config)
-    if changed:
+    change = config_change(step, old, config)
+    if change["parts"] and change not in accepted(workdir):
         raise CheckpointError(
-            f"config.json is not that of the checkpoints: {_list(changed)}",
+            f"config.json is not that of the checkpoints: {_list(change['parts'])}",
             f"{workdir}, step {step}",
             f"restore config.json (checkpoints/{step}/{checkpoint.MANIFEST} holds "
             "its values)",
         )
+
+
+def config_change(step: int, old: Identity, config: ConfigDict) -> dict[str, Any]:
+    """What `accepted.json` tells of another config from `step` on."""
+    new = json.loads(config_lib.to_json(config))
+    parts = config_lib.difference(_as_config(old.config), config)
+    return {"step": step, "parts": parts, "old": old.config, "new": new}
 
 
 def check_missing(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -141,8 +149,7 @@ def check_data(
     if not parts:
         return None
     change = {"step": step, "parts": parts, "old": old.data, "new": own.data}
-    before = _accepted(workdir)
-    if change in before:
+    if change in accepted(workdir):
         return change
     if not accept:
         raise DataError(
@@ -151,11 +158,22 @@ def check_data(
             "restore the data, or go on with these by --accept_changed_data",
         )
     if record:
-        files.write_record(workdir / ACCEPTED, {"changes": [*before, change]})
+        note(workdir, change)
     return change
 
 
-def _accepted(workdir: pathlib.Path) -> list[dict[str, Any]]:
+def note(workdir: pathlib.Path, change: dict[str, Any]) -> None:
+    """Notes in `accepted.json` a change that somebody asked for."""
+    changes = [*accepted(workdir), change]
+    files.write_record(workdir / ACCEPTED, {"changes": changes})
+
+
+def accepted(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """All changes that were asked for, the oldest first.
+
+    Raises:
+      CheckpointError: `accepted.json` is damaged.
+    """
     path = workdir / ACCEPTED
     if not path.exists():
         return []
@@ -163,7 +181,7 @@ def _accepted(workdir: pathlib.Path) -> list[dict[str, Any]]:
         changes = sealed.read(path)["changes"]
     except (sealed.Damaged, KeyError) as error:
         raise CheckpointError(
-            f"damaged: {error}", str(path), "delete it, and accept the data again"
+            f"damaged: {error}", str(path), "delete it, and accept the change again"
         ) from None
     return changes if isinstance(changes, list) else []
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError, NonFiniteError
-from infovae_jax.training.files import write_atomically
+from infovae_jax.training import files
 
 FILE = "metrics.jsonl"
 # Key of a row under which a population has lists, one value per member (None where it
@@ -63,7 +63,8 @@ class MetricsWriter:
         self._path = workdir / FILE
         found = read_lines(self._path)
         if found.damaged:
-            aside = _keep_aside(self._path)
+            aside = files.free_name(self._path.with_name(f"{FILE}.damaged"))
+            shutil.copyfile(self._path, aside)
             _note(f"{_count(found.damaged)} left out; {self._path}; kept in {aside}")
         kept = [
             (row["step"], text)
@@ -75,7 +76,7 @@ class MetricsWriter:
             _note(
                 f"no rows of steps {', '.join(holes)}; {self._path}; training goes on"
             )
-        write_atomically(self._path, "".join(text + "\n" for _, text in kept))
+        files.write_atomically(self._path, "".join(text + "\n" for _, text in kept))
         self._stream = self._path.open("a", encoding="utf-8")
         self._board = _tensorboard(workdir / "tensorboard")
 
@@ -203,13 +204,6 @@ def missing_steps(steps: list[float], resume_step: int, every: int | None) -> li
     if ends[-1] < resume_step:
         gaps.append((ends[-1] + 1, resume_step))
     return [f"{int(first)} to {int(last)}" for first, last in gaps]
-
-
-def _keep_aside(path: pathlib.Path) -> pathlib.Path:
-    names = (f"{FILE}.damaged{f'-{n}' if n else ''}" for n in itertools.count())
-    aside = next(path.with_name(n) for n in names if not path.with_name(n).exists())
-    shutil.copyfile(path, aside)
-    return aside
 
 
 def _count(damaged: int) -> str:

@@ -33,6 +33,16 @@ DEFAULT = Opening()
 
 def define_flags() -> None:
     """Defines the flags that `from_flags` reads."""
+    flags.DEFINE_integer(
+        "resume_from",
+        None,
+        "train: go on from this checkpoint, possibly with another config of optimizer, "
+        "train and evaluation; later ones are moved to quarantine/",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "step", None, "other modes: of this checkpoint, not the newest", lower_bound=0
+    )
     flags.DEFINE_bool(
         "accept_changed_data", False, "go on with other data than a run was trained on"
     )
@@ -42,10 +52,18 @@ def define_flags() -> None:
 
 
 def from_flags() -> Opening:
-    """The opening that the flags name."""
-    return Opening(
-        strict=FLAGS.strict_resume, accept_changed_data=FLAGS.accept_changed_data
-    )
+    """The opening that the flags name.
+
+    Raises:
+      ConfigError: a step of another mode.
+    """
+    names = ["step", "resume_from"]
+    own = names.pop(FLAGS.mode == "train")
+    (other,) = names
+    if FLAGS[other].value is not None:
+        what = f"--mode={FLAGS.mode} takes no --{other}"
+        raise ConfigError(what, f"--{other}", f"use --{own}")
+    return Opening(FLAGS[own].value, FLAGS.strict_resume, FLAGS.accept_changed_data)
 
 
 def set_aside(

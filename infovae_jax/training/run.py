@@ -152,7 +152,10 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
       ConfigError: another one works there; says which.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    handle = os.open(workdir / ".lock", flags, 0o644)
+    try:
+        handle = os.open(workdir / ".lock", flags, 0o644)
+    except FileNotFoundError:
+        raise ConfigError("no run here", str(workdir), "name a run's folder") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -265,8 +265,8 @@ def test_a_fault_of_the_disk_inside_a_save(saved, size):
     saved.sweep()  # A write that was under way may come late.
     assert sorted(path.name for path in saved.folder.iterdir()) == ["20", "30"]
     assert int(saved.restore(jax.eval_shape(make_state)).step) == 30
-    saved.save(40, make_state(seed=40))
-    assert saved.steps() == [30, 40]
+    saved.save(50, make_state(seed=50))
+    assert saved.steps() == [30, 50]
 
 
 @pytest.mark.parametrize(
