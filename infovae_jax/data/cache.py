@@ -72,6 +72,11 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def file_mark(stat: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced, even by one of equal size and date."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def array_digest(x: np.ndarray) -> str:
     """SHA-256 of type, shape and values, in hex; reads a few MB at a time."""
     x = np.asanyarray(x)
