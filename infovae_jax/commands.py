@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
+from infovae_jax.data import raw_splits
 from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     identity,
@@ -175,7 +176,8 @@ def encode(
     """Encodes both splits: `codes.npz` with `<split>_mean`, `_log_var`, `_logits`.
 
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
-    data carry labels, `<split>_label` holds them.
+    data carry labels, `<split>_label` holds them, and `label_names` their names.
+    `<split>_origin` tells where each example is in the source: its file, or its row.
     """
     from infovae_jax import evaluation
 
@@ -194,6 +196,10 @@ def encode(
             arrays[f"{name}_cluster"] = codes.logits.argmax(-1)
         if labels is not None:
             arrays[f"{name}_label"] = np.asarray(labels)
+    for name, origin in zip(splits, raw_splits.origins(run.dataset), strict=True):
+        arrays[f"{name}_origin"] = origin
+    if run.dataset.label_names:
+        arrays["label_names"] = np.array(run.dataset.label_names)
     np.savez(folder / "codes.npz", **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")

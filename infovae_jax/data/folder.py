@@ -95,6 +95,10 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         names,
         f"image folder {path}, decoded into {folder}{_left_out_text(left_out)}",
         f"folder {path}",
+        origin=tuple(
+            np.array([f.relative_to(path).as_posix() for f in splits[s].files])
+            for s in cache.SPLITS
+        ),
     )
 
 

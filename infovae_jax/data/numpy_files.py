@@ -116,7 +116,8 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         train_x, test_x = x[train], x[test]
     else:
         train_x, test_x = _split_on_disk(path, x, train, test, config)
-    return raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+    raw = raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+    return raw._replace(origin=(train, test))
 
 
 def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
@@ -308,7 +309,7 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
             name.removeprefix(FACTOR_PREFIX): (values[train], values[test])
             for name, values in _factors(found, "", len(x), path).items()
         }
-        return arranged._replace(factors=factors or None)
+        return arranged._replace(factors=factors or None, origin=(train, test))
     if (label_key in found) != (test_label_key in found):
         raise DataError(
             f"only one of {label_key} and {test_label_key} is there",

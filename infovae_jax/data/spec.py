@@ -194,6 +194,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         label_names=raw.label_names,
         decision="\n".join(_decision(raw, config, spec, scans, in_range)),
         factors=raw.factors,
+        origin=raw.origin,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from infovae_jax.errors import MetricError, NonFiniteError
 from infovae_jax.training import (
     checkpoint,
     interruption,
@@ -21,7 +22,7 @@ from infovae_jax.training import (
     train_step,
 )
 from infovae_jax.training.elbo import make_bound_evaluator
-from infovae_jax.training.opening import DEFAULT, Opening, pass_over, set_aside
+from infovae_jax.training.opening import DEFAULT, Opening, read_checkpoint, set_aside
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
@@ -277,8 +278,8 @@ def train(
                 # Read before anything else sees the state: it may not be finite.
                 row, ahead = row or reader.row(ahead), None
                 if measured:
-                    bound = program.bound(train_step.variables(state))
-                    row = metrics.joined(row, program.row(bound))
+                    bound = _measure(program, state, last, str(workdir))
+                    row = metrics.joined(row, bound)
                 show(row)
                 if due or stop:
                     host = sharding.to_host(state)
@@ -297,6 +298,14 @@ def train(
             writer.close()
         progress.close()
     return state
+
+
+def _measure(program: Program, state: TrainState, step: int, where: str) -> dict:
+    """What a row holds of the bound; a divergence is the model's, not an example's."""
+    try:
+        return program.row(program.bound(train_step.variables(state)))
+    except (MetricError, NonFiniteError) as error:
+        raise metrics.diverged(f"{error.what}, by step {step}", where) from None
 
 
 def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):
@@ -356,14 +365,6 @@ def restore_params(
     """Parameters of a checkpoint, statistics included, and its step."""
     state = read_checkpoint(workdir, abstract_state(run), opening)
     return train_step.variables(jax.device_put(state)), int(state.step)
-
-
-def read_checkpoint(workdir: pathlib.Path, target: Any, opening: Opening) -> Any:
-    """A checkpoint of a run that is not trained now; see `Checkpoints.restore`."""
-    saved = checkpoint.Checkpoints(workdir / "checkpoints")
-    strict = opening.strict or opening.step is not None
-    others = None if strict else functools.partial(pass_over, saved)
-    return saved.restore(target, opening.step, others)
 
 
 def _restore_or_init(

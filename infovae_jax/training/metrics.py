@@ -22,7 +22,8 @@ FILE = "metrics.jsonl"
 # is not finite).
 MEMBERS = "members"
 _SMALLER_STEPS = (
-    "lower config.optimizer.learning_rate or set config.optimizer.clip_norm"
+    "lower config.optimizer.learning_rate, from the last checkpoint by --resume_from, "
+    "or set config.optimizer.clip_norm"
 )
 
 
@@ -226,15 +227,17 @@ def joined(row: dict, other: dict) -> dict:
     return row | other | ({MEMBERS: members} if members else {})
 
 
+def diverged(what: str, where: str) -> NonFiniteError:
+    """The error of a model that left the numbers."""
+    return NonFiniteError(what, where, _SMALLER_STEPS)
+
+
 def check_finite(row: dict[str, float], where: str) -> None:
     """Raises NonFiniteError naming the first terms that are NaN or infinite."""
     bad = [n for n, value in row.items() if n != MEMBERS and not math.isfinite(value)]
     if bad:
-        raise NonFiniteError(
-            f"{', '.join(bad[:3])} became non-finite by step {int(row['step'])}",
-            where,
-            _SMALLER_STEPS,
-        )
+        names = ", ".join(bad[:3])
+        raise diverged(f"{names} became non-finite by step {int(row['step'])}", where)
 
 
 def check_finite_state(
@@ -255,10 +258,9 @@ def check_finite_state(
             first = path if first is None and bad.any() else first
             lost |= bad
     if lost.all():
-        raise NonFiniteError(
+        raise diverged(
             f"{jax.tree_util.keystr(first)} of the state became non-finite by step "
             f"{step}, which is not saved",
             where,
-            _SMALLER_STEPS,
         )
     return np.flatnonzero(lost).tolist()

@@ -1,8 +1,9 @@
 """How a run that is there already is opened: which checkpoint, and what is accepted."""
 
+import functools
 import pathlib
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -94,6 +95,14 @@ def pass_over(
 def _say_passed_over(error: checkpoint.DamagedCheckpoint, place: str) -> None:
     text = f"note: {error.what}; {error.where}; {place}, an older one is used"
     print(text, file=sys.stderr, flush=True)
+
+
+def read_checkpoint(workdir: pathlib.Path, target: Any, opening: Opening) -> Any:
+    """A checkpoint of a run that is not trained now; see `Checkpoints.restore`."""
+    saved = checkpoint.Checkpoints(workdir / "checkpoints")
+    strict = opening.strict or opening.step is not None
+    others = None if strict else functools.partial(pass_over, saved)
+    return saved.restore(target, opening.step, others)
 
 
 def sweep(workdir: pathlib.Path) -> None:

@@ -35,7 +35,7 @@ from infovae_jax.training import (
     train_step,
 )
 from infovae_jax.training.loop import Program
-from infovae_jax.training.opening import DEFAULT, Opening
+from infovae_jax.training.opening import DEFAULT, Opening, read_checkpoint
 from infovae_jax.training.optimizer import TracedRate
 from infovae_jax.training.run import Run
 from infovae_jax.types import Objective, TrainState
@@ -388,7 +388,7 @@ def restore(
     target = jax.eval_shape(
         lambda: init_population(run.objective, run.transform, members)
     )
-    state = loop.read_checkpoint(workdir, target, opening)
+    state = read_checkpoint(workdir, target, opening)
     return train_step.variables(state), loop.steps_done(state)
 
 

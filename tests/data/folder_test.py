@@ -246,6 +246,11 @@ def test_classes_are_in_natural_order(tmp_path, data_config):
     save_classes(tmp_path / "set", names=("10", "0", "2", "1", "x"), count=2)
     dataset = data.load(data_config(tmp_path / "set", test_fraction=0.5))
     assert dataset.label_names == ("0", "1", "2", "10", "x")
+    for origin, labels in zip(
+        dataset.origin, (dataset.train_y, dataset.test_y), strict=True
+    ):
+        classes = [path.split("/")[0] for path in origin]
+        assert classes == [dataset.label_names[label] for label in labels]
 
 
 def test_two_folders_that_look_alike_do_not_share_a_cache(tmp_path, data_config):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import report
-from infovae_jax.errors import CheckpointError
+from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.report import figures, grids, rate_and_information, results, scores
 from infovae_jax.training import files
 from infovae_jax.training.run import claim_workdir, open_run
@@ -388,3 +388,39 @@ def test_names_of_labels_are_drawn_as_they_are(name, tmp_path):
     # What is drawn is the name: as long as its letters, and no mathematics.
     assert not cbook.is_math_text(title.get_text())
     assert title.get_text().strip().replace(r"\$", "$") == name
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 1), (20, 1, 1), (1, 5000, 2)])
+def test_signals_are_lines_in_cells_of_bounded_size(shape):
+    images = np.random.default_rng(0).random((3, 4, *shape), np.float32)
+    figure = grids.image_grid(images, (0.0, 1.0), ["a", "b", "c"], list("wxyz"))
+    (axes,) = figure.axes
+    assert len(axes.collections[0].get_segments()) == 3 * 4 * shape[-1]
+    assert not axes.images
+    assert max(figure.get_size_inches()) < 5
+    assert list(axes.get_xticks()) == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_long_images_are_drawn_shorter():
+    for height, width in ((3, 300), (300, 3)):
+        images = np.zeros((8, 10, height, width, 1), np.float32)
+        figure = grids.image_grid(images, (0.0, 1.0))
+        assert figure.axes[0].images
+        sides = figure.get_size_inches()
+        assert max(sides) / min(sides) < 5
+
+
+def test_a_map_of_one_dim_and_of_few_examples():
+    codes = SimpleNamespace(mean=np.arange(8.0)[:, None], logits=None)
+    scene = SimpleNamespace(codes=codes, labels=None)
+    points = figures.latent_map(scene).axes[0].collections[0].get_offsets()
+    np.testing.assert_array_equal(points, [[i, 0] for i in range(8)])
+    codes.mean = np.zeros((3, 4))
+    assert figures.latent_map(scene) is None
+
+
+def test_a_file_in_place_of_the_pictures(tmp_path, monkeypatch):
+    (tmp_path / "figures").write_text("")
+    monkeypatch.setattr(report, "_scene", lambda *_: None)
+    with pytest.raises(ConfigError, match="a file in place of"):
+        report.write(None, None, tmp_path)

@@ -77,7 +77,11 @@ def test_the_command_line_accepts_changed_data(run_main_inprocess, there):
         "--mode=encode", f"--workdir={there / 'run'}", "--accept_changed_data"
     )
     assert done.returncode == 0, done.stderr
-    assert np.load(there / "run" / "codes.npz")["train_mean"].shape[0] == 48
+    codes = np.load(there / "run" / "codes.npz")
+    assert codes["train_mean"].shape[0] == 48
+    rows = np.concatenate([codes["train_origin"], codes["test_origin"]])
+    assert sorted(rows) == list(range(60))  # Of the file.
+    np.testing.assert_array_equal(codes["test_label"], codes["test_origin"] % 3)
 
 
 def test_a_changed_config_is_not_that_of_the_checkpoints(run_main_inprocess, there):
