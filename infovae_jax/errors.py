@@ -35,7 +35,15 @@ class UserError(Exception):
     def line(self) -> str:
         """The message as one line, whatever its parts hold."""
         text = f"{self.what}; {self.where}; {self.fix}"
-        return "error: " + " ".join(text.split())
+        return "error: " + printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text with all that is no plain letter as its escape.
+
+    A file's name may hold bytes of no encoding, and sequences that a terminal obeys.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ConfigError(UserError):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import cache, raw_splits
-from infovae_jax.errors import ConfigError, DataError, UserError
+from infovae_jax.errors import ConfigError, DataError, UserError, printable
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
@@ -92,7 +92,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         arrays["test_x"],
         arrays.get("test_y"),
         len(names),
-        names,
+        tuple(printable(name) for name in names),
         f"image folder {path}, decoded into {folder}{_left_out_text(left_out)}",
         f"folder {path}",
         origin=tuple(

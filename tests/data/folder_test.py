@@ -1,6 +1,7 @@
 """Folders of images: their layouts, and each way in which one can be wrong."""
 
 import os
+import pathlib
 import sys
 
 import numpy as np
@@ -270,3 +271,22 @@ def test_two_folders_that_look_alike_do_not_share_a_cache(tmp_path, data_config)
     again = data.load(data_config(tmp_path / "a" / "set"))
     rows = [np.concatenate([d.train_x, d.test_x]) for d in (first, again)]
     assert not np.array_equal(*rows)
+
+
+def test_names_of_any_bytes_are_shown_harmlessly(tmp_path, data_config):
+    names = (b"caf\xe9", b"\x1b[31mred", b"two\nlines", b"$5_$10_", "Größe".encode())
+    folder = os.fsencode(tmp_path / "set")
+    for k, name in enumerate(names):
+        path = pathlib.Path(os.fsdecode(os.path.join(folder, name)))
+        for i in range(3):
+            save(path / f"{i}.png", 10 * k + i)
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert set(dataset.label_names) == {
+        "caf\\udce9",
+        "\\x1b[31mred",
+        "two\\nlines",
+        "$5_$10_",
+        "Größe",
+    }
+    dataset.decision.encode()
+    assert "\x1b" not in dataset.decision
