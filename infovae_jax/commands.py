@@ -19,6 +19,7 @@ from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     identity,
     loop,
+    memory,
     population,
     processes,
     rewind,
@@ -53,6 +54,8 @@ def train(
     run = open_run(config, say=processes.say)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
+    members = len(sweeps.members_of(config)) if many else 1
+    memory.check(run, loop.abstract_state(run), members, mesh)
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     if opening.step is None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import small_run
 
+from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
 from infovae_jax.data import cache
 from infovae_jax.errors import ConfigError, UserError
@@ -59,6 +60,7 @@ def read_config(folder):
     except ValueError:  # which the command line says in a line
         raise ConfigError("damaged", "config.json", "restore it") from None
     identity.check_config(folder / "run", config)
+    config_lib.check(config)
     return config.to_dict()
 
 
