@@ -14,21 +14,33 @@ from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
-from infovae_jax.errors import ConfigError
+from infovae_jax.data import raw_splits
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     blocks,
+    identity,
     loop,
+    memory,
     population,
     processes,
+    rewind,
     sharding,
     train_step,
 )
+from infovae_jax.training.opening import DEFAULT, Opening, sweep
 from infovae_jax.training.run import Run, claim_workdir, locked, open_run
 from infovae_jax.training.saved import Saved, open_saved
 
 
-def train(config: ConfigDict | None, workdir: str | None) -> None:
-    """Trains (or goes on training), then evaluates and reports."""
+def train(
+    config: ConfigDict | None,
+    workdir: str | None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Trains (or goes on training), then evaluates and reports.
+
+    `opening`: of a run that is there already.
+    """
     if config is None:
         raise ConfigError(
             "no --config", "command line", "e.g. --config=configs/infocatvae.py"
@@ -39,30 +51,58 @@ def train(config: ConfigDict | None, workdir: str | None) -> None:
     config = config_lib.from_json(config_lib.to_json(config))
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
+    SIGNAL_ENDING.stage("before the first step", str(folder))
     run = open_run(config, say=processes.say)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
+    members = len(sweeps.members_of(config)) if many else 1
+    memory.check(run, loop.abstract_state(run), members, mesh)
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
-    processes.on_first(lambda: claim_workdir(config, folder))
+    if opening.step is None:
+        processes.on_first(lambda: claim_workdir(config, folder))
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
+        processes.on_first(lambda: sweep(folder))
+        if opening.step is not None:
+            processes.on_first(lambda: _rewind(run, folder, opening.step))
         processes.say(f"workdir: {folder}")
-        if many:
-            program = population.make_program(run, folder, mesh)
-            state = loop.train(run, folder, mesh, program=program)
-        else:
-            state = loop.train(run, folder, mesh, _evaluators(run))
+        accepted = processes.on_first(lambda: _check_data(run, folder, opening))
+        SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
+        program = population.make_program(run, folder, mesh) if many else None
+        evaluators = [] if many else _evaluators(run)
+        state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
     params = sharding.to_local(train_step.variables(state))
-    saved = Saved(run, params, blocks.steps_done(state), folder)
+    saved = Saved(run, params, blocks.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
+
+
+def _rewind(run: Run, folder: pathlib.Path, step: int) -> None:
+    many = sweeps.is_population(run.config)
+    restore = population.restore if many else loop.restore_params
+    rewind.rewind(folder, step, run.config, lambda: restore(run, folder, Opening(step)))
+
+
+def _check_data(run: Run, folder: pathlib.Path, opening: Opening):
+    """`identity.check_data`, and a line where other data are accepted."""
+    accepted = identity.check_data(folder, run.identity(), opening.accept_changed_data)
+    if accepted is not None:
+        parts = ", ".join(accepted["parts"])
+        path = folder / identity.ACCEPTED
+        print(f"note: other {parts} since step {accepted['step']}, accepted; {path}")
+    return accepted
 
 
 def evaluate_and_report(saved: Saved, metrics: str = "core") -> None:
     """Evaluates a run, of a population the member it chooses, and writes the report."""
+    where = str(saved.folder)
+    SIGNAL_ENDING.stage(f"in the evaluation; step {saved.step} is saved", where)
     from infovae_jax.evaluation.workdir import evaluate_saved
 
-    _write_report(evaluate_saved(saved, metrics))
+    trained_on = saved.run.identity().lines()
+    evaluated = evaluate_saved(saved, metrics)
+    print(trained_on, flush=True)
+    _write_report(evaluated)
 
 
 def evaluate(
@@ -70,34 +110,52 @@ def evaluate(
     metrics: str = "core",
     member: int | None = None,
     changes: dict[str, object] | None = None,
+    opening: Opening = DEFAULT,
 ) -> None:
     """Evaluates a run's newest checkpoint: `evaluation.json`, and the report again.
 
     Of a population: all members in short, then the chosen one, or `member`.
 
     `metrics`: see `evaluation.evaluate`; `changes`: values in place of the run's own
-    `config.evaluation`.
+    `config.evaluation`; `opening`: which checkpoint, and what is accepted.
     """
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    saved = open_saved(workdir, member)
+    saved = open_saved(workdir, member, opening)
     if member is not None:
         saved = saved.of_member(member)
     saved.run.config.evaluation.update(changes or {})
     evaluate_and_report(saved, metrics)
 
 
-def make_report(workdir: str | None, member: int | None = None) -> None:
-    """Writes `report.html` and `figures/` of a run again."""
-    _write_report(open_saved(workdir, member).chosen(member))
+def make_report(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Writes `report.html` and `figures/` of a run again.
+
+    Raises:
+      CheckpointError: `evaluation.json` is damaged; the page is there, without figures.
+    """
+    from infovae_jax.report import results
+
+    saved = open_saved(workdir, member, opening).chosen(member)
+    _write_report(saved)
+    results.require_whole(saved.folder)
 
 
 def sample(
-    workdir: str | None, num: int, cluster: int | None, member: int | None = None
+    workdir: str | None,
+    num: int,
+    cluster: int | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
 ) -> None:
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG."""
-    run, params, _, folder = open_saved(workdir, member).chosen(member)
+    saved = open_saved(workdir, member, opening).chosen(member)
+    run, params, folder = saved.run, saved.params, saved.folder
     num_clusters = run.objective.prior.mean.shape[0]
     if cluster is not None and cluster >= num_clusters:
         raise ConfigError(
@@ -114,15 +172,21 @@ def sample(
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
 
 
-def encode(workdir: str | None, member: int | None = None) -> None:
+def encode(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
     """Encodes both splits: `codes.npz` with `<split>_mean`, `_log_var`, `_logits`.
 
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
-    data carry labels, `<split>_label` holds them.
+    data carry labels, `<split>_label` holds them, and `label_names` their names.
+    `<split>_origin` tells where each example is in the source: its file, or its row.
     """
     from infovae_jax import evaluation
 
-    run, params, _, folder = open_saved(workdir, member).chosen(member)
+    saved = open_saved(workdir, member, opening).chosen(member)
+    run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
     splits = {
         "train": (run.dataset.train_x, run.dataset.train_y),
@@ -136,6 +200,10 @@ def encode(workdir: str | None, member: int | None = None) -> None:
             arrays[f"{name}_cluster"] = codes.logits.argmax(-1)
         if labels is not None:
             arrays[f"{name}_label"] = np.asarray(labels)
+    for name, origin in zip(splits, raw_splits.origins(run.dataset), strict=True):
+        arrays[f"{name}_origin"] = origin
+    if run.dataset.label_names:
+        arrays["label_names"] = np.array(run.dataset.label_names)
     np.savez(folder / "codes.npz", **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
@@ -177,6 +245,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
 
 
 def _write_report(saved: Saved) -> None:
+    SIGNAL_ENDING.stage(f"in the report; step {saved.step} is saved", str(saved.folder))
     from infovae_jax import report
 
     path = report.write(saved.run, saved.params, saved.folder, saved.step)

@@ -5,8 +5,15 @@ Every one of them ends a command with a single line on stderr:
 ours and keeps its traceback (exit code 1).
 """
 
+import contextlib
 import difflib
 import errno
+import os
+import re
+import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterable
 
 
@@ -28,7 +35,15 @@ class UserError(Exception):
     def line(self) -> str:
         """The message as one line, whatever its parts hold."""
         text = f"{self.what}; {self.where}; {self.fix}"
-        return "error: " + " ".join(text.split())
+        return "error: " + printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text with all that is no plain letter as its escape.
+
+    A file's name may hold bytes of no encoding, and sequences that a terminal obeys.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ConfigError(UserError):
@@ -81,6 +96,97 @@ class Interrupted(UserError):
         self.exit_code = exit_code
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal came where nothing has to be saved before the end."""
+
+    def __init__(self, number: int):
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+class SignalEnding:
+    """Ends a command by a signal with one line and exit code 128 + its number.
+
+    The handlers raise `Stopped`. Python runs them between two instructions, so that an
+    import or a compilation would hold them up for as long as it takes: a thread, which
+    hears of the signal at once, ends the process if it is still there a little later.
+
+    Attributes:
+      guarded: a `SignalGuard` has the signals, which saves first; the thread then acts
+        at the second one only.
+      caught: somebody catches `Stopped`; until then the process ends in the handler.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    GRACE_SECONDS = 5.0
+
+    def __init__(self):
+        self.guarded = self.caught = self._installed = False
+        self._stage, self._where, self._said = "at the start", "no state yet", False
+
+    def stage(self, what: str, where: str) -> None:
+        """Notes for the line what the command does, and in which folder."""
+        self._stage, self._where = what, where
+
+    def install(self) -> None:
+        """Takes the signals, but for those that are ignored (as by nohup)."""
+        while (heard := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass  # a standard stream that was closed: no file of ours takes its place
+        os.close(heard)
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        for number in self.taken():
+            signal.signal(number, self._handle)
+        self._installed = True
+        threading.Thread(target=self._watch, args=(heard,), daemon=True).start()
+
+    def ignore(self) -> None:
+        """Lets no further signal disturb the way out, where `install` took them."""
+        for number in self.taken() if self._installed else ():
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, signal.SIG_IGN)
+
+    def taken(self) -> list[signal.Signals]:
+        """The signals that end a command here."""
+        return [n for n in self.SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+
+    def say(self, number: int) -> int:
+        """Writes the line, once; returns the exit code."""
+        self.ignore()
+        if not self._said:
+            self._said = True
+            error = Interrupted(
+                f"stopped by {signal.Signals(number).name} {self._stage}",
+                self._where,
+                "run the same command to go on",
+                128 + number,
+            )
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(2, (error.line() + "\n").encode(errors="replace"))
+        return 128 + number
+
+    def _handle(self, number, frame) -> None:
+        del frame
+        if self.caught:
+            raise Stopped(number)
+        os._exit(self.say(number))
+
+    def _watch(self, heard: int) -> None:
+        count = 0
+        while True:
+            for number in os.read(heard, 64):
+                count += number in self.SIGNALS
+                if number not in self.SIGNALS or (self.guarded and count == 1):
+                    continue
+                time.sleep(self.GRACE_SECONDS)
+                os._exit(self.say(number))
+
+
+# Of the process; nothing happens before `install`.
+SIGNAL_ENDING = SignalEnding()
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as " (did you mean 'seed'?)", or the empty string."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -104,12 +210,44 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> Config
     )
 
 
+_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.EFBIG),
+)
+# How tensorstore, which writes checkpoints, names the error of the system.
+_OS_ERROR_CODE = re.compile(r"os_error_code='(\d+)'")
+
+
 def from_os_error(error: OSError) -> StorageError | None:
-    """A StorageError for a full or read-only disk, None for anything else."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    """A StorageError where a disk cannot be written, None for anything else."""
+    if error.errno not in _STORAGE:
         return None
+    return storage_error(error.errno, str(error.filename or "disk"))
+
+
+def from_write_error(error: Exception, path: str) -> StorageError | None:
+    """The same of any exception that writing to `path` raised."""
+    if isinstance(error, OSError):
+        return from_os_error(error) and storage_error(error.errno, path)
+    found = _OS_ERROR_CODE.search(str(error))
+    return storage_error(int(found[1]), path) if found else None
+
+
+def storage_error(number: int, path: str) -> StorageError:
+    """The error of the system's error number, with the bytes that are free."""
     return StorageError(
-        f"cannot write: {error.strerror}",
-        str(error.filename or "disk"),
+        f"cannot write: {os.strerror(number)}",
+        f"{path}{_free(path)}",
         "free space or choose another --workdir, then run the same command",
     )
+
+
+def _free(path: str) -> str:
+    """ " (... bytes free)" of the nearest folder that is there."""
+    place = os.path.abspath(path)
+    while not os.path.isdir(place) and os.path.dirname(place) != place:
+        place = os.path.dirname(place)
+    try:
+        return f" ({shutil.disk_usage(place).free} bytes free)"
+    except OSError:
+        return ""

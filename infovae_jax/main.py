@@ -12,31 +12,21 @@ One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; e
 import sys
 import traceback
 
-from absl import flags
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped
 
-from infovae_jax import commands
-from infovae_jax.config import command_line
-from infovae_jax.errors import ConfigError
-from infovae_jax.training import processes
+if __name__ == "__main__":
+    SIGNAL_ENDING.install()  # before the imports, which take seconds
 
+from absl import flags  # noqa: E402
+
+from infovae_jax import commands  # noqa: E402
+from infovae_jax.config import command_line  # noqa: E402
+from infovae_jax.training import opening, output, processes  # noqa: E402
+
+FLAGS = flags.FLAGS
 CONFIG = command_line.define_config_flag()
-MODE = flags.DEFINE_enum("mode", "train", commands.NAMES, "what to do with the run")
-WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
-NUM_SAMPLES = flags.DEFINE_integer(
-    "num_samples", 64, "--mode=sample: how many images", lower_bound=1
-)
-METRICS = flags.DEFINE_string(
-    "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
-)
-INCEPTION = flags.DEFINE_string(
-    "inception", None, "--mode=evaluate: evaluation.inception of this evaluation"
-)
-CLUSTER = flags.DEFINE_integer(
-    "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
-)
-MEMBER = flags.DEFINE_integer(
-    "member", None, "other modes: this member of a population", lower_bound=0
-)
+command_line.define_mode_flags(commands.NAMES)
+opening.define_flags()
 processes.define_flags()
 
 
@@ -45,26 +35,31 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
     if len(argv) > 1:
         what = f"unexpected argument '{argv[1]}'"
         raise ConfigError(what, "command line", "flags start with --")
-    if MODE.value == "train" and MEMBER.value is not None:
+    mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
+    how = opening.from_flags()
+    if mode == "train" and member is not None:
         what = "training is of all members"
         raise ConfigError(what, "--member", "give it to another --mode")
-    if MODE.value == "train":
+    if mode == "train":
         processes.start_from_flags()
-        commands.train(CONFIG.value, WORKDIR.value)
-    elif MODE.value == "sample":
-        commands.sample(WORKDIR.value, NUM_SAMPLES.value, CLUSTER.value, MEMBER.value)
-    elif MODE.value == "evaluate":
-        if INCEPTION.value is not None:
-            evaluation["inception"] = INCEPTION.value
-        commands.evaluate(WORKDIR.value, METRICS.value, MEMBER.value, evaluation)
+        commands.train(CONFIG.value, workdir, how)
+    elif mode == "sample":
+        commands.sample(workdir, FLAGS.num_samples, FLAGS.cluster, member, how)
+    elif mode == "evaluate":
+        if FLAGS.inception is not None:
+            evaluation["inception"] = FLAGS.inception
+        commands.evaluate(workdir, FLAGS.metrics, member, evaluation, how)
     else:
-        commands.BY_NAME[MODE.value](WORKDIR.value, member=MEMBER.value)
+        commands.BY_NAME[mode](workdir, member, how)
 
 
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
+        SIGNAL_ENDING.caught = True
         run_mode(*command_line.parse_flags(sys.argv))
+    except Stopped as stopped:
+        processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:
         found = processes.as_user_error(error)
         if found is not None:
@@ -77,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

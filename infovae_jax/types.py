@@ -105,6 +105,8 @@ class Dataset(NamedTuple):
       decision: the lines to print about range, shape and likelihood.
       factors: name -> (`[n]`, `[m]`), known causes of the images in both splits, for
         evaluation alone.
+      origin: (`[n]`, `[m]`), where each example is in its source: paths of files
+        within a folder, or rows; None: its row in its split.
     """
 
     train_x: np.ndarray
@@ -115,6 +117,7 @@ class Dataset(NamedTuple):
     label_names: tuple[str, ...]
     decision: str
     factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
+    origin: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class Objective(NamedTuple):

@@ -71,6 +71,13 @@ def spec():
     return DataSpec((4, 4, 1), "float32", "bernoulli", 64, 10, False)
 
 
+# Files whose tests inject faults; docs/promises.md tells what each promises.
+FAULTS = {
+    *("faults", "signals", "power_cut", "output", "identity", "opening", "rewind"),
+    *("checkpoint", "metrics", "interruption", "leftovers", "sealed", "resume"),
+}
+
+
 def pytest_collection_modifyitems(items):
     """Tests that start processes are marked; the others of a file share a worker.
 
@@ -81,6 +88,8 @@ def pytest_collection_modifyitems(items):
         starts = "subprocess" in item.function.__code__.co_names
         if starts or "run_main" in item.fixturenames:
             item.add_marker(pytest.mark.process)
+        if item.path.stem.removesuffix("_test") in FAULTS:
+            item.add_marker(pytest.mark.faults)
         group = item.path.stem
         if "name" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"):
             group += str(item.callspec.params.get("name", ""))

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -23,6 +24,27 @@ def define_config_flag() -> config_flags.config_flags._ConfigFlag:
     """Defines `--config=FILE.py[:preset]` and `--config.key=value`."""
     return config_flags.DEFINE_config_file(
         CONFIG_FLAG, None, "path to a config file, with an optional :preset"
+    )
+
+
+def define_mode_flags(modes: Sequence[str]) -> None:
+    """Defines `--mode`, which is one of `modes`, and what the modes take."""
+    flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
+    flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
+    flags.DEFINE_integer(
+        "num_samples", 64, "--mode=sample: how many images", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
+    )
+    flags.DEFINE_string(
+        "inception", None, "--mode=evaluate: evaluation.inception of this evaluation"
+    )
+    flags.DEFINE_integer(
+        "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
+    )
+    flags.DEFINE_integer(
+        "member", None, "other modes: this member of a population", lower_bound=0
     )
 
 

@@ -2,9 +2,9 @@
 
 A cache is a folder of `train_x.npy`, `train_y.npy`, `train_f.npy` (images, labels,
 factors; the last two only where there are some), the same of `test`, and `meta.json`,
-which holds the size and SHA-256 of every array file and statistics of the images. It
-is written under another name and renamed when complete, so a folder with the final
-name is whole, whatever interrupted the writing.
+which holds the size and SHA-256 of every array file, that of what the array holds, and
+statistics of the images. It is written under another name and renamed when complete, so
+a folder with the final name is whole, whatever interrupted the writing.
 """
 
 import errno
@@ -19,9 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.config import sealed
+from infovae_jax.data import leftovers, raw_splits
 from infovae_jax.errors import DataError, StorageError
 
 FORMAT = 1
+META = "meta.json"
+_PARTIAL = ".partial-"
 SPLITS = ("train", "test")
 
 
@@ -68,6 +72,37 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def file_mark(stat: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced, even by one of equal size and date."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
+def array_digest(x: np.ndarray) -> str:
+    """SHA-256 of type, shape and values, in hex; reads a few MB at a time."""
+    x = np.asanyarray(x)
+    digest = hashlib.sha256(f"{x.dtype.str}{x.shape}".encode())
+    for _, part in raw_splits.chunks(x):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def known_digest(x: np.ndarray) -> str | None:
+    """`array_digest` as noted when a cache was built; None where `x` is no whole file.
+
+    The files of an opened cache were verified when it was opened.
+    """
+    if not isinstance(x, np.memmap) or x.filename is None:
+        return None
+    path = pathlib.Path(x.filename)
+    if not x.flags.c_contiguous or x.offset + x.nbytes != path.stat().st_size:
+        return None
+    try:
+        found = sealed.read(path.parent / META)["files"][path.name]["content"]
+    except (sealed.Damaged, KeyError, TypeError):
+        return None  # no cache, or one of a time before it was noted
+    return found if isinstance(found, str) else None
+
+
 def open_or_build(
     folder: pathlib.Path,
     make: Callable[[], tuple[dict[str, Stream], dict[str, Any]]],
@@ -86,6 +121,7 @@ def open_or_build(
       DataError: if the cache is damaged, or whatever `make` and `check` raise.
       StorageError: if the cache cannot be written.
     """
+    leftovers.sweep(folder.parent, f"{_PARTIAL}*")
     if not folder.exists():
         _build(folder, make, check)
     cached = _open(folder)
@@ -96,20 +132,13 @@ def open_or_build(
 def _build(folder, make, check) -> None:
     streams, facts = make()
     # Not mkdtemp: it would lock others out of a cache that several people share.
-    partial = folder.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{_PARTIAL}{os.getpid()}-{secrets.token_hex(4)}"
+    partial = folder.parent / name
     try:
         partial.mkdir(parents=True)
-        meta = {"format": FORMAT, **facts, "splits": {}, "files": {}}
-        for split in SPLITS:
-            meta["splits"][split] = _write_split(partial, split, streams[split])
-        for path in sorted(partial.iterdir()):
-            meta["files"][path.name] = {
-                "bytes": path.stat().st_size,
-                "sha256": _sha256(path),
-            }
-        check(meta)
-        (partial / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
-        _publish(partial, folder)
+        with leftovers.held(partial):
+            _fill(partial, streams, facts, check)
+            _publish(partial, folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise StorageError(
@@ -119,6 +148,21 @@ def _build(folder, make, check) -> None:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(partial: pathlib.Path, streams, facts, check) -> None:
+    meta = {"format": FORMAT, **facts, "splits": {}, "files": {}}
+    for split in SPLITS:
+        meta["splits"][split] = _write_split(partial, split, streams[split])
+    for path in sorted(partial.iterdir()):
+        meta["files"][path.name] = {
+            "bytes": path.stat().st_size,
+            "sha256": _sha256(path),
+            "content": array_digest(np.load(path, mmap_mode="r")),
+        }
+    check(meta)
+    text = json.dumps(sealed.seal(meta), indent=2) + "\n"
+    (partial / META).write_text(text)
 
 
 def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:
@@ -191,19 +235,21 @@ def _damaged(folder: pathlib.Path, what: str) -> DataError:
 
 def _open(folder: pathlib.Path) -> Cached:
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = sealed.read(folder / META)
         files = {name: (f["bytes"], f["sha256"]) for name, f in meta["files"].items()}
         version, _ = meta["format"], meta["splits"]["train"]["mean"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, f"meta.json cannot be read ({error!r})") from error
+    except sealed.Damaged as error:
+        raise _damaged(folder, f"{META} is damaged: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, f"{META} cannot be read ({error!r})") from None
     if version != FORMAT:
-        raise _damaged(folder, f"meta.json has format {version}, not {FORMAT}")
+        raise _damaged(folder, f"{META} has format {version}, not {FORMAT}")
     arrays = {}
     for name in (f"{split}_{part}" for split in SPLITS for part in "xyf"):
         path = folder / f"{name}.npy"
         if path.name not in files:
             if name.endswith("_x"):
-                raise _damaged(folder, f"meta.json does not list {path.name}")
+                raise _damaged(folder, f"{META} does not list {path.name}")
             continue
         arrays[name] = _open_array(path, *files[path.name])
     return Cached(arrays, meta)

@@ -1,21 +1,27 @@
 """A folder of image files, decoded once into the cache.
 
 Laid out as `<class>/*.png`, as `train/<class>/*.png` with `test/<class>/*.png`, or
-flat and then without labels. Class names in alphabetical order are the labels.
+flat and then without labels. Class names in natural order (2 before 10) are the labels.
+What was left out is counted and said; a class that would vanish is an error.
 """
 
 import importlib
 import pathlib
+import re
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from infovae_jax.data import cache, raw_splits
-from infovae_jax.errors import ConfigError, DataError, UserError
+from infovae_jax.errors import ConfigError, DataError, UserError, printable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".jp2"),
+)
 TEST_NAMES = ("test", "val", "validation")
 
 
@@ -25,10 +31,22 @@ class Listing(NamedTuple):
     Attributes:
       files: the paths, in order of class and name.
       classes: the class of each file, or empty.
+      left_out: reason -> how many files or folders were not read.
     """
 
     files: list[pathlib.Path]
     classes: list[str]
+    left_out: Mapping[str, int] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """The classes in natural order."""
+        return tuple(sorted(set(self.classes), key=_natural))
+
+
+def _natural(name: str) -> list:
+    """A key that sorts the numbers within names by value."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts] + [(0, name)]
 
 
 def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
@@ -48,11 +66,13 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
       StorageError: if the cache cannot be written.
     """
     size = _target_size(config.image_size)
-    splits, names = _find_splits(path, config)
+    splits, names, left_out = _find_splits(path, config)
     mark = cache.fingerprint(
         size,
+        str(path.resolve()),
+        names,
         [
-            (f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns)
+            (f.relative_to(path).as_posix(), cache.file_mark(f.stat()))
             for f in splits["train"].files + splits["test"].files
         ],
         len(splits["train"].files),
@@ -72,9 +92,13 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         arrays["test_x"],
         arrays.get("test_y"),
         len(names),
-        names,
-        f"image folder {path}, decoded into {folder}",
+        tuple(printable(name) for name in names),
+        f"image folder {path}, decoded into {folder}{_left_out_text(left_out)}",
         f"folder {path}",
+        origin=tuple(
+            np.array([f.relative_to(path).as_posix() for f in splits[s].files])
+            for s in cache.SPLITS
+        ),
     )
 
 
@@ -91,12 +115,19 @@ def _target_size(image_size: Any) -> tuple[int, int] | None:
     return sides
 
 
-def _find_splits(path, config) -> tuple[dict[str, Listing], tuple[str, ...]]:
-    """The files of both splits, and the class names (empty without labels)."""
+def _left_out_text(left_out: Mapping[str, int]) -> str:
+    found = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    return f"; left out: {found}" if found else ""
+
+
+def _find_splits(path, config):
+    """Both splits, the class names (empty without labels), and what was left out."""
     tests = [path / name for name in TEST_NAMES if (path / name).is_dir()]
+    if (path / "train").is_dir():
+        _require_no_classes_beside(path, tests)
     if (path / "train").is_dir() and tests:
         train, test = _list(path / "train"), _list(tests[0])
-        names = tuple(sorted(set(train.classes)))
+        names = train.names()
         unknown = sorted(set(test.classes) - set(names))
         if unknown or bool(train.classes) != bool(test.classes):
             what = f"class '{unknown[0]}'" if unknown else "a flat list of images"
@@ -105,7 +136,9 @@ def _find_splits(path, config) -> tuple[dict[str, Listing], tuple[str, ...]]:
                 f"folder {tests[0]}",
                 "use the same class folders in both splits",
             )
-        return {"train": train, "test": test}, names
+        left_out = Counter(train.left_out) + Counter(test.left_out)
+        left_out += Counter(f"split {folder.name}" for folder in tests[1:])
+        return {"train": train, "test": test}, names, left_out
     whole = _list(path / "train" if (path / "train").is_dir() else path)
     indices = raw_splits.split_indices(
         len(whole.files), config.test_fraction, config.split_seed, f"folder {path}"
@@ -117,14 +150,33 @@ def _find_splits(path, config) -> tuple[dict[str, Listing], tuple[str, ...]]:
         )
         for split, chosen in zip(cache.SPLITS, indices, strict=True)
     }
-    return parts, tuple(sorted(set(whole.classes)))
+    return parts, whole.names(), whole.left_out
+
+
+def _require_no_classes_beside(path: pathlib.Path, tests: list[pathlib.Path]) -> None:
+    """Refuses folders of images beside train/, which would be left out."""
+    known = {path / "train", *tests}
+    for entry in sorted(path.iterdir()):
+        hidden = entry.name.startswith(".")
+        if entry in known or hidden or not entry.is_dir():
+            continue
+        if any(_is_image(file) for file in entry.iterdir()):
+            raise DataError(
+                f"'{entry.name}/' with images beside 'train/': is train a class?",
+                f"folder {path}",
+                "rename the class, or leave only train/ and test/ there",
+            )
 
 
 def _list(folder: pathlib.Path) -> Listing:
     try:
         entries = [e for e in sorted(folder.iterdir()) if not e.name.startswith(".")]
         flat = [e for e in entries if _is_image(e)]
-        inside = {e.name: sorted(e.iterdir()) for e in entries if e.is_dir()}
+        inside = {
+            e.name: [f for f in sorted(e.iterdir()) if not f.name.startswith(".")]
+            for e in entries
+            if e.is_dir()
+        }
     except OSError as error:
         raise DataError(
             f"cannot list the folder: {error}", f"folder {folder}", "check its rights"
@@ -139,11 +191,42 @@ def _list(folder: pathlib.Path) -> Listing:
         )
     if not flat and not pairs:
         raise DataError(
-            "empty split: no .png, .jpg, .jpeg or .bmp images",
+            f"empty split: no {', '.join(SUFFIXES)} images",
             f"folder {folder}",
             "lay images out as <class>/<name>.png, or directly in the folder",
         )
-    return Listing(flat or [f for f, _ in pairs], [name for _, name in pairs])
+    _require_all_classes(folder, inside, {name for _, name in pairs})
+    others = entries + [f for files in inside.values() for f in files]
+    left_out = _left_out(others, {*flat, *(f for f, _ in pairs)}, inside)
+    return Listing(flat or [f for f, _ in pairs], [name for _, name in pairs], left_out)
+
+
+def _require_all_classes(folder: pathlib.Path, inside, found: set[str]) -> None:
+    """Refuses class folders with content but no image that is read."""
+    for name, files in inside.items():
+        if found and files and name not in found:
+            kinds = sorted({f.suffix.lower() or "folders" for f in files})
+            raise DataError(
+                f"class '{name}' would vanish: it holds no image but "
+                f"{', '.join(kinds[:3])}",
+                f"folder {folder}",
+                "lay images out as <class>/<name>.png, or move that folder away",
+            )
+
+
+def _left_out(entries, read: set[pathlib.Path], inside) -> dict[str, int]:
+    """Reason -> number of what is there and not read."""
+    counts = Counter()
+    for entry in entries:
+        if entry in read:
+            continue
+        if not entry.is_dir():
+            counts[f"{entry.suffix.lower() or 'nameless'} files"] += 1
+        elif not inside.get(entry.name) and entry.name in inside:
+            counts["empty folders"] += 1
+        elif entry.name not in inside:
+            counts["folders inside classes"] += 1
+    return dict(counts)
 
 
 def _is_image(path: pathlib.Path) -> bool:

@@ -46,6 +46,8 @@ def visible_labels(
     shuffled = np.asarray(labels)[order]
     for label in range(num_labels):
         members = order[shuffled == label]
+        if not len(members):
+            continue  # a class of no examples, as where labels begin at 1
         if len(members) < per_class:
             raise ConfigError(
                 f"{per_class} labels of class {label}, which has {len(members)} "

@@ -28,7 +28,7 @@ FACTOR_PREFIX = "factor_"
 # What an archive may unpack to: in all, and where it shrinks suspiciously well.
 MAX_UNPACKED_BYTES = 64 << 30
 MAX_SUSPICIOUS_BYTES = 1 << 30
-MAX_RATIO = 1000
+MAX_RATIO = 200  # dSprites, of white shapes on black, has 115
 # A larger .npy file is split on disk instead of in memory.
 MAX_SPLIT_IN_MEMORY = 1 << 30
 
@@ -70,6 +70,8 @@ def _read_header(f, size: int, where: str) -> tuple[np.dtype, tuple[int, ...]]:
         ) from error
     if dtype.hasobject:
         raise _pickle_error(where)
+    if min(shape, default=0) < 0:
+        raise DataError(f"an array of shape {shape}", where, _PICKLE_FIX)
     needed = math.prod(shape) * dtype.itemsize
     if held < needed:
         raise DataError(
@@ -114,7 +116,8 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         train_x, test_x = x[train], x[test]
     else:
         train_x, test_x = _split_on_disk(path, x, train, test, config)
-    return raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+    raw = raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
+    return raw._replace(origin=(train, test))
 
 
 def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +131,7 @@ def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray
     stat = path.stat()
     mark = cache.fingerprint(
         str(path.resolve()),
-        stat.st_size,
-        stat.st_mtime_ns,
+        cache.file_mark(stat),
         config.test_fraction,
         config.split_seed,
     )
@@ -156,14 +158,21 @@ def read_npz(path: pathlib.Path, config: Any) -> raw_splits.Raw:
       ConfigError: if `test_fraction` is not inside (0, 1).
     """
 
+    unused = []
+
     def choose(names):
         keys = _choose_keys(names, path)
         wanted = [k for k in keys if k in names]
-        return wanted + sorted(k for k in names if k.startswith(FACTOR_PREFIX))
+        wanted += sorted(k for k in names if k.startswith(FACTOR_PREFIX))
+        unused.extend(sorted(names - set(wanted)))
+        return wanted
 
     found = read_archive(path, choose)
     keys = _choose_keys(set(found), path)
-    return _arrange(found, keys, path, config)
+    raw = _arrange(found, keys, path, config)
+    if unused:
+        raw = raw._replace(title=f"{raw.title}; not used: {', '.join(unused)}")
+    return raw
 
 
 def read_archive(
@@ -216,9 +225,14 @@ def _check_members(archive: zipfile.ZipFile, path: pathlib.Path) -> None:
 
 
 def _choose_keys(names: set[str], path: pathlib.Path) -> tuple[str | None, ...]:
-    """The names of train images, train labels, test images, test labels."""
+    """The names of train images, train labels, test images, test labels.
+
+    Raises:
+      DataError: no images, or names of two sets, of which one would be left out.
+    """
     for keys in SPLIT_KEYS:
         if keys[0] in names:
+            _require_one_set(names, keys, path)
             return keys
     images = [key for key in IMAGE_KEYS if key in names]
     if not images:
@@ -228,8 +242,23 @@ def _choose_keys(names: set[str], path: pathlib.Path) -> tuple[str | None, ...]:
             f"file {path}",
             f"name the images one of {known}",
         )
+    _require_one_set(names, (images[0],), path)
     labels = [key for key in LABEL_KEYS if key in names]
     return images[0], labels[0] if labels else None, None, None
+
+
+def _require_one_set(names: set[str], keys: tuple[str, ...], path) -> None:
+    """Refuses names of another set of splits, and test labels without images."""
+    of_splits = {key for known in SPLIT_KEYS for key in known}
+    strange = sorted(names & of_splits - set(keys))
+    if len(keys) == 4 and keys[3] in names and keys[2] not in names:
+        strange.append(keys[3])
+    if strange:
+        raise DataError(
+            f"{', '.join(strange)} beside {keys[0]}: which arrays belong together?",
+            f"file {path}",
+            f"name them {', '.join(SPLIT_KEYS[0])}",
+        )
 
 
 def _read_member(archive: zipfile.ZipFile, key: str, path) -> np.ndarray:
@@ -280,7 +309,7 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
             name.removeprefix(FACTOR_PREFIX): (values[train], values[test])
             for name, values in _factors(found, "", len(x), path).items()
         }
-        return arranged._replace(factors=factors or None)
+        return arranged._replace(factors=factors or None, origin=(train, test))
     if (label_key in found) != (test_label_key in found):
         raise DataError(
             f"only one of {label_key} and {test_label_key} is there",

@@ -29,6 +29,7 @@ class Raw(NamedTuple):
       title: the source in words, for the printed decision.
       where: the source as an error message names it.
       factors: name -> (`[n]`, `[m]`), known causes of the images, or None.
+      origin: (`[n]`, `[m]`), where each example is in its source; see `Dataset`.
     """
 
     train_x: np.ndarray
@@ -40,6 +41,7 @@ class Raw(NamedTuple):
     title: str
     where: str
     factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
+    origin: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -186,6 +188,7 @@ def first_examples(raw: Raw, num_train: int) -> Raw:
         train_x=raw.train_x[:num_train],
         train_y=None if raw.train_y is None else raw.train_y[:num_train],
         factors=factors,
+        origin=raw.origin and (raw.origin[0][:num_train], raw.origin[1]),
     )
 
 
@@ -245,11 +248,20 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.nda
     factors = dataset.factors
     if factors:
         factors = {name: (a[kept], b) for name, (a, b) in factors.items()}
+    train_origin, test_origin = origins(dataset)
     smaller = dataset._replace(
         train_x=dataset.train_x[kept],
         train_y=None if labels is None else labels[kept],
         spec=dataset.spec._replace(num_examples=len(kept)),
         factors=factors,
+        origin=(train_origin[kept], test_origin),
         decision=f"{dataset.decision}\nvalidation: {size} of {count} training examples",
     )
     return smaller, dataset.train_x[away]
+
+
+def origins(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """`Dataset.origin`, or the rows of both splits where that is None."""
+    if dataset.origin is not None:
+        return dataset.origin
+    return np.arange(len(dataset.train_x)), np.arange(len(dataset.test_x))

@@ -137,6 +137,7 @@ def _read_digits(source: str, config: Any) -> raw_splits.Raw:
         names,
         "digits (scikit-learn), values 0..16 divided by 16",
         f"source {source}",
+        origin=(train, test),
     )
 
 

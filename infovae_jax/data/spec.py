@@ -193,6 +193,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         label_names=raw.label_names,
         decision="\n".join(_decision(raw, config, spec, scans, in_range)),
         factors=raw.factors,
+        origin=raw.origin,
     )
 
 
@@ -228,14 +229,20 @@ def _labels_text(raw: raw_splits.Raw) -> str:
         return "none"
     known = raw.train_y[raw.train_y >= 0]
     counts = np.bincount(known, minlength=raw.num_labels)
-    text = f"{raw.num_labels} classes"
+    names = raw.label_names or tuple(str(i) for i in range(raw.num_labels))
+    there = [(n, c) for n, c in zip(names, counts, strict=True) if c]
+    text = f"{len(there)} classes"
     if len(known) < len(raw.train_y):
         text += f", unknown of {len(raw.train_y) - len(known)} training examples"
+    absent = [n for n, c in zip(names, counts, strict=True) if not c]
+    if absent:
+        more = ", ..." if len(absent) > 5 else ""
+        text += f" (no training examples of {', '.join(absent[:5])}{more})"
     if raw.num_labels <= 20:
-        names = raw.label_names or tuple(str(i) for i in range(raw.num_labels))
-        each = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
+        each = ", ".join(f"{n} {c}" for n, c in there)
         return f"{text}; training examples of each: {each}"
-    return f"{text}; {counts.min()} to {counts.max()} training examples each"
+    of_each = [c for _, c in there]
+    return f"{text}; {min(of_each)} to {max(of_each)} training examples each"
 
 
 def _meaning(spec: DataSpec, binarize: str) -> str:

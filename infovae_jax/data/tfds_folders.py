@@ -123,7 +123,16 @@ def _refuse_other_preparation(full_name, base, whole) -> None:
 
 
 def _not_prepared(full_name, name, root, data_dir) -> UserError:
-    tfds = import_tfds()
+    command = prepare_command(full_name, data_dir)
+    try:
+        tfds = import_tfds()
+    except DataError as error:
+        # Whether there is such a dataset is not known then.
+        return DataError(
+            f"dataset '{full_name}' is not prepared, and {error.what}",
+            f"config.data.source; data.data_dir, folder {root}",
+            f"{error.fix}; then, where TensorFlow is installed, run: {command}",
+        )
     known = set(tfds.list_builders(with_community_datasets=False))
     if name not in known:
         if root.is_dir():
@@ -137,7 +146,7 @@ def _not_prepared(full_name, name, root, data_dir) -> UserError:
     return DataError(
         f"dataset '{full_name}' is not prepared",
         f"data.data_dir, folder {root}",
-        f"where TensorFlow is installed, run: {prepare_command(full_name, data_dir)}",
+        f"where TensorFlow is installed, run: {command}",
     )
 
 

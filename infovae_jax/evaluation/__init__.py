@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.errors import unknown
+from infovae_jax.errors import DataError, MetricError, unknown
 from infovae_jax.evaluation import inception
 from infovae_jax.evaluation.encoding import (
     Codes,
@@ -16,6 +16,7 @@ from infovae_jax.evaluation.encoding import (
 from infovae_jax.evaluation.groups import GROUPS, core
 from infovae_jax.evaluation.groups.core import FACTOR_KL, WIDE_SIGMA
 from infovae_jax.evaluation.table import Row, format_value, table_text
+from infovae_jax.training.metrics import diverged
 from infovae_jax.training.run import Run
 
 __all__ = [
@@ -67,11 +68,16 @@ def evaluate(
         inception.read(settings.inception, settings.inception_sha256)
     began = time.perf_counter()
     codes = codes or Codes(run, params)
-    rows = core.rows(run, params, codes)
-    if chosen:
-        splits = make_splits(run, params, codes)
-        for name in chosen:
-            rows += GROUPS[name](run, params, splits)
+    try:
+        rows = core.rows(run, params, codes)
+        if chosen:
+            splits = make_splits(run, params, codes)
+            for name in chosen:
+                rows += _group(name, run, params, splits)
+    except MetricError as error:
+        # The data were looked at when they were read: what is not finite is the
+        # model's.
+        raise diverged(f"{error.what}, at step {step}", error.where) from None
     spec = run.dataset.spec
     return {
         "step": step,
@@ -87,6 +93,16 @@ def evaluate(
         "standard_errors": {r.name: r.error for r in rows if r.error is not None},
         "table": [[row.name, format_value(row.value), row.recipe] for row in rows],
     }
+
+
+def _group(name: str, run: Run, params: Any, splits) -> list[Row]:
+    """The rows of a group, or one that says why it cannot be measured."""
+    try:
+        return GROUPS[name](run, params, splits)
+    except MetricError:
+        raise
+    except DataError as error:
+        return [Row(name, None, f"not measured: {error.what}; {error.where}")]
 
 
 def chosen_groups(metrics: str) -> list[str]:

@@ -249,7 +249,7 @@ def table_text(record: dict) -> str:
     """The main figures of every member, the spread of all, and the choice, to print.
 
     Args:
-      record: what `members.json` holds after the evaluation.
+      record: what `population.json` holds after the evaluation.
     """
     figures, chosen = record["figures"], record["chosen"]
     swept = [key for key in record["members"][0] if key != "seed"]

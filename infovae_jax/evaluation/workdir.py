@@ -6,7 +6,7 @@ import numpy as np
 
 from infovae_jax.config import sweeps
 from infovae_jax.evaluation import Codes, evaluate, members, table_text
-from infovae_jax.training import loop, population
+from infovae_jax.training import files, population
 from infovae_jax.training.saved import Saved
 
 
@@ -22,17 +22,22 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     """
     if saved.is_population():
         saved = choose_member(saved)
-    run, params, step, folder = saved
+    run, params, step, folder = saved[:4]
     codes = Codes(run, params)
     result = evaluate(run, params, step, metrics, codes)
     save_clusters(saved, codes)
-    print(table_text(result), flush=True)
+    text = table_text(result)
+    result["sha256"] = run.identity().digests()
+    if saved.accepted is not None:
+        result["accepted_changed_data"] = saved.accepted["parts"]
     if run.member is not None:
         result["member"] = run.member
         record = population.read(folder)
         if "figures" in record:
             result["table"] += members.summary_rows(record)
-    loop.save_json(folder / "evaluation.json", result)
+    # Stored before it is shown: a pipe that nobody reads costs no figures.
+    files.write_record(folder / "evaluation.json", result)
+    print(text, flush=True)
     return saved
 
 
@@ -46,7 +51,7 @@ def choose_member(saved: Saved) -> Saved:
     best = members.oracle(figures)
     if best is not None:
         record |= {"oracle": best.member, "oracle_by": best.how}
-    loop.save_json(saved.folder / population.FILE, record)
+    files.write_record(saved.folder / population.FILE, record)
     print(members.table_text(record), flush=True)
     return saved.of_member(choice.member)
 

@@ -29,9 +29,16 @@ def write(
 
     Returns:
       The path of the page.
+
+    Raises:
+      ConfigError: `figures` is a file.
     """
     scene = _scene(run, params, workdir)
     folder = workdir / "figures"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            "a file in place of the folder of pictures", str(folder), "move it away"
+        )
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
     for picture in PICTURES:

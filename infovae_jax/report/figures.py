@@ -23,6 +23,7 @@ from infovae_jax.training.run import Run
 COLUMNS = 10
 MAX_WIDTH = 25.0  # inches
 MAX_TRAVERSED_DIMS = 20
+MAP_LEAST = 5  # t-SNE needs neighbours
 MAP_POINTS = 1500
 # Clusters that fit a picture; of more, those with the most test examples.
 MAX_CLUSTERS = 40
@@ -273,8 +274,8 @@ def moving_away(scene: Scene) -> Figure | None:
     return image_grid(scene.decode(z), value_range(scene), names, columns)
 
 
-def latent_map(scene: Scene) -> Figure:
-    """Posterior means in two dims, by cluster and by label.
+def latent_map(scene: Scene) -> Figure | None:
+    """Posterior means in two dims, by cluster and by label; None of a few examples.
 
     t-SNE where the code has more dims: K equidistant modes do not fit a plane, and
     two principal axes would pile most of them on one another.
@@ -283,7 +284,11 @@ def latent_map(scene: Scene) -> Figure:
 
     codes = scene.codes.mean[:MAP_POINTS]
     flat = codes
-    if codes.shape[1] != 2:
+    if len(codes) < MAP_LEAST:
+        return None
+    if codes.shape[1] == 1:
+        flat = np.concatenate([codes, np.zeros_like(codes)], axis=1)
+    elif codes.shape[1] != 2:
         perplexity = min(30.0, (len(codes) - 1) / 3)
         flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
     groups = []

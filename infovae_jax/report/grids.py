@@ -3,7 +3,11 @@
 import math
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+
+# Of a cell: images that are longer are drawn shorter.
+MAX_ASPECT = 4.0
 
 
 def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -29,14 +33,20 @@ def image_grid(
     row_names: list[str] | None = None,
     column_names: list[str] | None = None,
 ) -> Figure:
-    """A grid of images `[rows, columns, H, W, C]` with names at its edges."""
+    """A grid of images `[rows, columns, H, W, C]` with names at its edges.
+
+    Signals and rows of tables, which are one pixel high or wide, are drawn as lines.
+    A cell is at most MAX_ASPECT times as long as it is wide, whatever the images.
+    """
     rows, columns, height, width, _ = images.shape
-    picture = tile(displayable(images, *value_range))
+    is_signal = min(height, width) == 1 < max(height, width)
+    picture = None if is_signal else tile(displayable(images, *value_range))
     cell = 0.62 if columns > 12 else 0.8
     margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
     top = 0.35 if column_names else 0.05
     grid_width = columns * cell
-    grid_height = grid_width * picture.shape[0] / picture.shape[1]
+    aspect = 1.0 if is_signal else (height + 1) / (width + 1)
+    grid_height = rows * cell * min(max(aspect, 1 / MAX_ASPECT), MAX_ASPECT)
     figure = Figure(figsize=(grid_width + margin + 0.05, grid_height + top + 0.05))
     total_width, total_height = figure.get_size_inches()
     axes = figure.add_axes(
@@ -47,18 +57,41 @@ def image_grid(
             grid_height / total_height,
         )
     )
-    grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0} if picture.shape[-1] == 1 else {}
-    shown = picture[..., 0] if picture.shape[-1] == 1 else picture
-    axes.imshow(shown, interpolation="nearest", aspect="auto", **grey)
+    if picture is None:
+        _draw_signals(axes, images.reshape(rows, columns, height * width, -1))
+        height = width = 0  # cells are then as wide as the gap
+    else:
+        one = picture.shape[-1] == 1
+        grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0} if one else {}
+        shown = picture[..., 0] if one else picture
+        axes.imshow(shown, interpolation="nearest", aspect="auto", **grey)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, labelsize=8)
     axes.xaxis.tick_top()
-    centres_x = (np.arange(columns) + 0.5) * (width + 1) - 1
-    centres_y = (np.arange(rows) + 0.5) * (height + 1) - 1
+    shift = 0 if picture is None else 1
+    centres_x = (np.arange(columns) + 0.5) * (width + 1) - shift
+    centres_y = (np.arange(rows) + 0.5) * (height + 1) - shift
     axes.set_xticks(centres_x if column_names else [], column_names or [])
     axes.set_yticks(centres_y if row_names else [], row_names or [])
     return figure
+
+
+def _draw_signals(axes, signals: np.ndarray) -> None:
+    """Lines `[rows, columns, D, C]` in cells of side 1, all on one scale."""
+    low, high = float(signals.min()), float(signals.max())
+    rows, columns, size, channels = signals.shape
+    t = np.linspace(0.06, 0.94, size)
+    heights = 0.94 - 0.88 * (signals - low) / max(high - low, 1e-12)
+    lines = [
+        np.stack([column + t, row + heights[row, column, :, channel]], axis=1)
+        for row in range(rows)
+        for column in range(columns)
+        for channel in range(channels)
+    ]
+    axes.add_collection(LineCollection(lines, linewidths=0.6))
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
 
 
 def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:

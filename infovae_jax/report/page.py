@@ -11,7 +11,7 @@ import jinja2
 import infovae_jax
 from infovae_jax import config as config_lib
 from infovae_jax.report.results import Evaluation
-from infovae_jax.training.checkpoint import write_atomically
+from infovae_jax.training.files import write_atomically
 from infovae_jax.training.run import Run
 
 MAX_BYTES = 5_000_000

@@ -1,9 +1,14 @@
 """`evaluation.json` as the report shows it, whatever version wrote it."""
 
-import json
 import pathlib
+from types import NoneType
 from typing import Any, NamedTuple
 
+from infovae_jax.config import sealed
+from infovae_jax.errors import CheckpointError, ConfigError
+
+FILE = "evaluation.json"
+DAMAGED = "evaluation.json is damaged"
 # (title, prefixes); a figure belongs to the first section with its name or group.
 SECTIONS = (
     ("Bound and likelihood", ("elbo", "nll", "bits_per_dim")),
@@ -80,31 +85,69 @@ class Evaluation(NamedTuple):
 
 def read(workdir: pathlib.Path) -> Evaluation:
     """The evaluation of a run; never fails over what the file holds."""
-    path = workdir / "evaluation.json"
+    path = workdir / FILE
     nothing = Evaluation({}, [], None, "", {}, {})
-    if not path.is_file():
+    if not path.exists():
         return nothing._replace(problem="Not evaluated yet")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return nothing._replace(problem="evaluation.json is damaged")
-    if not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
+        found = sealed.read(path)
+    except sealed.Damaged:
+        return nothing._replace(problem=DAMAGED)
+    if not isinstance(found.get("metrics"), dict):
         return nothing._replace(problem="evaluation.json holds no figures")
+    if not _has_form(found):
+        return nothing._replace(problem=DAMAGED)
     metrics = found["metrics"]
-    rows = found.get("table", [])
-    table = [tuple(map(str, row)) for row in rows if len(row) == 3]
+    table = [tuple(map(str, row)) for row in found.get("table", []) if len(row) == 3]
     shown = {name for name, *_ in table}
     # Older files may hold figures without a row.
     table += [(n, _text(v), "") for n, v in metrics.items() if n not in shown]
-    recipe, errors = found.get("recipe"), found.get("standard_errors")
     return Evaluation(
         metrics,
         table,
         found.get("step"),
         str(found.get("split", "test")),
-        recipe if isinstance(recipe, dict) else {},
-        errors if isinstance(errors, dict) else {},
+        found.get("recipe", {}),
+        found.get("standard_errors", {}),
     )
+
+
+def _has_form(found: dict[str, Any]) -> bool:
+    """Whether a file of any version has the types of one."""
+    metrics, errors = found["metrics"], found.get("standard_errors", {})
+    return (
+        isinstance(found.get("step"), (int, NoneType))
+        and isinstance(found.get("recipe", {}), dict)
+        and isinstance(errors, dict)
+        and isinstance(found.get("table", []), list)
+        and all(isinstance(row, list) for row in found.get("table", []))
+        and all(
+            isinstance(v, (int, float, list, NoneType))
+            for v in [*metrics.values(), *errors.values()]
+        )
+    )
+
+
+def figures(workdir: pathlib.Path) -> dict[str, Any]:
+    """Name -> figure of an evaluated run.
+
+    Raises:
+      ConfigError: it was not evaluated.
+      CheckpointError: `evaluation.json` is damaged.
+    """
+    path, fix = workdir / FILE, "run --mode=evaluate on it"
+    if not path.exists():
+        raise ConfigError("not evaluated", str(workdir), fix)
+    found = read(workdir)
+    if found.problem:
+        raise CheckpointError(found.problem, str(path), fix)
+    return found.metrics
+
+
+def require_whole(workdir: pathlib.Path) -> None:
+    """Raises CheckpointError where there is an evaluation that cannot be shown."""
+    if (workdir / FILE).exists():
+        figures(workdir)
 
 
 def _section(name: str) -> str:

@@ -15,11 +15,13 @@ import pathlib
 import statistics
 import sys
 
+from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.evaluation.workdir import evaluate_saved
-from infovae_jax.report.summary import Parser, read_json
-from infovae_jax.training import loop
+from infovae_jax.report import results
+from infovae_jax.report.summary import Parser
+from infovae_jax.training import files
 from infovae_jax.training.saved import open_saved
 
 PAPER_LABELS = 1000
@@ -37,12 +39,12 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
         raise ConfigError("no runs", "command line", "name folders of trained runs")
     runs = []
     for folder in workdirs:
-        config = read_json(folder / "config.json", "no run here", "name a run's folder")
-        path = folder / "evaluation.json"
-        if not path.is_file() or not label_counts(_figures(path)):
+        config = _read_config(folder)
+        there = (folder / results.FILE).exists()
+        if not there or not label_counts(results.figures(folder)):
             evaluated = evaluate_saved(open_saved(str(folder)), "representation")
             report.write(*evaluated[:2], folder, evaluated.step)
-        runs.append((config, _figures(path)))
+        runs.append((config, results.figures(folder)))
         if not label_counts(runs[-1][1]):
             raise ConfigError(
                 "no accuracy of a transductive SVM, as the data carry too few labels",
@@ -52,8 +54,14 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
     return runs
 
 
-def _figures(path: pathlib.Path) -> dict:
-    return read_json(path, "not evaluated", "run --mode=evaluate on it")["metrics"]
+def _read_config(folder: pathlib.Path) -> dict:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError("no run here", str(folder), "name a run's folder")
+    try:
+        return config_lib.from_json(path.read_text()).to_dict()
+    except ValueError as error:
+        raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
 
 
 def label_counts(figures: dict) -> list[int]:
@@ -195,7 +203,7 @@ def main() -> None:
         print(table_text(table))
         common = os.path.commonpath([folder.absolute() for folder in options.workdirs])
         target = options.json or pathlib.Path(common) / "robustness.json"
-        loop.save_json(target, table)
+        files.write_record(target, table)
         print(f"wrote {target}")
     except UserError as error:
         print(error.line(), file=sys.stderr)

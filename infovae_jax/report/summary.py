@@ -12,7 +12,6 @@ information plane, with the path of each run; `--plane` the latter alone.
 
 import argparse
 import itertools
-import json
 import math
 import pathlib
 import statistics
@@ -24,6 +23,7 @@ import numpy as np
 from infovae_jax import report
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.evaluation import stability
+from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, population
 
 
@@ -35,39 +35,25 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(message, "command line", "see --help")
 
 
-def read_json(path: pathlib.Path, what: str, fix: str) -> dict:
-    """A JSON file of a run's folder.
-
-    Raises:
-      ConfigError: it is not there (`what`, `fix`), or damaged.
-    """
-    if not path.is_file():
-        raise ConfigError(what, str(path.parent), fix)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"damaged: {error}", str(path), "make it again") from None
-
-
 def read_figures(workdirs: list[pathlib.Path]) -> dict[str, dict]:
     """Name of a run -> its figures; of a population, of each member that is finite.
 
     Raises:
       ConfigError: a folder without `evaluation.json`, or none given.
+      CheckpointError: one that is damaged.
     """
     if not workdirs:
         raise ConfigError("no runs", "command line", "name folders of evaluated runs")
-    results, fix = {}, "run --mode=evaluate on it"
+    found = {}
     for folder in workdirs:
         record = population.read(folder)
         if "figures" in record:
             for index, own in enumerate(population.figures_by_member(record)):
                 if own["elbo"] is not None:
-                    results[f"{folder} {index}"] = own
+                    found[f"{folder} {index}"] = own
             continue
-        read = read_json(folder / "evaluation.json", "not evaluated", fix)
-        results[str(folder)] = read["metrics"]
-    return results
+        found[str(folder)] = evaluated_figures(folder)
+    return found
 
 
 def last_steps(workdir: pathlib.Path, num_steps: int) -> dict[str, float]:

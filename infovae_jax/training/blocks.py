@@ -5,13 +5,14 @@ writes a folder, `in_memory.fit` one that only remembers.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from infovae_jax.errors import MetricError, NonFiniteError
 from infovae_jax.training import metrics, processes, train_step
 from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
@@ -116,6 +117,7 @@ class Program(NamedTuple):
         is no example to measure it on.
       row: metrics or bound -> what a row of `metrics.jsonl` holds of them.
       num_members: runs in the program.
+      about: what manifests of checkpoints hold of it.
     """
 
     init: Callable[[], TrainState]
@@ -124,6 +126,7 @@ class Program(NamedTuple):
     bound: Callable | None
     row: Callable
     num_members: int = 1
+    about: Mapping[str, Any] = {}
 
 
 class Outlet(NamedTuple):
@@ -136,6 +139,7 @@ class Outlet(NamedTuple):
       stop: whether somebody wishes the run to stop after this block.
       keep: `keep(last, row, state, due, stop)`, after a block whose figures were read:
         saves or remembers the state, `due` if it is time to; True ends the run.
+      took: is told after each block that there is work to save.
     """
 
     where: str
@@ -143,6 +147,7 @@ class Outlet(NamedTuple):
     feed: Callable[[str], None]
     stop: Callable[[], bool]
     keep: Callable[..., bool]
+    took: Callable[[], None] = lambda: None
 
 
 def steps_done(state: TrainState) -> int:
@@ -172,6 +177,7 @@ def run_blocks(
         outlet.feed(f"the work from step {first} to {last}")
         began = time.perf_counter()
         state, means = step_block(state)
+        outlet.took()
         block = Dispatched(first, last, means, began).looked_at()
         if ahead is not None:
             outlet.show(reader.row(ahead.before(block)))
@@ -190,9 +196,17 @@ def run_blocks(
         # Read before anything else sees the state: it may not be finite.
         row, ahead = row or reader.row(ahead), None
         if measured:
-            bound = program.bound(train_step.variables(state))
-            row = metrics.joined(row, program.row(bound))
+            bound = _measure(program, state, last, outlet.where)
+            row = metrics.joined(row, bound)
         outlet.show(row)
         if outlet.keep(last, row, state, due, stop):
             break
     return state
+
+
+def _measure(program: Program, state: TrainState, step: int, where: str) -> dict:
+    """What a row holds of the bound; a divergence is the model's, not an example's."""
+    try:
+        return program.row(program.bound(train_step.variables(state)))
+    except (MetricError, NonFiniteError) as error:
+        raise metrics.diverged(f"{error.what}, by step {step}", where) from None

@@ -7,23 +7,33 @@ the disk before the manifest is, and the manifest before an older checkpoint goe
 that a power cut leaves a complete one too.
 """
 
+import contextlib
+import functools
 import hashlib
-import json
-import os
+import logging
 import pathlib
 import re
 import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from infovae_jax.errors import CheckpointError
-from infovae_jax.training import processes
+from infovae_jax.config import sealed
+from infovae_jax.errors import CheckpointError, from_write_error
+from infovae_jax.training import files, processes
 
 MANIFEST = "manifest.json"
+QUARANTINE = "quarantine"
 FORMAT_VERSION = 1
 _STEP = re.compile(r"0|[1-9][0-9]*")
+_CUT = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")  # as Orbax names its own
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint whose files are not those that were written."""
 
 
 class Checkpoints:
@@ -32,11 +42,19 @@ class Checkpoints:
     Args:
       folder: usually `<workdir>/checkpoints`.
       keep: how many of the newest are kept.
+      about: what else every manifest holds: `identity`, see there; `population`, how
+        its members are mapped.
     """
 
-    def __init__(self, folder: pathlib.Path, keep: int = 2):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        keep: int = 2,
+        about: dict[str, Any] | None = None,
+    ):
         self.folder = pathlib.Path(folder).resolve()
         self.keep = keep
+        self._about = about or {}
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
@@ -50,16 +68,37 @@ class Checkpoints:
         """The newest complete step, or None."""
         return max(self.steps(), default=None)
 
-    def save(self, step: int, state: Any) -> None:
+    def save(self, step: int, state: Any, lost_members: Sequence[int] = ()) -> None:
         """Saves a pytree; returns when it is on disk, hashed and complete.
 
         Of several processes only the first calls it.
+
+        Args:
+          step: its step.
+          state: the pytree.
+          lost_members: of a population, those that are not finite, for the manifest.
+
+        Raises:
+          StorageError: it cannot be written; older checkpoints stay as they are.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / str(step)
+        try:
+            self._write(path, step, state, list(lost_members))
+        except Exception as error:
+            for left in (path, *self.folder.glob(f"{step}.orbax-checkpoint-tmp*")):
+                shutil.rmtree(left, ignore_errors=True)
+            found = from_write_error(error, str(path))
+            if found is None:
+                raise
+            raise found from None
+        for old in self.steps()[: -self.keep]:
+            _remove(self.folder / str(old))
+
+    def _write(self, path: pathlib.Path, step: int, state: Any, lost: list) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            shutil.rmtree(path)
-        with _checkpointer() as checkpointer:
+            _remove(path)
+        with _quiet(), _checkpointer() as checkpointer:
             checkpointer.save(path, jax.device_get(_to_plain(state)))
         hashes = {
             str(file.relative_to(path)): _sha256(file)
@@ -67,39 +106,70 @@ class Checkpoints:
             if file.is_file()
         }
         manifest = {"format_version": FORMAT_VERSION, "step": step, "sha256": hashes}
+        manifest |= self._about | ({"lost_members": lost} if lost else {})
         for file in [*path.rglob("*"), path, self.folder]:
-            sync(file)
-        write_atomically(path / MANIFEST, json.dumps(manifest, indent=1))
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self.folder / str(old))
+            files.sync(file)
+        files.write_record(path / MANIFEST, manifest)
 
-    def restore(self, target: Any, step: int | None = None) -> Any:
+    def restore(
+        self,
+        target: Any,
+        step: int | None = None,
+        pass_over: Callable[[int, DamagedCheckpoint], None] | None = None,
+    ) -> Any:
         """Reads a checkpoint into the structure, shapes and types of `target`.
 
         Args:
           target: the pytree to fill, of arrays or of `jax.ShapeDtypeStruct`.
           step: which one; None for the newest.
+          pass_over: told of every damaged checkpoint that is newer than the first good
+            one, which is then read; None: a damaged one is refused.
 
         Raises:
           CheckpointError: none there, made by a newer version, damaged, or of
             another model (the first differing paths are named).
         """
         abstract = jax.eval_shape(_to_plain, target)
-        plain = processes.from_first(lambda: self._read(abstract, step), abstract)
+        plain = processes.from_first(
+            lambda: self._read(abstract, step, pass_over), abstract
+        )
         return _from_plain(plain, target)
 
-    def _read(self, abstract: Any, step: int | None) -> Any:
-        if step is None:
-            step = self.latest()
-        if step is None or step not in self.steps():
-            raise CheckpointError(
-                "no complete checkpoint", str(self.folder), "train first (--mode=train)"
-            )
-        path = self.folder / str(step)
-        self._verify(path)
-        with _checkpointer() as checkpointer:
-            _check_structure(checkpointer, path, abstract)
+    def _read(self, abstract: Any, step: int | None, pass_over) -> Any:
+        damaged = {}
+        while True:
+            there = [s for s in self.steps() if s not in damaged]
+            chosen = max(there, default=None) if step is None else step
+            if chosen is None and damaged:
+                raise next(iter(damaged.values()))
+            if chosen not in there:
+                break
             try:
+                tree = self._read_step(abstract, chosen)
+            except CheckpointError as error:
+                if chosen not in self.steps():
+                    continue  # a trainer took it away meanwhile: a newer one is there
+                if not isinstance(error, DamagedCheckpoint) or pass_over is None:
+                    raise
+                damaged[chosen] = error
+                continue
+            for number, error in damaged.items():
+                pass_over(number, error)
+            return tree
+        which = "" if step is None else f" of step {step}"
+        only = f" (there are {self.steps()})" if which and self.steps() else ""
+        raise CheckpointError(
+            f"no complete checkpoint{which}{only}",
+            str(self.folder),
+            "name another step" if only else "train first (--mode=train)",
+        )
+
+    def _read_step(self, abstract: Any, step: int) -> Any:
+        path = self.folder / str(step)
+        self.verify(step)
+        with _checkpointer() as checkpointer:
+            try:
+                _check_structure(checkpointer, path, abstract)
                 # Into host arrays: where they go on the devices is the caller's.
                 return checkpointer.restore(
                     path,
@@ -114,31 +184,109 @@ class Checkpoints:
                     "use the code and config that wrote it, or delete it",
                 ) from error
 
-    def _verify(self, path: pathlib.Path) -> None:
-        others = [step for step in self.steps() if str(step) != path.name]
-        older = f"to go on from step {max(others)}" if others else "to start anew"
-        fix = f"delete {path} {older}"
+    def manifest(self, step: int) -> dict[str, Any]:
+        """The manifest of a checkpoint, its files not looked at.
+
+        Raises:
+          DamagedCheckpoint: it is not what was written.
+          CheckpointError: of a newer version.
+        """
+        path = self.folder / str(step)
         try:
-            manifest = json.loads((path / MANIFEST).read_text())
-            hashes, version = dict(manifest["sha256"]), int(manifest["format_version"])
-        except (ValueError, KeyError, TypeError, RecursionError, OSError):
-            raise CheckpointError(
-                "damaged checkpoint: unreadable manifest", str(path), fix
-            ) from None
+            manifest = sealed.read(path / MANIFEST)
+            version = int(manifest["format_version"])
+            if not isinstance(manifest["sha256"], dict):
+                raise ValueError("of another form")
+        except (ValueError, KeyError, TypeError):
+            raise self._damaged(step, "unreadable manifest") from None
         if version > FORMAT_VERSION:
             raise CheckpointError(
                 f"checkpoint format {version} is newer than this program's",
                 str(path),
                 "install a newer infovae_jax",
             )
-        for name, expected in hashes.items():
-            file = path / name
-            if not file.is_file():
-                what = f"damaged checkpoint: {name} is missing"
-                raise CheckpointError(what, str(path), fix)
-            if _sha256(file) != expected:
-                what = f"damaged checkpoint: {name} differs from its SHA-256"
-                raise CheckpointError(what, str(path), fix)
+        return manifest
+
+    def verify(self, step: int) -> None:
+        """Compares every file of a checkpoint with the manifest.
+
+        Raises:
+          DamagedCheckpoint: one is missing or another; names it.
+          CheckpointError: of a newer version.
+        """
+        for name, expected in self.manifest(step)["sha256"].items():
+            file = self.folder / str(step) / name
+            try:
+                found = _sha256(file) if file.is_file() else None
+            except OSError as error:
+                raise self._damaged(step, f"{name}: {error.strerror}") from None
+            if found is None:
+                raise self._damaged(step, f"{name} is missing")
+            if found != expected:
+                raise self._damaged(step, f"{name} differs from its SHA-256")
+
+    def _damaged(self, step: int, what: str) -> DamagedCheckpoint:
+        others = [other for other in self.steps() if other != step]
+        older = f"to go on from step {max(others)}" if others else "to start anew"
+        path = self.folder / str(step)
+        return DamagedCheckpoint(
+            f"damaged checkpoint: {what}", str(path), f"delete {path} {older}"
+        )
+
+    def set_aside(self, step: int) -> pathlib.Path:
+        """Moves a checkpoint to `quarantine/` beside the folder; returns where."""
+        place = self.folder.parent / QUARANTINE
+        place.mkdir(exist_ok=True)
+        target = files.free_name(place / str(step))
+        (self.folder / str(step)).rename(target)
+        files.sync(place)
+        files.sync(self.folder)
+        return target
+
+    def sweep(self) -> None:
+        """Deletes what saves that were cut off left; the folder must be locked.
+
+        A folder that only lacks its manifest is kept in `quarantine/` where no
+        checkpoint is complete: somebody may know what it is.
+        """
+        complete = set(self.steps())
+        for path in self.folder.glob("*"):
+            if path.is_symlink() or not path.is_dir():
+                continue
+            if _CUT.fullmatch(path.name):
+                shutil.rmtree(path)
+            elif _STEP.fullmatch(path.name) and int(path.name) not in complete:
+                if complete:
+                    shutil.rmtree(path)
+                else:
+                    self.set_aside(int(path.name))
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Deletes a checkpoint; nobody takes what is left of it for a whole one."""
+    (path / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax from logging, in pages, the error that it also raises."""
+    logger, others = logging.getLogger("absl"), sys.unraisablehook
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    # Writes under way report to an event loop that is gone, also after a failed save:
+    # the hook then stays.
+    sys.unraisablehook = functools.partial(_drop_late, others)
+    try:
+        yield
+        sys.unraisablehook = others
+    finally:
+        logger.setLevel(before)
+
+
+def _drop_late(others: Callable, unraisable: Any) -> None:
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        others(unraisable)
 
 
 def _checkpointer():
@@ -208,26 +356,3 @@ def _check_structure(checkpointer, path: pathlib.Path, abstract: Any) -> None:
 def _sha256(file: pathlib.Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Writes a text file: a kill or a power cut leaves the old or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    # Made here and nowhere else: a link of that name would lead the text elsewhere.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync(path.parent)
-
-
-def sync(path: pathlib.Path) -> None:
-    """Returns when a file's content, or a folder's entries, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

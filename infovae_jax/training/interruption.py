@@ -5,29 +5,44 @@ import signal
 import threading
 import time
 
-from infovae_jax.errors import HangError, Interrupted
+from infovae_jax.errors import SIGNAL_ENDING, HangError, Interrupted, Stopped
 from infovae_jax.training import processes
 
 
 class SignalGuard:
-    """Turns SIGINT and SIGTERM into a wish to stop at the next dispatch."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a wish to stop at the next dispatch.
+
+    Attributes:
+      signal: that came, or None.
+      to_save: whether there is work since the last checkpoint; without any, a signal
+        need not wait.
+    """
 
     def __init__(self):
         self.signal = None
+        self.to_save = True
         self._previous = {}
 
     def __enter__(self):
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNAL_ENDING.taken():
                 self._previous[number] = signal.signal(number, self._note)
         except ValueError:
             pass  # not the main thread: the host program owns the signals
+        SIGNAL_ENDING.guarded = bool(self._previous)
         return self
 
     def __exit__(self, *exc_info):
+        SIGNAL_ENDING.guarded = False
         for number, handler in self._previous.items():
             # None: the handler was set from C, by JAX's service for processes.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self.signal is not None:
+            SIGNAL_ENDING.ignore()
+
+    def take(self) -> None:
+        """Notes that there is work since the last checkpoint."""
+        self.to_save = True
 
     def agreed(self) -> bool:
         """Whether to stop: this process was told so, or another one was."""
@@ -38,8 +53,9 @@ class SignalGuard:
 
     def _note(self, number, frame):
         del frame
-        if self.signal is not None:  # the second Ctrl-C does not wait
-            raise KeyboardInterrupt
+        # The second one does not wait, nor does the first where nothing is lost.
+        if self.signal is not None or not self.to_save:
+            raise Stopped(number)
         self.signal = signal.Signals(number)
 
     def interrupted(self, workdir: pathlib.Path, step: int) -> Interrupted:

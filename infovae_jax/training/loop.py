@@ -1,7 +1,6 @@
 """train(run, workdir): the loop over programs, their figures and checkpoints."""
 
 import functools
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -19,8 +18,15 @@ from infovae_jax.training import (
     sharding,
     train_step,
 )
-from infovae_jax.training.blocks import Outlet, Program, run_blocks, steps_done
+from infovae_jax.training.blocks import (
+    Outlet,
+    Program,
+    block_length,
+    run_blocks,
+    steps_done,
+)
 from infovae_jax.training.elbo import make_bound_evaluator
+from infovae_jax.training.opening import DEFAULT, Opening, read_checkpoint, set_aside
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
 from infovae_jax.types import TrainState
@@ -82,6 +88,7 @@ def train(
     mesh: Mesh,
     evaluators: Sequence[Evaluator] = (),
     program: Program | None = None,
+    strict: bool = False,
 ) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
@@ -97,23 +104,29 @@ def train(
       evaluators: functions of the parameters whose figures join those of the test
         bound, every `train.eval_every` epochs; of a single run.
       program: what to run; by default `single_program`.
+      strict: refuse a damaged newest checkpoint; else it is set aside, and the newest
+        good one is used.
 
     Returns:
       The final state.
 
     Raises:
-      Interrupted: SIGINT or SIGTERM; the state was saved.
+      Interrupted: SIGINT, SIGTERM or SIGHUP; the state was saved.
       NonFiniteError: the loss left the numbers.
-      CheckpointError: the newest checkpoint is damaged.
+      CheckpointError: no checkpoint is whole, or with `strict` the newest is not.
     """
     config = run.config
-    saved = checkpoint.Checkpoints(
-        workdir / "checkpoints", config.train.keep_checkpoints
-    )
     program = program or single_program(run, mesh, evaluators)
-    state = _restore_or_init(program, saved)
+    saved = checkpoint.Checkpoints(
+        workdir / "checkpoints",
+        config.train.keep_checkpoints,
+        {"identity": run.identity()._asdict()} | program.about,
+    )
+    state = _restore_or_init(program, saved, strict)
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
-    writer = metrics.MetricsWriter(workdir, start) if processes.is_first() else None
+    every = block_length(config, run.steps_per_epoch)
+    first_process = processes.is_first()
+    writer = metrics.MetricsWriter(workdir, start, every) if first_process else None
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
@@ -126,12 +139,13 @@ def train(
     def keep(last, row, state, due, stop):
         if due or stop:
             host = sharding.to_host(state)
-            if program.num_members == 1:
-                metrics.check_finite_state(host, last, str(workdir))
+            lost = metrics.check_finite_state(
+                host, last, str(workdir), program.num_members
+            )
             if writer is not None:
                 writer.sync()
-            processes.on_first(lambda: saved.save(last, host))
-        if stop and last < total:
+            processes.on_first(functools.partial(saved.save, last, host, lost))
+        if stop:
             raise guard.interrupted(workdir, last)
         return False
 
@@ -140,8 +154,15 @@ def train(
             interruption.SignalGuard() as guard,
             interruption.Watchdog(config.train.hang_seconds) as watchdog,
         ):
-            outlet = Outlet(str(workdir), show, watchdog.feed, guard.agreed, keep)
-            return run_blocks(run, program, state, outlet)
+            # Others would wait for one of several processes that stopped by itself.
+            guard.to_save = processes.several()
+            outlet = Outlet(
+                str(workdir), show, watchdog.feed, guard.agreed, keep, guard.take
+            )
+            state = run_blocks(run, program, state, outlet)
+            if guard.agreed():
+                raise guard.interrupted(workdir, total)
+            return state
     finally:
         if writer is not None:
             writer.close()
@@ -216,17 +237,21 @@ def abstract_state(run: Run) -> TrainState:
     return jax.eval_shape(lambda: _make_init(run)(jax.random.key(run.config.seed)))
 
 
-def restore_params(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
-    """Parameters of the newest checkpoint, statistics included, and its step."""
-    saved = checkpoint.Checkpoints(workdir / "checkpoints")
-    state = jax.device_put(saved.restore(abstract_state(run)))
-    return train_step.variables(state), int(state.step)
+def restore_params(
+    run: Run, workdir: pathlib.Path, opening: Opening = DEFAULT
+) -> tuple[Any, int]:
+    """Parameters of a checkpoint, statistics included, and its step."""
+    state = read_checkpoint(workdir, abstract_state(run), opening)
+    return train_step.variables(jax.device_put(state)), int(state.step)
 
 
-def _restore_or_init(program: Program, saved: checkpoint.Checkpoints) -> TrainState:
+def _restore_or_init(
+    program: Program, saved: checkpoint.Checkpoints, strict: bool
+) -> TrainState:
     # Process 0 decides and reads: the others need not see its disk.
     if processes.agreed(saved.latest() or 0 if processes.is_first() else 0):
-        restored = saved.restore(jax.eval_shape(program.init))
+        damaged = None if strict else functools.partial(set_aside, saved)
+        restored = saved.restore(jax.eval_shape(program.init), pass_over=damaged)
         return sharding.put_tree(restored, program.shardings)
     return jax.jit(program.init, out_shardings=program.shardings)()
 
@@ -248,8 +273,3 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def save_json(path: pathlib.Path, value: dict) -> None:
-    """Writes a JSON file atomically."""
-    checkpoint.write_atomically(path, json.dumps(value, indent=2) + "\n")

@@ -1,16 +1,15 @@
-"""A population in its folder: its program, how that was chosen, and `members.json`.
+"""A population in its folder: its program, how that was chosen, and `population.json`.
 
 The way the members are mapped changes rounding, so it is settled once, before the
 first checkpoint, and read again by every continuation.
 
-`members.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
+`population.json` holds `strategy`, `chunk` and `seconds_per_step` (of each strategy,
 where measured); `members`, a list of `{"seed": 0, "kl_z": 0.5}`; and after training
 `figures` (name -> one number a member, None where not finite), `chosen` and `how`, and
 `oracle` and `oracle_by` where labels can choose.
 """
 
 import functools
-import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -23,18 +22,21 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from infovae_jax import objectives
+from infovae_jax.config import sealed
 from infovae_jax.config.sweeps import LEARNING_RATE, Member, member_config, members_of
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.training import (
     blocks,
     checkpoint,
     elbo,
+    files,
     loop,
     metrics,
     sharding,
     train_step,
 )
 from infovae_jax.training.blocks import Program
+from infovae_jax.training.opening import DEFAULT, Opening, read_checkpoint
 from infovae_jax.training.optimizer import TracedRate
 from infovae_jax.training.run import Run
 from infovae_jax.types import Objective, TrainState
@@ -204,6 +206,7 @@ def make_program(run: Run, workdir: pathlib.Path, mesh: Mesh, say=print) -> Prog
         ),
         row=_Rows(members, say),
         num_members=len(members),
+        about={"population": {"strategy": strategy, "chunk": chunk}},
     )
 
 
@@ -256,23 +259,46 @@ class _Rows:
 
 
 def read(workdir: pathlib.Path) -> dict:
-    """`members.json`, or an empty dict where there is none.
+    """`population.json`, or an empty dict where there is none.
 
     Raises:
-      ConfigError: it is damaged.
+      CheckpointError: it is damaged.
     """
     path = workdir / FILE
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        record = json.loads(path.read_text())
-        return record if record["strategy"] in STRATEGIES else {}
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError("damaged", str(path), "restore the file") from None
+        record = sealed.read(path)
+        _require_form(record)
+    except (sealed.Damaged, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"damaged: {error}",
+            str(path),
+            "restore it, or train the population anew in another --workdir",
+        ) from None
+    return record
+
+
+def _require_form(record: dict) -> None:
+    """Raises Damaged, KeyError or TypeError where a record of old has another form."""
+    members = record["members"]
+    count = len(members)
+    figures = record.get("figures", {})
+    fits = (
+        record["strategy"] in STRATEGIES
+        and type(record["chunk"]) is int
+        and isinstance(members, list)
+        and all(isinstance(member, dict) for member in members)
+        and isinstance(figures, dict)
+        and all(isinstance(v, list) and len(v) == count for v in figures.values())
+        and record.get("chosen", 0) in range(count)
+    )
+    if not fits:
+        raise sealed.Damaged("of another form")
 
 
 def figures_by_member(record: dict) -> list[dict]:
-    """The figures of `members.json`, one dict a member."""
+    """The figures of `population.json`, one dict a member."""
     return [
         {name: values[index] for name, values in record["figures"].items()}
         for index in range(len(record["members"]))
@@ -280,10 +306,19 @@ def figures_by_member(record: dict) -> list[dict]:
 
 
 def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, int]:
-    """Strategy and chunk: those of the record, of the config, or the fastest."""
+    """Strategy and chunk: those of the record, of the config, or the fastest.
+
+    A record that is gone is made again from what the checkpoints tell.
+    """
     record = read(workdir)
     if record:
         return record["strategy"], record["chunk"]
+    before = _of_checkpoints(workdir)
+    if before:
+        say(f"{FILE} was missing; the checkpoints tell: {before['strategy']}")
+        members = [{"seed": m.seed, **m.values} for m in members_of(run.config)]
+        files.write_record(workdir / FILE, before | {"members": members})
+        return before["strategy"], before["chunk"]
     settings, members = run.config.population, members_of(run.config)
     strategy, seconds = settings.strategy, {}
     each = len(members) // mesh.size
@@ -307,8 +342,21 @@ def _settled(run: Run, workdir, mesh: Mesh, init, indices, say) -> tuple[str, in
         "num_devices": mesh.size,
         "members": [{"seed": m.seed, **m.values} for m in members],
     }
-    loop.save_json(workdir / FILE, record)
+    files.write_record(workdir / FILE, record)
     return strategy, settings.chunk
+
+
+def _of_checkpoints(workdir: pathlib.Path) -> dict | None:
+    """Strategy and chunk in the manifest of the newest readable checkpoint, or None."""
+    saved = checkpoint.Checkpoints(workdir / "checkpoints")
+    for step in reversed(saved.steps()):
+        try:
+            found = saved.manifest(step).get("population")
+        except CheckpointError:
+            continue
+        if found is not None:
+            return found
+    return None
 
 
 def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, float]:
@@ -333,14 +381,15 @@ def _timed(run: Run, mesh: Mesh, init, indices, ways: list[str]) -> dict[str, fl
     return seconds
 
 
-def restore(run: Run, workdir: pathlib.Path) -> tuple[Any, int]:
+def restore(
+    run: Run, workdir: pathlib.Path, opening: Opening = DEFAULT
+) -> tuple[Any, int]:
     """Parameters of all members, on a leading axis, and the step of the checkpoint."""
-    saved = checkpoint.Checkpoints(workdir / "checkpoints")
     members = members_of(run.config)
     target = jax.eval_shape(
         lambda: init_population(run.objective, run.transform, members)
     )
-    state = saved.restore(target)
+    state = read_checkpoint(workdir, target, opening)
     return train_step.variables(state), blocks.steps_done(state)
 
 

@@ -219,16 +219,18 @@ def as_user_error(error: Exception) -> UserError | None:
     return found or lost_process(error)
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int, at_once: bool = False) -> NoReturn:
     """Ends the process; one of several waits a little for others that end alike.
 
-    An ordinary exit would wait minutes for processes that hang in a collective.
+    An ordinary exit would wait minutes for processes that hang in a collective, and
+    `at_once` not even for the threads of a save.
     """
-    if not several():
+    if not several() and not at_once:
         sys.exit(code)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if code != HangError.exit_code:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if several() and code != HangError.exit_code:
         thread = threading.Thread(target=_shutdown, daemon=True)
         thread.start()
         thread.join(_LEAVE_SECONDS)

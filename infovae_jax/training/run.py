@@ -18,10 +18,10 @@ from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
 from infovae_jax.config import sweeps
-from infovae_jax.data import batches, neighbours, raw_splits
+from infovae_jax.data import batches, digest, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import checkpoint, optimizer, programs, sharding
+from infovae_jax.training import files, identity, optimizer, programs, sharding
 from infovae_jax.types import Batch, Dataset, Objective
 
 # Examples whose neighbours take longer to find than one waits without a word.
@@ -45,6 +45,7 @@ class Run(NamedTuple):
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
       shares: whether its programs are kept for other runs of this process, see `kept`.
+      digests: of the data as decoded; see `digest.of_dataset`.
     """
 
     config: ConfigDict
@@ -58,6 +59,7 @@ class Run(NamedTuple):
     validation_x: np.ndarray | None = None
     member: int | None = None
     shares: bool = False
+    digests: dict[str, str] | None = None
 
     def kept(self, name: str, make: Callable[[], Any], *more: Any) -> Any:
         """What `make()` gives, or gave to another run of the same networks and loss.
@@ -74,6 +76,10 @@ class Run(NamedTuple):
             return make()
         own = programs.identity(self.config, self.dataset.spec)
         return programs.kept((name, own, *more), make)
+
+    def identity(self) -> identity.Identity:
+        """What the run is trained on."""
+        return identity.make(self.config, self.digests or {})
 
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
@@ -127,6 +133,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     objectives.check(config)
     shares = dataset is not None
     dataset = dataset if shares else data_lib.load(config.data)
+    digests = None if shares else digest.of_dataset(dataset)
     validation_x = None
     if config.population.validation:
         dataset, validation_x = raw_splits.hold_out(
@@ -144,6 +151,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
         steps_per_epoch,
         validation_x=validation_x,
         shares=shares,
+        digests=digests,
     )
     objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
     transform = run.kept(
@@ -212,7 +220,10 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
       ConfigError: another one works there; says which.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    handle = os.open(workdir / ".lock", flags, 0o644)
+    try:
+        handle = os.open(workdir / ".lock", flags, 0o644)
+    except FileNotFoundError:
+        raise ConfigError("no run here", str(workdir), "name a run's folder") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,12 +249,15 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
     Raises:
       ConfigError: the path is a file, not writable, or holds another run (the
         differing keys are named).
+      CheckpointError: `config.json` is not that of the checkpoints, or it is missing
+        beside those of another config.
     """
     saved = workdir / "config.json"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if saved.exists():
             old = config_lib.from_json(saved.read_text())
+            identity.check_config(workdir, old)
             changed = config_lib.difference(old, config)
             if changed:
                 raise ConfigError(
@@ -252,7 +266,8 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
                     "give another --workdir, or the same config to go on",
                 )
             return
-        checkpoint.write_atomically(saved, config_lib.to_json(config))
+        identity.check_missing(workdir, config)
+        files.write_atomically(saved, config_lib.to_json(config))
     except ValueError as error:
         raise ConfigError(
             f"config.json is damaged ({error})", str(saved), "give another --workdir"

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
-from infovae_jax.errors import ConfigError
-from infovae_jax.training import loop, population
+from infovae_jax.errors import CheckpointError, ConfigError
+from infovae_jax.training import identity, loop, population
+from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, open_run
 
 
@@ -18,12 +19,15 @@ class Saved(NamedTuple):
       params: of a population, those of all members on a leading axis.
       step: of the checkpoint.
       folder: the workdir.
+      accepted: other data than it was trained on that were accepted, or None; see
+        `identity.check_data`.
     """
 
     run: Run
     params: Any
     step: int
     folder: pathlib.Path
+    accepted: dict[str, Any] | None = None
 
     def is_population(self) -> bool:
         """Whether `params` are those of several members."""
@@ -55,22 +59,34 @@ class Saved(NamedTuple):
         return self.of_member(member)
 
 
-def open_saved(workdir: str | None, member: int | None = None) -> Saved:
-    """Reads `config.json` and the newest checkpoint; executes no config file.
+def open_saved(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> Saved:
+    """Reads `config.json` and a checkpoint; executes no config file.
 
     Args:
       workdir: the run's folder.
       member: a member that is wanted later; checked before the data are read.
+      opening: which checkpoint, and what is accepted.
 
     Raises:
       ConfigError: no run there, one whose `config.json` is damaged, or no such member.
-      DataError, CheckpointError: its data or its checkpoint cannot be read.
+      DataError, CheckpointError: its data or its checkpoint cannot be read, or data or
+        `config.json` are not those that it was trained with.
     """
     if not workdir:
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
     path = folder / "config.json"
     if not path.is_file():
+        if (folder / "checkpoints").is_dir():
+            raise CheckpointError(
+                "config.json is missing beside checkpoints",
+                workdir,
+                "restore it, or give the command that trained them",
+            )
         raise ConfigError(
             "no run here (no config.json)", workdir, "name a run's folder"
         )
@@ -78,6 +94,7 @@ def open_saved(workdir: str | None, member: int | None = None) -> Saved:
         config = config_lib.from_json(path.read_text())
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
+    identity.check_config(folder, config)
     config_lib.check(config)
     loop.enable_compilation_cache()
     many = sweeps.is_population(config)
@@ -88,5 +105,8 @@ def open_saved(workdir: str | None, member: int | None = None) -> Saved:
         )
         raise ConfigError(f"no member {member}", "--member", f"this run has {there}")
     run = open_run(config)
+    accepted = identity.check_data(
+        folder, run.identity(), opening.accept_changed_data, record=False
+    )
     restore = population.restore if many else loop.restore_params
-    return Saved(run, *restore(run, folder), folder)
+    return Saved(run, *restore(run, folder, opening), folder, accepted)

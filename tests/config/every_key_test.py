@@ -72,7 +72,11 @@ def saved(name):
 
 
 def load(name):
-    return config_lib.from_json(saved(name))
+    config = config_lib.from_json(saved(name))
+    if "rest_samples" in config.model:
+        # Of `topk` alone some keys depend on one another.
+        config.model.reconstruction = "exact"
+    return config
 
 
 def check(config):

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from infovae_jax.config import sealed
 from infovae_jax.data import cache
 from infovae_jax.errors import DataError, StorageError
 
@@ -64,7 +65,9 @@ def test_damage_is_noticed(tmp_path, raises_line, name, damage):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"format": 99, "files": {}, "splits": 3}']
+    "text",
+    ["", "{", "[]", "{}", '{"format": 99, "files": {}, "splits": 3}', "[" * 100_000],
+    ids=["empty", "cut", "list", "nothing", "other types", "deep"],
 )
 def test_damaged_meta_data(tmp_path, raises_line, text):
     folder = tmp_path / "it"
@@ -74,10 +77,49 @@ def test_damaged_meta_data(tmp_path, raises_line, text):
         cache.open_or_build(folder, never)
 
 
+def test_a_flipped_bit_of_the_meta_data_is_never_believed(tmp_path):
+    folder = tmp_path / "it"
+    cache.open_or_build(folder, make)
+    path = folder / "meta.json"
+    whole = path.read_bytes()
+    expected = sealed.read(path)
+    for position in range(0, len(whole), 11):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(bytes(flipped))
+        try:
+            found = cache.open_or_build(folder, never).meta
+        except DataError:
+            continue
+        # The name of the check value may be hit: what it guards is as it was.
+        assert {**found, **expected} == found
+
+
+def test_digests_are_those_of_the_arrays_and_noted_in_the_cache(tmp_path):
+    arrays = cache.open_or_build(tmp_path / "it", make).arrays
+    for x in (arrays["train_x"], arrays["train_y"]):
+        assert cache.known_digest(x) == cache.array_digest(np.array(x))
+    for x in (np.array(arrays["train_x"]), arrays["train_x"][:9]):
+        assert cache.known_digest(x) is None
+    assert cache.known_digest(arrays["train_x"][::-1]) is None
+    assert cache.array_digest(X) != cache.array_digest(X.reshape(10, 5, 4, 3))
+    assert cache.array_digest(X) != cache.array_digest(X.view(np.int8))
+
+
+def test_a_cache_without_digests_is_digested(tmp_path):
+    arrays = cache.open_or_build(tmp_path / "it", make).arrays
+    meta = sealed.read(tmp_path / "it" / "meta.json")
+    for facts in meta["files"].values():
+        del facts["content"]
+    (tmp_path / "it" / "meta.json").write_text(json.dumps(meta))
+    arrays = cache.open_or_build(tmp_path / "it", never).arrays
+    assert cache.known_digest(arrays["train_x"]) is None
+
+
 def test_other_format(tmp_path, raises_line):
     folder = tmp_path / "it"
     cache.open_or_build(folder, make)
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = sealed.read(folder / "meta.json")
     (folder / "meta.json").write_text(json.dumps({**meta, "format": 2}))
     with raises_line(DataError, 3, "format 2", "delete the folder"):
         cache.open_or_build(folder, never)

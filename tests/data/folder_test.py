@@ -1,5 +1,7 @@
 """Folders of images: their layouts, and each way in which one can be wrong."""
 
+import os
+import pathlib
 import sys
 
 import numpy as np
@@ -202,3 +204,89 @@ def test_pillow_missing(tmp_path, data_config, raises_line, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with raises_line(DataError, 3, "Pillow", "infovae_jax[images]"):
         data.load(data_config(tmp_path / "set"))
+
+
+def test_what_is_left_out_is_counted_and_said(tmp_path, data_config):
+    folder = tmp_path / "set"
+    save_classes(folder)
+    (folder / "cat" / "notes.txt").write_text("")
+    (folder / "read.me").write_text("")
+    (folder / "empty").mkdir()
+    save(folder / "cat" / "more" / "0.png")
+    decision = data.load(data_config(folder)).decision
+    assert "left out" in decision
+    for text in ("1 .txt files", "1 .me files", "1 empty folders"):
+        assert text in decision
+    assert "1 folders inside classes" in decision
+
+
+def test_formats_that_pillow_reads_are_read(tmp_path, data_config):
+    for name, suffix in (("ant", "tif"), ("bee", "webp"), ("cat", "gif")):
+        for i in range(5):
+            save(tmp_path / "set" / name / f"{i}.{suffix}", i, mode="RGB")
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert dataset.label_names == ("ant", "bee", "cat")
+    assert len(dataset.train_x) + len(dataset.test_x) == 15
+
+
+def test_a_class_that_would_vanish_is_an_error(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set")
+    (tmp_path / "set" / "dog").mkdir()
+    (tmp_path / "set" / "dog" / "0.heic").write_text("")
+    with raises_line(DataError, 3, "class 'dog' would vanish", ".heic"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_a_class_that_is_called_train(tmp_path, data_config, raises_line):
+    save_classes(tmp_path / "set", names=("car", "train", "tram"))
+    with raises_line(DataError, 3, "'car/'", "is train a class?"):
+        data.load(data_config(tmp_path / "set"))
+
+
+def test_classes_are_in_natural_order(tmp_path, data_config):
+    save_classes(tmp_path / "set", names=("10", "0", "2", "1", "x"), count=2)
+    dataset = data.load(data_config(tmp_path / "set", test_fraction=0.5))
+    assert dataset.label_names == ("0", "1", "2", "10", "x")
+    for origin, labels in zip(
+        dataset.origin, (dataset.train_y, dataset.test_y), strict=True
+    ):
+        classes = [path.split("/")[0] for path in origin]
+        assert classes == [dataset.label_names[label] for label in labels]
+
+
+def test_two_folders_that_look_alike_do_not_share_a_cache(tmp_path, data_config):
+    """Equal names, sizes and times, other pictures."""
+    for parent, seed in (("a", 0), ("b", 1)):
+        for i in range(5):
+            path = tmp_path / parent / "set" / "cat" / f"{i}.bmp"
+            save(path, 10 * seed + i)
+            os.utime(path, (10**9, 10**9))
+    first, second = (data.load(data_config(tmp_path / p / "set")) for p in "ab")
+    assert not np.array_equal(first.train_x, second.train_x)
+    # And one whose file is replaced by another of the same size and time.
+    path = next((tmp_path / "a" / "set" / "cat").iterdir())
+    save(path.with_name("new.bmp"), 99)
+    path.with_name("new.bmp").rename(path)
+    os.utime(path, (10**9, 10**9))
+    again = data.load(data_config(tmp_path / "a" / "set"))
+    rows = [np.concatenate([d.train_x, d.test_x]) for d in (first, again)]
+    assert not np.array_equal(*rows)
+
+
+def test_names_of_any_bytes_are_shown_harmlessly(tmp_path, data_config):
+    names = (b"caf\xe9", b"\x1b[31mred", b"two\nlines", b"$5_$10_", "Größe".encode())
+    folder = os.fsencode(tmp_path / "set")
+    for k, name in enumerate(names):
+        path = pathlib.Path(os.fsdecode(os.path.join(folder, name)))
+        for i in range(3):
+            save(path / f"{i}.png", 10 * k + i)
+    dataset = data.load(data_config(tmp_path / "set"))
+    assert set(dataset.label_names) == {
+        "caf\\udce9",
+        "\\x1b[31mred",
+        "two\\nlines",
+        "$5_$10_",
+        "Größe",
+    }
+    dataset.decision.encode()
+    assert "\x1b" not in dataset.decision

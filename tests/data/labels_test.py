@@ -31,6 +31,13 @@ def test_too_few_or_no_labels():
         visible_labels(None, 5, 0, None, 0)
 
 
+def test_a_class_of_no_examples_is_left_out():
+    """As class 0 is where labels begin at 1."""
+    labels = np.arange(40) % 4 + 1
+    visible = visible_labels(labels, 40, 5, 2, 0)
+    assert np.bincount(visible[visible >= 0], minlength=5).tolist() == [0, 2, 2, 2, 2]
+
+
 def test_labelled_examples_are_added_to_each_batch():
     labelled = np.array([3, 17, 40, 41, 77])
     rows = batches.training_indices(0, 5, 9, 100, 8, labelled, 2)

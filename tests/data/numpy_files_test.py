@@ -202,3 +202,51 @@ def test_bad_fraction_of_an_array(tmp_path, data_config, raises_line):
     np.save(tmp_path / "set.npy", X)
     with raises_line(ConfigError, 2, "data.test_fraction"):
         data.load(data_config(tmp_path / "set.npy", test_fraction=2.0))
+
+
+def test_a_negative_side(tmp_path, data_config, raises_line):
+    path = tmp_path / "set.npy"
+    with open(path, "wb") as f:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (-1, 4, 4)}
+        np.lib.format.write_array_header_1_0(f, header)
+        f.write(bytes(64))
+    with raises_line(DataError, 3, "(-1, 4, 4)", "set.npy"):
+        data.load(data_config(path))
+
+
+def test_gigabytes_of_nothing_are_refused_before_they_are_unpacked(
+    tmp_path, data_config, raises_line
+):
+    """3 GB packed about 1:230."""
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY")
+    content = path.read_bytes()
+    at = content.index(b"PK\x01\x02")
+    sizes = (13_000_000).to_bytes(4, "little") + (3_000_000_000).to_bytes(4, "little")
+    path.write_bytes(content[: at + 20] + sizes + content[at + 28 :])
+    with raises_line(DataError, 3, "3000000000 bytes", "bomb"):
+        data.load(data_config(path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x", "y", "x_test", "y_test"),
+        ("x", "test_x"),
+        ("x_train", "test_images"),
+        ("x_train", "y_train", "y_test"),
+        ("images", "train_labels"),
+    ],
+)
+def test_names_of_two_sets_are_refused(tmp_path, data_config, raises_line, names):
+    arrays = {name: Y if name[0] == "y" or "labels" in name else X for name in names}
+    np.savez(tmp_path / "set.npz", **arrays)
+    with raises_line(DataError, 3, names[0], names[-1], "x_train, y_train"):
+        data.load(data_config(tmp_path / "set.npz"))
+
+
+def test_arrays_that_are_not_used_are_named(tmp_path, data_config):
+    np.savez(tmp_path / "set.npz", x=X, y=Y, masks=X, extra=Y)
+    decision = data.load(data_config(tmp_path / "set.npz")).decision
+    assert "not used: extra, masks" in decision

@@ -115,6 +115,11 @@ def test_labels_are_counted(load):
     assert "labels: none" in load({"x": GREY}).decision
 
 
+def test_absent_classes_are_named_and_not_counted(load):
+    decision = load({"x": GREY, "y": np.arange(10) % 3 + 1}).decision
+    assert "3 classes (no training examples of 0)" in decision
+
+
 def test_column_of_labels_is_accepted(load):
     assert load({"x": GREY, "y": np.zeros((10, 1))}).spec.num_labels == 1
 

@@ -9,6 +9,7 @@ import pytest
 
 from infovae_jax import evaluation
 from infovae_jax.distributions.likelihoods import make_likelihood
+from infovae_jax.errors import DataError, MetricError, NonFiniteError
 from infovae_jax.training.run import open_run
 
 # Evaluations are pure, so the tests share them.
@@ -139,3 +140,30 @@ def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
     )
     levels = run.dataset.spec._replace(likelihood="discretized_logistic", levels=17)
     assert make_likelihood(levels).unit == "a log-probability of 17 grey levels"
+
+
+def test_a_group_that_cannot_be_measured_is_absent_with_its_reason(
+    make_config, monkeypatch
+):
+    """The others are kept; a figure that is not finite is the model's fault."""
+    config = make_config("vae")
+    config.evaluation.nll_samples, config.evaluation.nll_examples = 2, 10
+    run = open_run(config, say=lambda text: None)
+    params = run.objective.init(jax.random.key(0))
+    errors = [DataError("too few images", "probe", "give more")]
+
+    def fails(*arguments):
+        raise errors[0]
+
+    monkeypatch.setitem(evaluation.GROUPS, "representation", fails)
+    monkeypatch.setitem(evaluation.GROUPS, "likelihood", lambda *_: [])
+    result = evaluation.evaluate(run, params, 7, "representation,likelihood")
+    assert "elbo" in result["metrics"]
+    assert result["metrics"]["representation"] is None
+    (row,) = [row for row in result["table"] if row[0] == "representation"]
+    assert "not measured: too few images" in row[2]
+    errors[0] = MetricError("nan in codes at [3]", "probe", "remove or repair")
+    with pytest.raises(NonFiniteError, match="at step 7") as caught:
+        evaluation.evaluate(run, params, 7, "representation")
+    assert "repair" not in caught.value.line()
+    assert "learning_rate" in caught.value.line()

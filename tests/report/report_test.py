@@ -1,6 +1,7 @@
 """The report: complete, self-contained, the same each time."""
 
 import json
+import random
 import re
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from PIL import Image
 
 from infovae_jax import config as config_lib
 from infovae_jax import report
+from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.report import figures, grids, rate_and_information, results, scores
+from infovae_jax.training import files
 from infovae_jax.training.run import claim_workdir, open_run
 
 # Pictures of codes that have parts, which a clustering run's has not.
@@ -289,7 +292,8 @@ def test_charts_show_the_figures(tmp_path):
     [
         (None, "Not evaluated yet"),
         ('{"metr', "damaged"),
-        ("[1]", "holds no figures"),
+        ("[1]", "damaged"),
+        ("{}", "holds no figures"),
         ('{"metrics": {"elbo": -1.5, "odd": [1, 2]}}', ""),
         ('{"metrics": {"elbo": null}, "table": [["elbo", "-"]]}', ""),
     ],
@@ -309,6 +313,46 @@ def test_a_missing_damaged_or_older_evaluation(tmp_path, text, problem):
         [(title, rows)] = found.sections()[:1]
         assert (title, rows[0][0]) == ("Bound and likelihood", "elbo")
         assert found.groups() == "core"
+
+
+def test_a_flipped_bit_of_an_evaluation_is_never_shown(tmp_path):
+    path = tmp_path / "evaluation.json"
+    figures = {"elbo": -1.5, "nll": 1.25, "rate/z": [0.5, 0.25], "none": None}
+    record = {"step": 3, "metrics": figures, "table": [["elbo", "-1.5", "one sample"]]}
+    files.write_record(path, record)
+    whole, expected = path.read_bytes(), results.read(tmp_path)
+    assert expected.metrics == figures
+    chosen = random.Random(0)
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[chosen.randrange(len(whole))] ^= 1 << chosen.randrange(8)
+        path.write_bytes(bytes(flipped))
+        found = results.read(tmp_path)
+        assert found.problem == results.DAMAGED or found == expected
+        if found.problem:
+            with pytest.raises(CheckpointError, match="damaged"):
+                results.require_whole(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"metrics": {"elbo": "a"}}',
+        '{"metrics": {}, "table": 5}',
+        '{"metrics": {}, "table": [5]}',
+        '{"metrics": {}, "step": "3"}',
+        '{"metrics": {}, "recipe": []}',
+        '{"metrics": {}, "standard_errors": {"elbo": "b"}}',
+        '{"metrics": {}, "standard_errors": 3}',
+        "[" * 100_000,
+    ],
+)
+def test_an_evaluation_of_other_types_is_damaged(tmp_path, text):
+    (tmp_path / "evaluation.json").write_text(text)
+    assert results.read(tmp_path).problem == results.DAMAGED
+    with pytest.raises(CheckpointError) as caught:
+        results.figures(tmp_path)
+    assert caught.value.exit_code == 4
 
 
 def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
@@ -344,3 +388,39 @@ def test_names_of_labels_are_drawn_as_they_are(name, tmp_path):
     # What is drawn is the name: as long as its letters, and no mathematics.
     assert not cbook.is_math_text(title.get_text())
     assert title.get_text().strip().replace(r"\$", "$") == name
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 1), (20, 1, 1), (1, 5000, 2)])
+def test_signals_are_lines_in_cells_of_bounded_size(shape):
+    images = np.random.default_rng(0).random((3, 4, *shape), np.float32)
+    figure = grids.image_grid(images, (0.0, 1.0), ["a", "b", "c"], list("wxyz"))
+    (axes,) = figure.axes
+    assert len(axes.collections[0].get_segments()) == 3 * 4 * shape[-1]
+    assert not axes.images
+    assert max(figure.get_size_inches()) < 5
+    assert list(axes.get_xticks()) == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_long_images_are_drawn_shorter():
+    for height, width in ((3, 300), (300, 3)):
+        images = np.zeros((8, 10, height, width, 1), np.float32)
+        figure = grids.image_grid(images, (0.0, 1.0))
+        assert figure.axes[0].images
+        sides = figure.get_size_inches()
+        assert max(sides) / min(sides) < 5
+
+
+def test_a_map_of_one_dim_and_of_few_examples():
+    codes = SimpleNamespace(mean=np.arange(8.0)[:, None], logits=None)
+    scene = SimpleNamespace(codes=codes, labels=None)
+    points = figures.latent_map(scene).axes[0].collections[0].get_offsets()
+    np.testing.assert_array_equal(points, [[i, 0] for i in range(8)])
+    codes.mean = np.zeros((3, 4))
+    assert figures.latent_map(scene) is None
+
+
+def test_a_file_in_place_of_the_pictures(tmp_path, monkeypatch):
+    (tmp_path / "figures").write_text("")
+    monkeypatch.setattr(report, "_scene", lambda *_: None)
+    with pytest.raises(ConfigError, match="a file in place of"):
+        report.write(None, None, tmp_path)

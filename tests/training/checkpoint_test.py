@@ -1,7 +1,11 @@
 """Checkpoints: exact, verified, refused where they do not fit."""
 
+import contextlib
+import errno
 import json
+import os
 import pathlib
+import resource
 import shutil
 
 import jax
@@ -9,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from small_run import damage
 
-from infovae_jax.errors import CheckpointError
-from infovae_jax.training import checkpoint
+from infovae_jax.config import sealed
+from infovae_jax.errors import CheckpointError, StorageError
+from infovae_jax.training import checkpoint, files
 from infovae_jax.types import TrainState
 
 
@@ -82,7 +88,7 @@ def test_another_model_is_refused_with_the_paths(saved):
 def test_a_newer_format_is_refused(saved):
     path = saved.folder / "30" / checkpoint.MANIFEST
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "format_version": 99}))
+    path.write_text(json.dumps(sealed.seal({**manifest, "format_version": 99})))
     with pytest.raises(CheckpointError, match="newer"):
         saved.restore(jax.eval_shape(make_state))
 
@@ -94,16 +100,14 @@ def test_nothing_there(saved):
 
 
 def test_atomic_write_leaves_no_temporary_file(tmp_path):
-    checkpoint.write_atomically(tmp_path / "a.json", "{}")
+    files.write_atomically(tmp_path / "a.json", "{}")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_everything_is_on_the_disk_before_the_manifest(tmp_path, monkeypatch):
     """As far as a test without power cuts can see: what was synced, in which order."""
     synced, replaced = [], []
-    monkeypatch.setattr(
-        checkpoint, "sync", lambda path: synced.append(pathlib.Path(path))
-    )
+    monkeypatch.setattr(files, "sync", lambda path: synced.append(pathlib.Path(path)))
     replace = pathlib.Path.replace
 
     def noted(self, target):
@@ -138,6 +142,22 @@ def test_a_manifest_that_is_none(saved, manifest):
         saved.restore(jax.eval_shape(make_state))
 
 
+def test_a_flipped_bit_in_a_manifest_is_damage(saved):
+    """Wherever it is: in a digest, the version, or the name of the check value."""
+    path = saved.folder / "30" / checkpoint.MANIFEST
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(bytes(flipped))
+        try:
+            found = saved.manifest(30)
+        except checkpoint.DamagedCheckpoint:
+            continue
+        path.write_bytes(whole)  # A space that became another: nothing is changed.
+        assert found == saved.manifest(30), position
+
+
 def test_names_that_are_no_steps_are_passed_over(saved):
     for name in ("00000999", "\u00b2", "41x"):
         shutil.copytree(saved.folder / "30", saved.folder / name)
@@ -148,8 +168,127 @@ def test_names_that_are_no_steps_are_passed_over(saved):
 
 def test_text_does_not_follow_a_link(tmp_path):
     (tmp_path / "elsewhere").write_text("kept")
-    (tmp_path / "x.json.tmp").symlink_to(tmp_path / "elsewhere")
-    checkpoint.write_atomically(tmp_path / "x.json", "new")
+    (tmp_path / f"x.json.{os.getpid()}.tmp").symlink_to(tmp_path / "elsewhere")
+    files.write_atomically(tmp_path / "x.json", "new")
     assert (tmp_path / "elsewhere").read_text() == "kept"
     assert (tmp_path / "x.json").read_text() == "new"
     assert not (tmp_path / "x.json").is_symlink()
+
+
+def test_damaged_ones_are_passed_over_when_asked(saved):
+    damage(saved.folder / "30")
+    told = []
+    target = jax.eval_shape(make_state)
+    state = saved.restore(target, pass_over=lambda *what: told.append(what))
+    assert int(state.step) == 20
+    ((step, error),) = told
+    assert (step, error.exit_code) == (30, 4)
+    (saved.folder / "20" / checkpoint.MANIFEST).write_text("")
+    told.clear()
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="SHA-256"):
+        saved.restore(target, pass_over=lambda *what: told.append(what))
+    assert told == []  # None is good: nothing is moved.
+
+
+def test_one_of_another_model_is_not_passed_over(saved):
+    target = jax.eval_shape(lambda: make_state(width=4))
+    with pytest.raises(CheckpointError, match="another model"):
+        saved.restore(target, pass_over=lambda *what: pytest.fail("passed over"))
+
+
+def test_set_aside_twice(saved):
+    assert saved.set_aside(30).name == "30"
+    saved.save(30, make_state(seed=30))
+    assert saved.set_aside(30).name == "30-1"
+    names = sorted(p.name for p in (saved.folder.parent / "quarantine").iterdir())
+    assert (names, saved.steps()) == (["30", "30-1"], [20])
+
+
+def test_a_step_that_is_not_there_is_named_with_those_that_are(saved):
+    with pytest.raises(CheckpointError, match=r"of step 25 \(there are \[20, 30\]\)"):
+        saved.restore(jax.eval_shape(make_state), 25)
+
+
+@pytest.mark.parametrize("moment", ["verify", "_read_step"])
+def test_a_reader_beside_a_trainer_that_deletes_what_it_reads(
+    saved, monkeypatch, moment
+):
+    """The trainer saves two more while the reader is between two files."""
+    whole = getattr(checkpoint.Checkpoints, moment)
+    trainer = checkpoint.Checkpoints(saved.folder)
+    calls = []
+
+    def slow(self, *arguments):
+        if not calls:
+            calls.append(arguments)
+            for step in (40, 50):
+                trainer.save(step, make_state(seed=step))
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, moment, slow)
+    state = saved.restore(jax.eval_shape(make_state))
+    assert int(state.step) == 50
+
+
+def test_what_is_deleted_is_no_checkpoint_any_more_from_the_first_file_on(
+    saved, monkeypatch
+):
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        saved.save(40, make_state(seed=40))
+    assert saved.steps() == [30, 40]
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """A real fault inside a save: the system refuses to write longer files."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [40, 300, 900])
+def test_a_fault_of_the_disk_inside_a_save(saved, size):
+    with files_of_at_most(size), pytest.raises(StorageError) as caught:
+        saved.save(40, make_state(seed=40))
+    line = caught.value.line()
+    assert caught.value.exit_code == 6
+    assert len(line) < 400
+    for part in ("File too large", str(saved.folder / "40"), "bytes free"):
+        assert part in line
+    saved.sweep()  # A write that was under way may come late.
+    assert sorted(path.name for path in saved.folder.iterdir()) == ["20", "30"]
+    assert int(saved.restore(jax.eval_shape(make_state)).step) == 30
+    saved.save(50, make_state(seed=50))
+    assert saved.steps() == [30, 50]
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS]
+)
+@pytest.mark.parametrize("moment", ["sync", "write_record"])
+def test_a_fault_after_orbax_has_written(saved, monkeypatch, number, moment):
+    def fail(*arguments):
+        raise OSError(number, "fails")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError) as caught:  # noqa: PT012
+        patch.setattr(files, moment, fail)
+        saved.save(40, make_state(seed=40))
+    assert os.strerror(number) in caught.value.line()
+    assert saved.steps() == [20, 30]
+    assert not (saved.folder / "40").exists()
+
+
+def test_a_bug_inside_a_save_is_no_fault_of_the_disk(saved, monkeypatch):
+    def fail(*arguments):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(files, "sync", fail)
+    with pytest.raises(TypeError, match="a bug"):
+        saved.save(40, make_state(seed=40))

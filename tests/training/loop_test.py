@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from infovae_jax.errors import ConfigError, NonFiniteError
+from infovae_jax.errors import ConfigError, MetricError, NonFiniteError
 from infovae_jax.training import blocks, checkpoint, loop, metrics
 from infovae_jax.training.run import claim_workdir, locked, open_run
 
@@ -157,3 +157,18 @@ def test_a_broken_state_is_not_saved(run, tmp_path):
         loop.train(run, tmp_path, mesh, program=program._replace(advance=advance))
     saved = checkpoint.Checkpoints(tmp_path / "checkpoints")
     assert saved.steps() == [12]
+
+
+def test_a_divergence_that_an_evaluator_finds_names_the_step(run, tmp_path):
+    program = loop.single_program(run, run.make_mesh())
+
+    def bound(params):
+        raise MetricError("nan in codes at [3, 0]", "probe", "remove or repair it")
+
+    claim_workdir(run.config, tmp_path)
+    with pytest.raises(NonFiniteError, match="nan in codes.*by step 12") as caught:
+        loop.train(
+            run, tmp_path, run.make_mesh(), program=program._replace(bound=bound)
+        )
+    assert "repair" not in caught.value.line()
+    assert "learning_rate" in caught.value.line()

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -19,9 +20,21 @@ from sklearn.metrics import adjusted_rand_score
 from infovae_jax import commands, objectives
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
-from infovae_jax.errors import ConfigError, Interrupted, NonFiniteError
+from infovae_jax.errors import (
+    CheckpointError,
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+)
 from infovae_jax.evaluation import members as members_lib
-from infovae_jax.training import loop, metrics, population, train_step
+from infovae_jax.training import (
+    checkpoint,
+    files,
+    loop,
+    metrics,
+    population,
+    train_step,
+)
 from infovae_jax.training.run import claim_workdir, open_run
 
 
@@ -467,3 +480,47 @@ def test_a_single_run_has_no_members(make_config, tmp_path):
     claim_workdir(config, tmp_path)
     with pytest.raises(ConfigError, match="single run"):
         commands.encode(str(tmp_path), 0)
+
+
+def test_a_record_that_is_gone_is_told_by_the_checkpoints(tmp_path, make_config):
+    saved = checkpoint.Checkpoints(
+        tmp_path / "checkpoints",
+        about={"population": {"strategy": "chunks", "chunk": 2}},
+    )
+    assert population._of_checkpoints(tmp_path) is None
+    saved.save(2, {"x": np.zeros(2, np.float32)}, [1])
+    assert saved.manifest(2)["lost_members"] == [1]
+    assert population._of_checkpoints(tmp_path) == {"strategy": "chunks", "chunk": 2}
+    run = SimpleNamespace(config=make_config("vae"))
+    how = population._settled(run, tmp_path, None, None, None, lambda text: None)
+    assert how == ("chunks", 2)
+    assert population.read(tmp_path)["strategy"] == "chunks"
+
+
+RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "vmup"},
+        {"chunk": "4"},
+        {"members": 2},
+        {"members": [0, 1]},
+        {"figures": {"elbo": [1.0]}},
+        {"figures": []},
+        {"chosen": 2},
+    ],
+)
+def test_a_record_of_another_form_is_damaged(tmp_path, change):
+    path = tmp_path / population.FILE
+    path.write_text(json.dumps(RECORD))
+    assert population.read(tmp_path) == RECORD
+    path.write_text(json.dumps(RECORD | change))
+    with pytest.raises(CheckpointError, match="damaged"):
+        population.read(tmp_path)
+    files.write_record(path, RECORD)
+    assert population.read(tmp_path) == RECORD
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 3'))
+    with pytest.raises(CheckpointError, match="check value"):
+        population.read(tmp_path)

@@ -1,0 +1,67 @@
+"""What data and states will need, compared with the machine before it is asked for."""
+
+import math
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from infovae_jax.errors import ConfigError
+from infovae_jax.training.run import Run
+
+# The state and its update, which are there together for a moment.
+STATES = 2
+_GIB = 2**30
+
+
+def needed(run: Run, state: Any, num_members: int) -> int:
+    """Bytes of the data that stay on the devices, and of all members' states.
+
+    Args:
+      run: from `open_run`.
+      state: shapes and types of one member's state, from `loop.abstract_state`.
+      num_members: 1 for a single run.
+    """
+    dataset, config = run.dataset, run.config
+    data = 0 if config.data.stream else dataset.train_x.nbytes
+    return data + STATES * num_members * _bytes(state)
+
+
+def _bytes(tree: Any) -> int:
+    sizes = (
+        math.prod(leaf.shape) * getattr(leaf.dtype, "itemsize", 8)
+        for leaf in jax.tree.leaves(tree)
+    )
+    return sum(sizes)
+
+
+def available(mesh: Mesh) -> int | None:
+    """Bytes of the devices in all, or None where they do not tell."""
+    devices = mesh.local_devices
+    if devices[0].platform == "cpu":
+        import psutil
+
+        return psutil.virtual_memory().total
+    stats = [device.memory_stats() or {} for device in devices]
+    limits = [found.get("bytes_limit") for found in stats]
+    return None if None in limits else sum(limits)
+
+
+def check(run: Run, state: Any, num_members: int, mesh: Mesh) -> None:
+    """Refuses what does not fit, before it is allocated.
+
+    An estimate from below: activations and what the compiler adds come on top.
+
+    Raises:
+      ConfigError: more is needed than there is; says how much of each.
+    """
+    wanted, there = needed(run, state, num_members), available(mesh)
+    if there is None or wanted <= there:
+        return
+    many = f"{num_members} states" if num_members > 1 else "the state"
+    raise ConfigError(
+        f"at least {wanted / _GIB:.1f} GiB for the data and {many} of "
+        f"{_bytes(state) / _GIB:.2g} GiB; the machine has {there / _GIB:.1f} GiB",
+        "config.network, config.num_seeds, config.sweep and config.data",
+        "give smaller layers or fewer members, or set data.stream",
+    )

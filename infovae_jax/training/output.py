@@ -1,0 +1,49 @@
+"""Output that cannot be written is dropped, costs no result, and the work goes on."""
+
+import os
+import sys
+from typing import Any, TextIO
+
+
+class Lenient:
+    """A text stream that sends what cannot be written to nowhere.
+
+    A closed pipe (`| head`) and a full disk end the output, not the program; letters
+    that the stream's encoding lacks are written as escapes.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        """Writes, or drops."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flushes, or drops."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._drop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _drop(self) -> None:
+        # What is in the buffer goes there too: at the end Python would fail over it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+def keep_harmless() -> None:
+    """Makes standard output and error of this process lenient."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)  # None where it was closed before the start
+        setattr(sys, name, Lenient(stream or open(os.devnull, "w")))  # noqa: SIM115

@@ -1,0 +1,184 @@
+"""Faults by the hundred: flipped bits in every file of a run, and SIGKILLs.
+
+    python -m pytest -m faults
+
+The other tests of that mark are beside what they test; docs/promises.md says which.
+INFOVAE_FLIPS and INFOVAE_KILLS say how many; few in the default run.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import chex
+import numpy as np
+import pytest
+import small_run
+
+from infovae_jax import config as config_lib
+from infovae_jax.config import sealed
+from infovae_jax.data import cache
+from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.report import results
+from infovae_jax.training import checkpoint, files, identity, loop, metrics
+from infovae_jax.training.run import open_run
+
+FLIPS = int(os.environ.get("INFOVAE_FLIPS", "60"))
+KILLS = int(os.environ.get("INFOVAE_KILLS", "3"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run with all of its files, and a decoded cache."""
+    folder = tmp_path_factory.mktemp("faults")
+    np.savez(folder / "x.npz", **small_run.images())
+    small_run.train(folder / "run", small_run.make_config(folder / "x.npz"))
+    figures = {"elbo": -15.25, "nll": 12.5, "rate/z": [0.25, 0.5], "none": None}
+    table = [["elbo", "-15.25", "1 sample"]]
+    record = {"step": 6, "metrics": figures, "table": table}
+    files.write_record(folder / "run" / results.FILE, record)
+    x = np.arange(480, dtype=np.uint8).reshape(30, 4, 4, 1)
+    streams = {s: cache.Stream(30, [(x, np.arange(30) % 3)]) for s in cache.SPLITS}
+    cache.open_or_build(folder / "cache", lambda: (streams, {}))
+    return folder
+
+
+def read_checkpoint(folder):
+    saved = checkpoint.Checkpoints(folder / "run" / "checkpoints")
+    saved.verify(6)
+    manifest = saved.manifest(6)
+    return {key: manifest[key] for key in ("sha256", "identity", "step")}
+
+
+def read_config(folder):
+    try:
+        config = small_run.read_config(folder / "run")
+    except ValueError:  # which the command line says in a line
+        raise ConfigError("damaged", "config.json", "restore it") from None
+    identity.check_config(folder / "run", config)
+    config_lib.check(config)
+    return config.to_dict()
+
+
+def read_evaluation(folder):
+    return results.figures(folder / "run"), results.read(folder / "run").table
+
+
+def read_cache(folder):
+    arrays = cache.open_or_build(folder / "cache", lambda: pytest.fail("built")).arrays
+    return {name: np.asarray(array).tolist() for name, array in arrays.items()}
+
+
+FILES = {
+    "checkpoint": ("run/checkpoints/6", read_checkpoint),
+    "manifest": (f"run/checkpoints/6/{checkpoint.MANIFEST}", read_checkpoint),
+    "config": ("run/config.json", read_config),
+    "evaluation": (f"run/{results.FILE}", read_evaluation),
+    "cache": ("cache", read_cache),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_no_flipped_bit_is_believed(trained, kind):
+    """It is refused by one of our errors, or what is read is as it was."""
+    name, read = FILES[kind]
+    place, expected = trained / name, read(trained)
+    paths = [place] if place.is_file() else sorted(place.rglob("*"))
+    paths = [p for p in paths if p.is_file() and p.stat().st_size]
+    sizes = [path.stat().st_size for path in paths]
+    chance, refused = random.Random(0), 0
+    for _ in range(FLIPS):
+        (path,) = chance.choices(paths, sizes)
+        whole = path.read_bytes()
+        flipped = bytearray(whole)
+        flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bytes(flipped))
+        try:
+            found = read(trained)
+        except UserError:
+            refused += 1
+        else:
+            assert found == expected
+        path.write_bytes(whole)
+    assert refused > FLIPS // 2
+
+
+def test_no_good_row_is_lost_to_a_flipped_bit(trained, capfd):
+    folder = trained / "run"
+    path, chance = folder / metrics.FILE, random.Random(0)
+    whole, rows = path.read_bytes(), metrics.read_metrics(folder)
+    for _ in range(FLIPS):
+        flipped = bytearray(whole)
+        at = chance.randrange(len(whole))
+        flipped[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(bytes(flipped))
+        found = metrics.read_metrics(folder)
+        assert all(row in rows for row in found)
+        assert len(found) >= len(rows) - 1
+    path.write_bytes(whole)
+    capfd.readouterr()
+
+
+def start(folder):
+    options = ("--config.train.num_epochs=1500", "--config.train.checkpoint_every=50")
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "infovae_jax.main"),
+                *small_run.command(folder, *options),
+            ],
+            cwd=small_run.ROOT,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def finished(folder):
+    """Parameters, rows and figures of a run that ended."""
+    run_dir = folder / "run"
+    run = open_run(small_run.read_config(run_dir), say=lambda text: None)
+    rows = metrics.read_metrics(run_dir)
+    for row in rows:
+        row.pop("time/examples_per_second")
+    return loop.restore_params(run, run_dir), rows, results.figures(run_dir)
+
+
+@pytest.mark.process
+def test_sigkill_at_any_moment_costs_nothing(tmp_path):
+    """Every other one as soon as a save has begun."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        np.savez(tmp_path / "x.npz", **small_run.images())
+        shutil.copy(tmp_path / "x.npz", folder / "x.npz")
+    assert start(whole).wait(timeout=300) == 0, (whole / "log").read_text()
+    chance, kills, inside = random.Random(os.getpid()), 0, 0
+    for number in range(KILLS):
+        process = start(killed)
+        if number % 2:
+            time.sleep(chance.uniform(1.0, 4.0))
+        else:
+            while process.poll() is None:
+                if any((killed / "run").glob("checkpoints/*tmp*")):
+                    inside += 1
+                    break
+        if process.poll() is None:
+            kills += 1
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(killed).wait(timeout=300) == 0, (killed / "log").read_text()
+    print(f"{kills} kills, {inside} inside a save")
+    assert kills
+    (params, step), rows, figures = finished(killed)
+    (expected, last), all_rows, expected_figures = finished(whole)
+    assert step == last
+    chex.assert_trees_all_equal(params, expected)
+    assert rows == all_rows
+    assert figures == expected_figures
+    left = {path.name for path in (killed / "run" / "checkpoints").iterdir()}
+    assert all(name.isdigit() for name in left)
+    assert sealed.read(killed / "run" / results.FILE)["step"] == step

@@ -1,0 +1,48 @@
+"""Output that cannot be written costs no result."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from infovae_jax.training import output
+
+
+def test_a_closed_pipe_is_dropped():
+    read, write = os.pipe()
+    stream = output.Lenient(open(write, "w"))  # noqa: SIM115
+    os.close(read)
+    for _ in range(3):
+        assert stream.write("text\n") == 5
+        stream.flush()
+    stream.close()
+
+
+def test_a_full_disk_is_dropped():
+    stream = output.Lenient(open("/dev/full", "w"))  # noqa: SIM115
+    print("x" * 100_000, file=stream, flush=True)
+    stream.close()
+
+
+def test_letters_that_the_encoding_lacks_are_escaped():
+    raw = io.BytesIO()
+    stream = output.Lenient(io.TextIOWrapper(raw, "ascii"))
+    print("caf\u00e9", file=stream, flush=True)
+    assert raw.getvalue() == b"caf\\xe9\n"
+
+
+@pytest.mark.parametrize("kind", ["head", "full", "closed"])
+def test_the_result_is_there_and_the_end_is_quiet(there, kind):
+    command = f"{sys.executable} -m infovae_jax.main --mode=encode"
+    command += f" --workdir={there / 'run'}"
+    shown = {"head": "| head -c 1", "full": "> /dev/full", "closed": ">&- 2>&-"}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {shown[kind]}"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert np.load(there / "run" / "codes.npz")["train_mean"].shape[0] == 48
