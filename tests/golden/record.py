@@ -35,9 +35,16 @@ VARIANTS = {
         "catvae",
         {"model.num_clusters": 40, "model.latent_dim": 80, "evaluation.plane": False},
     ),
-    "infocatvae:paper": (
+    "infocatvae:shared": (
         "infocatvae",
-        {"model.invariance": False, "model.double_softmax": True},
+        {
+            "model.trunk": "shared",
+            "model.reconstruction": "exact",
+            "model.detached": False,
+            "model.stop_gradient": "none",
+            "model.affine": False,
+            "model.logits_scale": 1.0,
+        },
     ),
     "n_vae:unlabelled": (
         "n_vae",
