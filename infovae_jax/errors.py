@@ -129,7 +129,7 @@ class SignalEnding:
         self._stage, self._where = what, where
 
     def install(self) -> None:
-        """Takes the signals, but for those that are ignored (as by nohup)."""
+        """Takes the signals, but SIGHUP where it is ignored (as by nohup)."""
         while (heard := os.open(os.devnull, os.O_RDWR)) < 3:
             pass  # a standard stream that was closed: no file of ours takes its place
         os.close(heard)
@@ -148,8 +148,9 @@ class SignalEnding:
                 signal.signal(number, signal.SIG_IGN)
 
     def taken(self) -> list[signal.Signals]:
-        """The signals that end a command here."""
-        return [n for n in self.SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+        """The signals that end a command here: SIGHUP not where nohup ignores it."""
+        nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        return [n for n in self.SIGNALS if n != signal.SIGHUP or not nohup]
 
     def say(self, number: int) -> int:
         """Writes the line, once; returns the exit code."""

@@ -71,14 +71,6 @@ def wait_for(reached, process, folder):
         time.sleep(0.002)
 
 
-@pytest.fixture(autouse=True)
-def _signals_as_in_a_terminal():
-    """A job in the background ignores SIGINT, and so would what it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(
     ("stage", "name", "count"),
     ALL if os.environ.get("INFOVAE_SIGNALS") == "all" else SOME,

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import logging
+import os
 import pathlib
 import re
 import shutil
@@ -96,7 +97,7 @@ class Checkpoints:
 
     def _write(self, path: pathlib.Path, step: int, state: Any, lost: list) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if os.path.lexists(path):
             _remove(path)
         with _quiet(), _checkpointer() as checkpointer:
             checkpointer.save(path, jax.device_get(_to_plain(state)))
@@ -263,7 +264,13 @@ class Checkpoints:
 
 
 def _remove(path: pathlib.Path) -> None:
-    """Deletes a checkpoint; nobody takes what is left of it for a whole one."""
+    """Deletes a checkpoint; nobody takes what is left of it for a whole one.
+
+    A file or a link in its place is deleted, and not what a link leads to.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
     (path / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path)
 

@@ -166,6 +166,20 @@ def test_names_that_are_no_steps_are_passed_over(saved):
     assert saved.steps() == [20, 30]
 
 
+@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+def test_what_lies_in_place_of_a_checkpoint_is_replaced(saved, kind):
+    path = saved.folder / "40"
+    if kind == "file":
+        path.write_text("")
+    else:
+        path.symlink_to(saved.folder / ("20" if kind == "link" else "nowhere"))
+    assert saved.steps() == [20, 30]
+    saved.save(40, make_state(seed=40))
+    assert saved.steps() == [30, 40]
+    assert not path.is_symlink()
+    assert int(saved.restore(jax.eval_shape(make_state)).step) == 40
+
+
 def test_text_does_not_follow_a_link(tmp_path):
     (tmp_path / "elsewhere").write_text("kept")
     (tmp_path / f"x.json.{os.getpid()}.tmp").symlink_to(tmp_path / "elsewhere")
