@@ -69,6 +69,9 @@ def resolve(
     few = objectives.has_few_pixels(num_values)
     config = groups.default_config("estimator")
     objectives.use(config, name, few, **recipe_options(name, shape))
+    if "neighbours_count" in config.model:
+        near = min(config.model.neighbours_count, num_examples - 1)
+        config.model.neighbours_count = near
     hidden = estimator.hidden
     if hidden is None:
         hidden = _FEW_HIDDEN if few else config.network.encoder_hidden

@@ -34,11 +34,10 @@ class Fitted(NamedTuple):
 class _Memory:
     """The outlet of a run in memory: rows, and the best parameters where asked."""
 
-    def __init__(self, patience: int | None, settled: int, steps_per_epoch: int):
+    def __init__(self, patience: int | None, steps_per_epoch: int):
         self.rows: list[dict[str, float]] = []
         self.best, self.best_params = (-np.inf, 0), None
-        self._patience, self._settled = patience, settled
-        self._steps = steps_per_epoch
+        self._patience, self._steps = patience, steps_per_epoch
 
     def keep(self, last, row, state, due, stop) -> bool:
         """Remembers the best state; True where the bound has risen long ago."""
@@ -46,7 +45,7 @@ class _Memory:
         if self._patience is None or _BOUND not in row:
             return False
         epoch = last // self._steps
-        if epoch <= self._settled or row[_BOUND] > self.best[0]:
+        if row[_BOUND] > self.best[0]:
             self.best = row[_BOUND], epoch
             self.best_params = sharding.to_host(train_step.variables(state))
         return epoch - self.best[1] >= self._patience
@@ -55,7 +54,6 @@ class _Memory:
 def fit(
     run: Run,
     patience: int | None = None,
-    settled: int = 0,
     show: Callable[[dict], None] | None = None,
 ) -> Fitted:
     """Trains a run from its first step to its end, in memory.
@@ -67,7 +65,6 @@ def fit(
         bound `test/elbo` in the history.
       patience: epochs after which training ends where that bound has not risen, with
         the parameters that it was highest for; None: never.
-      settled: epoch up to which the weights of the loss change: no bound counts.
       show: takes each row of metrics as it comes.
 
     Raises:
@@ -75,7 +72,7 @@ def fit(
     """
     mesh = run.make_mesh()
     program = loop.single_program(run, mesh)
-    memory = _Memory(patience, settled, run.steps_per_epoch)
+    memory = _Memory(patience, run.steps_per_epoch)
 
     def remember(row):
         memory.rows.append(row)

@@ -43,18 +43,22 @@ def test_parameters_weights_and_config_reach_their_keys():
     config_lib.check(config)
 
 
-def test_recipes_are_those_of_the_config_files():
-    """Apart from what follows from the number of rows."""
-    shipped = config_lib.load_config_file("configs/infocatvae.py:digits")
-    own = resolve(InfoCatVAE(), (1, 64, 1), 1438)
-    for group in ("model", "network", "optimizer"):
-        assert own[group].to_dict() == shipped[group].to_dict(), group
-    assert own.weights.balance == shipped.weights.balance
-    assert own.weights.reconstruction.startswith("ramp(0, ")
-    large = resolve(InfoCatVAE(), (28, 28, 1), 60_000)
-    shipped = config_lib.load_config_file("configs/infocatvae.py:mnist")
-    assert large.model.to_dict() == shipped.model.to_dict()
-    assert large.weights.to_dict() == shipped.weights.to_dict()
+@pytest.mark.parametrize(
+    ("preset", "shape"), [("digits", (8, 8, 1)), ("omniglot", (28, 28, 1))]
+)
+def test_recipes_are_those_of_the_config_files(preset, shape):
+    shipped = config_lib.load_config_file(f"configs/infocatvae.py:{preset}")
+    own = resolve(InfoCatVAE(), shape, 1438)
+    assert own.model.to_dict() == shipped.model.to_dict()
+    assert own.weights.to_dict() == shipped.weights.to_dict()
+    assert own.network.to_dict() == shipped.network.to_dict()
+
+
+def test_rows_have_neighbours_in_place_of_affine_maps():
+    config = resolve(InfoCatVAE(), (1, 64, 1), 1438)
+    assert (config.model.neighbours, config.model.affine) == (True, False)
+    assert config.model.neighbours_count == 10
+    assert resolve(InfoCatVAE(), (1, 3, 1), 8).model.neighbours_count == 7
 
 
 def test_dims_follow_the_clusters():

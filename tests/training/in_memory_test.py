@@ -5,7 +5,7 @@ import pytest
 
 from infovae_jax.data import arrays
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.training import in_memory, programs
+from infovae_jax.training import in_memory, loop, programs
 from infovae_jax.training.run import open_run
 
 X = np.random.default_rng(0).random((40, 4, 4, 1)).astype(np.float32)
@@ -37,14 +37,17 @@ def test_the_bound_is_measured_where_rows_are_held_out(open_arrays):
     assert list(np.isnan(bounds)) == [True, False, False]
 
 
-def test_patience_counts_from_where_the_weights_are_settled(open_arrays):
-    run = open_arrays(0.2, num_epochs=30)
-    run.config.optimizer.learning_rate = 0.0
-    assert in_memory.fit(run, patience=2).epochs <= 30
+def test_patience_ends_training_with_the_best_parameters(open_arrays):
+    run = open_arrays(0.2, num_epochs=60)
     shown = []
-    fitted = in_memory.fit(run, patience=1, settled=28, show=shown.append)
-    assert fitted.epochs >= 29
-    assert len(shown) == fitted.epochs
+    fitted = in_memory.fit(run, patience=2, show=shown.append)
+    bounds = fitted.history["test/elbo"]
+    assert fitted.epochs == len(shown) == len(bounds)
+    best = loop.make_bound_evaluator(run)(fitted.params)["test/elbo"]
+    assert best == pytest.approx(bounds.max(), rel=1e-5)
+    if fitted.epochs < 60:
+        assert bounds.argmax() + 1 == fitted.epochs - 2
+    assert f"epoch {bounds.argmax() + 1}" in fitted.reason
 
 
 def test_blocks_shorter_than_an_epoch_are_averaged():
