@@ -63,9 +63,10 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     epochs : int or None
         Passes over the data; None: about 2,000 steps, 20 to 500 passes.
     batch_size : int or None
-        Rows of a step; None: 128, or the power of two below the number of rows.
-    learning_rate : float or str
-        Of Adam; a text is a schedule.
+        Rows of a step; None: the recipe's, mostly 128, of fewer rows the power of two
+        below their number.
+    learning_rate : float, str or None
+        Of Adam; a text is a schedule; None: the recipe's, mostly 1e-3.
     weights : dict or None
         Weights of the terms of the loss, numbers or schedules.
     early_stopping : bool
@@ -94,7 +95,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     scaling: str = "auto"
     epochs: int | None = None
     batch_size: int | None = None
-    learning_rate: float | str = 1e-3
+    learning_rate: float | str | None = None
     weights: dict | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1

@@ -30,10 +30,11 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31))
 
 
-def batch_size_of(asked: int | None, num_examples: int) -> int:
-    """What was asked for, else 128, of fewer examples the next lower power of two."""
-    default = groups.default_config().train.batch_size
-    return asked or min(default, 1 << (num_examples.bit_length() - 1))
+def batch_size_of(asked: int | None, default: int, num_examples: int) -> int:
+    """What was asked for, else the recipe's; of few rows the power of two below."""
+    if asked is not None or num_examples >= default:
+        return default if asked is None else asked
+    return 1 << (num_examples.bit_length() - 1)
 
 
 def epochs_of(asked: int | None, steps_per_epoch: int) -> int:
@@ -63,15 +64,16 @@ def resolve(
       ConfigError: an unknown key of `config` or `weights`, or a value of another type.
     """
     name, num_values = estimator.objective, int(np.prod(shape))
-    batch_size = batch_size_of(estimator.batch_size, num_examples)
-    steps_per_epoch = max(1, num_examples // max(1, batch_size))
-    epochs = epochs_of(estimator.epochs, steps_per_epoch)
     few = objectives.has_few_pixels(num_values)
     config = groups.default_config("estimator")
     objectives.use(config, name, few, **recipe_options(name, shape))
-    if "neighbours_count" in config.model:
-        near = min(config.model.neighbours_count, num_examples - 1)
-        config.model.neighbours_count = near
+    default = config.train.batch_size
+    batch_size = plain(batch_size_of(estimator.batch_size, default, num_examples))
+    sized = type(batch_size) is int and batch_size > 0
+    steps_per_epoch = max(1, num_examples // batch_size) if sized else 1
+    epochs = epochs_of(estimator.epochs, steps_per_epoch)
+    _at_most(config.model, "neighbours_count", num_examples - 1)
+    _at_most(config.model, "top_clusters", getattr(estimator, "n_clusters", None))
     hidden = estimator.hidden
     if hidden is None:
         hidden = _FEW_HIDDEN if few else config.network.encoder_hidden
@@ -83,7 +85,11 @@ def resolve(
         "network.kind": estimator.network,
         "network.encoder_hidden": hidden,
         "network.decoder_hidden": hidden[::-1],
-        "optimizer.learning_rate": estimator.learning_rate,
+        "optimizer.learning_rate": (
+            config.optimizer.learning_rate
+            if estimator.learning_rate is None
+            else estimator.learning_rate
+        ),
         "train.batch_size": batch_size,
         "train.num_epochs": epochs,
         "train.hang_seconds": 0,
@@ -111,6 +117,12 @@ def resolve(
         )
     # Through JSON and back, as the command line does: equal runs see equal values.
     return config_lib.from_json(config_lib.to_json(config))
+
+
+def _at_most(model: ConfigDict, key: str, limit: Any) -> None:
+    """A default that is meant for more rows or clusters, as far as there are some."""
+    if key in model and isinstance(limit, int | np.integer) and limit > 0:
+        model[key] = min(model[key], int(limit))
 
 
 def plain(value: Any) -> Any:

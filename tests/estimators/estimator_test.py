@@ -172,6 +172,8 @@ def test_verbosity(table, quick, capsys):
         ({"network": "cnn"}, "did you mean 'conv'"),
         ({"hidden": (0,)}, "0 is too small"),
         ({"epochs": "many"}, "train.num_epochs"),
+        ({"batch_size": 0}, "config.train.batch_size"),
+        ({"batch_size": "all"}, "train.batch_size"),
         ({"batch_size": 61}, "set batch_size to 60 or less"),
         ({"latent_dim": 0}, "config.model.latent_dim"),
         ({"random_state": "x"}, "random"),

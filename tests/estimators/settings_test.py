@@ -52,6 +52,7 @@ def test_recipes_are_those_of_the_config_files(preset, shape):
     assert own.model.to_dict() == shipped.model.to_dict()
     assert own.weights.to_dict() == shipped.weights.to_dict()
     assert own.network.to_dict() == shipped.network.to_dict()
+    assert own.optimizer.to_dict() == shipped.optimizer.to_dict()
 
 
 def test_rows_have_neighbours_in_place_of_affine_maps():
@@ -62,6 +63,7 @@ def test_rows_have_neighbours_in_place_of_affine_maps():
 
 
 def test_dims_follow_the_clusters():
+    assert resolve(InfoCatVAE(n_clusters=1)).model.top_clusters == 1
     assert resolve(InfoCatVAE(n_clusters=7)).model.latent_dim == 14
     assert resolve(InfoCatVAE(n_clusters=7, latent_dim=21)).model.latent_dim == 21
 

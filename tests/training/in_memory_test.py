@@ -38,7 +38,7 @@ def test_the_bound_is_measured_where_rows_are_held_out(open_arrays):
 
 
 def test_patience_ends_training_with_the_best_parameters(open_arrays):
-    run = open_arrays(0.2, num_epochs=60)
+    run = open_arrays(0.2, num_epochs=60, eval_every=1)
     shown = []
     fitted = in_memory.fit(run, patience=2, show=shown.append)
     bounds = fitted.history["test/elbo"]
