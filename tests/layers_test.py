@@ -199,6 +199,21 @@ def test_import_is_light_and_touches_no_device():
 
 
 @pytest.mark.process
+def test_the_package_itself_imports_nothing_and_the_estimators_no_device():
+    code = (
+        "import sys, infovae_jax\n"
+        "heavy = {'jax', 'numpy', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy and 'VAE' in dir(infovae_jax), heavy\n"
+        "from infovae_jax import VAE, load\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge._backends, xla_bridge._backends\n"
+        "assert not {'tensorflow', 'torch', 'pandas'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.process
 def test_importing_every_module_touches_no_device():
     """Of those that need no peer to measure."""
     names = [n for n in modules() if "torch" not in n and "pythae" not in n]
