@@ -18,9 +18,10 @@ import sys
 from importlib import metadata
 from typing import Any, NamedTuple
 
+from infovae_jax.config import sealed
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.report import summary
-from infovae_jax.training import metrics, population
+from infovae_jax.training import files, identity, metrics, population
 
 FORMAT = 1
 FOLDER = pathlib.Path("results")
@@ -38,6 +39,7 @@ class Record(NamedTuple):
       figures: name -> one number a run, or None: from `evaluation.json`.
       training: likewise, means over the last training steps.
       minutes: of training, one a run; of a population that of all members.
+      data: digests of the data as decoded.
       environment: versions, processor and commit.
     """
 
@@ -47,6 +49,7 @@ class Record(NamedTuple):
     figures: dict[str, list[float | None]]
     training: dict[str, list[float | None]]
     minutes: list[float]
+    data: dict[str, str]
     environment: dict[str, str]
 
 
@@ -82,12 +85,24 @@ def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Reco
         _columns(found),
         _columns(trained),
         [round(_minutes(f, c), 2) for f, c in zip(workdirs, configs, strict=True)],
+        _digests(workdirs[0]),
         environment(),
     )
 
 
 def _config(folder: pathlib.Path) -> dict[str, Any]:
-    return summary.read_json(folder / "config.json", "no run", "name a trained run")
+    path = folder / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no run ({error})", str(path), "name a trained run"
+        ) from None
+
+
+def _digests(folder: pathlib.Path) -> dict[str, str]:
+    stored = identity.stored(folder)
+    return dict(stored[1].data) if stored else {}
 
 
 def _seeds(config: dict[str, Any]) -> range:
@@ -158,8 +173,7 @@ def _commit() -> str:
 def write(record: Record, path: pathlib.Path) -> None:
     """Writes a record as JSON that `read` takes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, **record._asdict()}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    files.write_record(path, {"format": FORMAT, **record._asdict()})
 
 
 def read(path: pathlib.Path) -> Record:
@@ -168,8 +182,8 @@ def read(path: pathlib.Path) -> Record:
     Raises:
       ConfigError: there is none, or it is damaged.
     """
-    found = summary.read_json(path, f"no {path.name}", "make it by report.record")
     try:
+        found = sealed.read(path)
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}")
         return Record(**{name: found[name] for name in Record._fields})

@@ -31,7 +31,7 @@ def make_record(*values):
     figures = {"cluster/accuracy": list(values)}
     place = {"commit": "c", "jax": "0", "processor": "p", "cores": "2"}
     seeds = list(range(len(values)))
-    return record.Record("command", {}, seeds, figures, {}, [1.0, 3.0], place)
+    return record.Record("command", {}, seeds, figures, {}, [1.0, 3.0], {}, place)
 
 
 @pytest.mark.parametrize(
