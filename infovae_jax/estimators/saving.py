@@ -21,7 +21,7 @@ import infovae_jax
 from infovae_jax.data import numpy_files, scaling
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators.settings import plain
-from infovae_jax.training.checkpoint import write_atomically
+from infovae_jax.training.files import write_atomically
 
 FORMAT_VERSION = 1
 MODEL, CHECK = "model.json", "check.npz"
