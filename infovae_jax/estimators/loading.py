@@ -117,7 +117,8 @@ def _require_shapes(model: Any, run: Run) -> None:
 
 def _from_workdir(folder: pathlib.Path) -> Any:
     """The model of a run, of a population the member that it chose."""
-    run, params, step, *_ = open_saved(str(folder)).chosen()
+    saved = open_saved(str(folder)).chosen()
+    run, params, step = saved.run, saved.params, saved.step
     by_objective = {cls.objective: cls for cls in classes().values()}
     config, spec = run.config, run.dataset.spec
     if config.objective not in by_objective:
