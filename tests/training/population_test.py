@@ -171,6 +171,11 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
     config = population_config(name, 2, **sweep)
     config.optimizer.name, config.optimizer.weight_decay = optimizer, 0.01
     config.optimizer.clip_norm = 50.0
+    if name == "infocatvae":
+        # The gradient of a bias before a batch normalisation is rounding alone, and
+        # near a constant classifier so is the direction of the worst change of x: Adam
+        # makes whole steps of it. One by one even those are equal, at once they are not.
+        config.model.trunk, config.model.logits_scale = "shared", 1.0
     run, members = open_quietly(config), sweeps.members_of(config)
     last = len(members) - 1
     single = open_quietly(sweeps.member_config(config, members[last]))
