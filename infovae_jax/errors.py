@@ -12,9 +12,11 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -107,21 +109,20 @@ class Stopped(KeyboardInterrupt):
 class SignalEnding:
     """Ends a command by a signal with one line and exit code 128 + its number.
 
-    The handlers raise `Stopped`. Python runs them between two instructions, so that an
-    import or a compilation would hold them up for as long as it takes: a thread, which
-    hears of the signal at once, ends the process if it is still there a little later.
+    Python runs the handlers between two instructions, so that an import or a
+    compilation would hold them up for as long as it takes: a thread, which hears of the
+    signal at once, ends the process if it is still there a little later.
 
     Attributes:
       guarded: a `SignalGuard` has the signals, which saves first; the thread then acts
         at the second one only.
-      caught: somebody catches `Stopped`; until then the process ends in the handler.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     GRACE_SECONDS = 5.0
 
     def __init__(self):
-        self.guarded = self.caught = self._installed = False
+        self.guarded = self._installed = False
         self._stage, self._where, self._said = "at the start", "no state yet", False
 
     def stage(self, what: str, where: str) -> None:
@@ -167,11 +168,25 @@ class SignalEnding:
                 os.write(2, (error.line() + "\n").encode(errors="replace"))
         return 128 + number
 
+    def end(self, number: int) -> NoReturn:
+        """Ends the command here and now: nothing half-written is ever believed.
+
+        An exception would be lost where Python calls the handler inside a callback
+        that ignores them, such as one of the garbage collection.
+
+        Raises:
+          Stopped: there is no command, the signals belong to the host program.
+        """
+        if not self._installed:
+            raise Stopped(number)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # in the middle of a write, or closed
+                stream.flush()
+        os._exit(self.say(number))
+
     def _handle(self, number, frame) -> None:
         del frame
-        if self.caught:
-            raise Stopped(number)
-        os._exit(self.say(number))
+        self.end(number)
 
     def _watch(self, heard: int) -> None:
         count = 0

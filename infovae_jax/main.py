@@ -56,7 +56,6 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
-        SIGNAL_ENDING.caught = True
         run_mode(*command_line.parse_flags(sys.argv))
     except Stopped as stopped:
         processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)

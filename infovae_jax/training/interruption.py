@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from infovae_jax.errors import SIGNAL_ENDING, HangError, Interrupted, Stopped
+from infovae_jax.errors import SIGNAL_ENDING, HangError, Interrupted
 from infovae_jax.training import processes
 
 
@@ -55,7 +55,7 @@ class SignalGuard:
         del frame
         # The second one does not wait, nor does the first where nothing is lost.
         if self.signal is not None or not self.to_save:
-            raise Stopped(number)
+            SIGNAL_ENDING.end(number)
         self.signal = signal.Signals(number)
 
     def interrupted(self, workdir: pathlib.Path, step: int) -> Interrupted:

@@ -174,7 +174,7 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
     if name == "infocatvae":
         # The gradient of a bias before a batch normalisation is rounding alone, and
         # near a constant classifier so is the direction of the worst change of x: Adam
-        # makes whole steps of it. One by one even those are equal, at once they are not.
+        # makes whole steps of it, equal one by one, but not at once.
         config.model.trunk, config.model.logits_scale = "shared", 1.0
     run, members = open_quietly(config), sweeps.members_of(config)
     last = len(members) - 1
