@@ -17,6 +17,7 @@ def values(shape, dtype):
     return (x > 100) if dtype == "bool" else x.astype(dtype)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", TYPES)
 def test_any_shape_and_type_is_fitted(shape, dtype):

@@ -94,6 +94,7 @@ def test_more_temperatures_close_the_gap(linear):
     assert gaps[0] > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["catvae", "n_vae", "infomax_vae", "vimae"])
 def test_importance_sampling_and_annealing_agree(make_config, spec, name):
     """Untrained posteriors near the prior: 4,000 samples are exact enough."""

@@ -47,6 +47,7 @@ def prepared_groups(run, params):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["vae", "infocatvae", "n_vae"])
 def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     import jax

@@ -28,6 +28,7 @@ def test_losses_are_those_of_before(case):
     np.testing.assert_allclose(loss, LOSSES[case], rtol=2e-3)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("case", ["vae", "infocatvae"])
 def test_twice_the_same_bits(case):
     name, changes = golden.cases()[case]

@@ -49,6 +49,7 @@ def test_any_image_size_and_any_leading_axes(
     np.testing.assert_allclose(mapped, h, atol=1e-5)
 
 
+@pytest.mark.optimized
 def test_forms_share_parameters_and_values(network_config):
     outputs = []
     for form in ("dot", "lax"):

@@ -72,6 +72,7 @@ def _z_scores(found, expected):
     return ((found.mean(0) - expected.mean(0))[moving] / error[moving]).round(2)
 
 
+@pytest.mark.optimized
 def test_every_gradient_of_topk_is_that_of_the_enumeration(
     unlike_clusters, monkeypatch
 ):

@@ -42,6 +42,7 @@ def _z_scores(num_top, num_draws):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(scores)])
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(("num_top", "num_draws"), [(0, 1), (0, 3), (2, 1), (5, 2)])
 def test_value_and_gradients_are_unbiased(num_top, num_draws):
     assert np.abs(_z_scores(num_top, num_draws)).max() < 4.5

@@ -146,6 +146,7 @@ def test_a_vae_without_labels_skips_what_does_not_apply(make_config, tmp_path):
     assert not (workdir / "figures" / "confusion_matrix.png").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [

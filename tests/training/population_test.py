@@ -160,6 +160,7 @@ def whole_program(run, mapped_by, members, steps=5):
     return jax.jit(step)(state, run.training_data(), rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "sweep", "optimizer"),
     [
@@ -210,6 +211,7 @@ def test_chunks_with_a_remainder_are_the_same_members(population_config):
     chex.assert_trees_all_close(first.params, second.params, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_population_resumes_to_the_same_bits_by_the_same_program(
     population_config, tmp_path
 ):

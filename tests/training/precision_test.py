@@ -126,6 +126,7 @@ def test_mmd_is_that_of_float32_codes(make_config, spec):
     assert {e.invars[0].aval.dtype for e in distances} == {jnp.dtype("float32")}
 
 
+@pytest.mark.long
 def test_training_in_bfloat16_reaches_the_bound_of_float32():
     """On digits, within 0.5 nat of about 20 after 20 epochs; state is float32."""
     from sklearn.datasets import load_digits

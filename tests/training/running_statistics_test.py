@@ -46,6 +46,7 @@ def with_kind(config, kind):
     return config
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_training_takes_batch_moments_and_evaluation_running_ones(config, spec, kind):
     config = with_kind(config, kind)
@@ -68,6 +69,7 @@ def test_training_takes_batch_moments_and_evaluation_running_ones(config, spec, 
     np.testing.assert_allclose(alone, settled[3], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_statistics_go_through_the_train_step_and_not_the_optimizer(config, spec, kind):
     objective = objectives.make(with_kind(config, kind), spec)
