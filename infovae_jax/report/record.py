@@ -110,7 +110,13 @@ def _seeds(config: dict[str, Any]) -> range:
 
 
 def _without_seeds(config: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in config.items() if k not in ("seed", "num_seeds")}
+    """Without what differs by seed, and without the folders of this machine."""
+    shared = {k: v for k, v in config.items() if k not in ("seed", "num_seeds")}
+    data = dict(shared.get("data", {}))
+    for key in ("source", "data_dir", "cache_dir"):
+        if isinstance(data.get(key), str):
+            data[key] = pathlib.Path(data[key]).name
+    return shared | {"data": data}
 
 
 def _columns(runs: list[dict[str, Any]]) -> dict[str, list[float | None]]:

@@ -16,6 +16,7 @@ def runs(tmp_path):
         folder = tmp_path / str(seed)
         folder.mkdir()
         config = {"seed": seed, "num_seeds": 1, "train": {"batch_size": 10}}
+        config["data"] = {"source": "/a/folder/x.npz", "cache_dir": None}
         figures = {"cluster/accuracy": accuracy, "occupancy": [0.1], "nll": None}
         rows = [
             {"step": 60, "loss": 3.0, "time/examples_per_second": 5.0},
@@ -37,6 +38,7 @@ def test_a_record_holds_every_figure_of_every_run_and_comes_back(runs, tmp_path)
     # 600 examples at 5 a second, and 600 at 10.
     assert found.minutes == [3.0, 3.0]
     assert "seed" not in found.config
+    assert found.config["data"] == {"source": "x.npz", "cache_dir": None}
     assert {"jax", "processor", "commit"} <= set(found.environment)
     path = tmp_path / "results" / "name.json"
     record.write(found, path)
