@@ -85,7 +85,7 @@ def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Reco
         _columns(found),
         _columns(trained),
         [round(_minutes(f, c), 2) for f, c in zip(workdirs, configs, strict=True)],
-        _digests(workdirs[0]),
+        next(filter(None, map(_digests, workdirs)), {}),
         environment(),
     )
 
