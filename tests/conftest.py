@@ -78,6 +78,7 @@ FAULTS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items):
     """Tests that start processes are marked; the others of a file share a worker.
 

@@ -54,8 +54,18 @@ def test_some_of_the_contract():
     assert failures(infovae_jax.VAE(**SMALL), FEW) == []
 
 
+# These are the VAE with another weight or sampler: by hand, with -m slow.
+ALIKE = ("BetaVAE", "EpsilonVAE", "InfoVAE", "IWAE", "WAEMMD")
+
+
 @pytest.mark.process  # minutes; run by .ci/run
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else [])
+        for name in CLASSES
+    ],
+)
 def test_the_whole_contract(name):
     assert failures(getattr(infovae_jax, name)(**SMALL)) == []
