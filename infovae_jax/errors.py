@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 
@@ -96,6 +96,16 @@ class Interrupted(UserError):
     def __init__(self, what: str, where: str, fix: str, exit_code: int):
         super().__init__(what, where, fix)
         self.exit_code = exit_code
+
+
+@contextlib.contextmanager
+def ending_in_one_line() -> Iterator[None]:
+    """Ends a command with the line and the exit code of a `UserError` inside."""
+    try:
+        yield
+    except UserError as error:
+        print(error.line(), file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 class Stopped(KeyboardInterrupt):

@@ -183,6 +183,12 @@ def test_objectives_are_pages(name, limit):
     assert len(text.splitlines()) <= limit
 
 
+def assert_runs(code):
+    """In a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.process
 def test_import_is_light_and_touches_no_device():
     """No TensorFlow, no torch, nothing a first step can spare, and no JAX backend."""
@@ -194,8 +200,7 @@ def test_import_is_light_and_touches_no_device():
         " 'matplotlib', 'orbax.checkpoint', 'scipy.optimize'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert_runs(code)
 
 
 @pytest.mark.process
@@ -209,8 +214,7 @@ def test_the_package_itself_imports_nothing_and_the_estimators_no_device():
         "assert not xla_bridge._backends, xla_bridge._backends\n"
         "assert not {'tensorflow', 'torch'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert_runs(code)
 
 
 @pytest.mark.process
@@ -223,8 +227,7 @@ def test_importing_every_module_touches_no_device():
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge._backends, xla_bridge._backends\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert_runs(code)
 
 
 def test_main_is_short():

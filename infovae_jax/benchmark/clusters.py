@@ -16,7 +16,6 @@ import functools
 import json
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -27,7 +26,7 @@ from infovae_jax import config as config_lib
 from infovae_jax import objectives, priors
 from infovae_jax.benchmark import race
 from infovae_jax.distributions import Gaussian, cluster_gaussians
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.objectives import catvae
 from infovae_jax.training import optimizer, train_step
 from infovae_jax.types import DataSpec
@@ -190,7 +189,7 @@ def parse_options(arguments=None) -> argparse.Namespace:
 
 def main() -> None:
     """Runs the benchmark; see the module's docstring."""
-    try:
+    with ending_in_one_line():
         options = parse_options()
         print(f"{options.rounds} rounds of {options.calls} steps, batch {BATCH_SIZE}")
         steps = {}
@@ -210,9 +209,6 @@ def main() -> None:
         if options.out:
             text = json.dumps({"step": step_rows, "kl": kl_rows}, indent=2)
             pathlib.Path(options.out).write_text(text + "\n")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

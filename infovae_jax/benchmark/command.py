@@ -5,10 +5,9 @@ import json
 import os
 import pathlib
 import platform
-import sys
 
 from infovae_jax.benchmark import cases, race, tables, workers
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -180,8 +179,5 @@ def run(options) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Runs the benchmark; see the package's docstring."""
     options = make_parser().parse_args(argv)
-    try:
+    with ending_in_one_line():
         run(options)
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)

@@ -30,7 +30,7 @@ import numpy as np
 from infovae_jax.benchmark import race
 from infovae_jax.benchmark.nll_case import LATENT_DIM, images, weights
 from infovae_jax.benchmark.workers import limit_threads
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 
 NUM_SAMPLES = 5000
 # Images of one turn: seconds each on two cores.
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--out", help="JSON file for the figures")
     parser.add_argument("--serve", choices=TURNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    try:
+    with ending_in_one_line():
         for name in ("samples", "rounds", "threads"):
             if getattr(options, name) < 1:
                 raise ConfigError(
@@ -192,9 +192,6 @@ def main() -> None:
         print(table(result))
         if options.out:
             pathlib.Path(options.out).write_text(json.dumps(result, indent=2) + "\n")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

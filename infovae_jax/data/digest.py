@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
+import numpy as np
+
 from infovae_jax.data import cache
 from infovae_jax.types import Dataset
 
@@ -21,11 +23,12 @@ def of_dataset(dataset: Dataset) -> dict[str, str]:
     }
     for name, (train, test) in (dataset.factors or {}).items():
         parts |= {f"train factor {name}": train, f"test factor {name}": test}
-    return {
-        name: cache.known_digest(array) or cache.array_digest(array)
-        for name, array in parts.items()
-        if array is not None
-    }
+    return {name: of_array(array) for name, array in parts.items() if array is not None}
+
+
+def of_array(array: np.ndarray) -> str:
+    """SHA-256 in hex, from the decoded cache where the array lies there as it is."""
+    return cache.known_digest(array) or cache.array_digest(array)
 
 
 def combined(digests: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ import secrets
 
 import numpy as np
 
-from infovae_jax.data import cache
+from infovae_jax.data import cache, digest
 from infovae_jax.data.permutation import words
 
 # Partners of a run's batches; its epochs are streams from 0, those of the labelled
@@ -57,8 +57,7 @@ def cached_nearest(x: np.ndarray, count: int, cache_dir: str | None) -> np.ndarr
     """
     if len(x) < _CACHED_FROM:
         return nearest(x, count)
-    x = np.ascontiguousarray(x)
-    mark = cache.fingerprint(x.shape, str(x.dtype), count, x.tobytes())
+    mark = cache.fingerprint(digest.of_array(x), count)
     path = cache.root(cache_dir) / f"neighbours-{mark}.npy"
     try:
         found = np.load(path, allow_pickle=False)

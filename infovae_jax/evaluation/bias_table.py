@@ -15,13 +15,12 @@ Prints a table in Markdown.
 """
 
 import argparse
-import sys
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import codes
 
 INFORMATIONS = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -108,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infovae_jax.evaluation.bias_table")
     parser.add_argument("--counts", default=",".join(map(str, COUNTS)))
     options = parser.parse_args()
-    try:
+    with ending_in_one_line():
         parts = options.counts.split(",")
         if not all(part.isdigit() and int(part) > 1 for part in parts):
             raise ConfigError(
@@ -119,9 +118,6 @@ def main() -> None:
             for information in INFORMATIONS:
                 line = markdown([measure(information, count)]).splitlines()[-1]
                 print(line, flush=True)
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

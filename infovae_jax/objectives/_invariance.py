@@ -60,7 +60,6 @@ CHANGES = {
     "affine": (_affine.changed, _AFFINE_STREAM),
     "noise": (noisy, _NOISE_STREAM),
 }
-PARTS = (*CHANGES, "neighbours")
 
 
 def num_neighbours(options: Config) -> int:

@@ -7,10 +7,9 @@ A row without a file in `results/` says with which command it is made.
 
 import pathlib
 import statistics
-import sys
 from typing import NamedTuple
 
-from infovae_jax.errors import UserError
+from infovae_jax.errors import ending_in_one_line
 from infovae_jax.report import published, record, summary
 from infovae_jax.report.published import HIGHER, NEAR, Published
 
@@ -154,14 +153,11 @@ def main() -> None:
     parser = summary.Parser(prog="python -m infovae_jax.report.ledger")
     parser.add_argument("--results", type=pathlib.Path, default=record.FOLDER)
     parser.add_argument("--out", type=pathlib.Path, default=PAGE)
-    try:
+    with ending_in_one_line():
         options = parser.parse_args()
         text = page(read_records(options.results))
         options.out.write_text(text, encoding="utf-8")
         print(f"wrote {options.out}")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

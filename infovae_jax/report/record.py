@@ -7,20 +7,18 @@ Writes `results/NAME.json`: what was run (command, config, seeds), by what (vers
 processor, commit), how long it took, and every figure of every run.
 """
 
-import json
 import os
 import pathlib
 import platform
 import re
 import statistics
 import subprocess
-import sys
 from importlib import metadata
 from typing import Any, NamedTuple
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import ConfigError, UserError
-from infovae_jax.report import summary
+from infovae_jax.errors import ConfigError, ending_in_one_line
+from infovae_jax.report import results, summary
 from infovae_jax.training import files, identity, metrics, population
 
 FORMAT = 1
@@ -65,7 +63,7 @@ def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Reco
       ConfigError: a folder without figures, or runs of different configs.
     """
     found = list(summary.read_figures(workdirs).values())
-    configs = [_config(folder) for folder in workdirs]
+    configs = [results.config(folder) for folder in workdirs]
     seeds = [seed for config in configs for seed in _seeds(config)]
     plain = [_without_seeds(config) for config in configs]
     for folder, config in zip(workdirs, plain, strict=True):
@@ -88,16 +86,6 @@ def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Reco
         next(filter(None, map(_digests, workdirs)), {}),
         environment(),
     )
-
-
-def _config(folder: pathlib.Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"no run ({error})", str(path), "name a trained run"
-        ) from None
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
@@ -213,7 +201,7 @@ def main() -> None:
     parser.add_argument("--command", required=True)
     parser.add_argument("--folder", type=pathlib.Path, default=FOLDER)
     parser.add_argument("--last_steps", type=int, default=500)
-    try:
+    with ending_in_one_line():
         options = parser.parse_args()
         if not NAME.fullmatch(options.name):
             fix = "use small letters, digits and _"
@@ -221,9 +209,6 @@ def main() -> None:
         path = options.folder / f"{options.name}.json"
         write(of_runs(options.workdirs, options.command, options.last_steps), path)
         print(f"wrote {path}")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

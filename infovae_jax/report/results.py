@@ -4,6 +4,7 @@ import pathlib
 from types import NoneType
 from typing import Any, NamedTuple
 
+from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError, ConfigError
 
@@ -142,6 +143,21 @@ def figures(workdir: pathlib.Path) -> dict[str, Any]:
     if found.problem:
         raise CheckpointError(found.problem, str(path), fix)
     return found.metrics
+
+
+def config(folder: pathlib.Path) -> dict[str, Any]:
+    """The resolved config of a run.
+
+    Raises:
+      ConfigError: there is none, or it is damaged.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError("no run here", str(folder), "name a run's folder")
+    try:
+        return config_lib.from_json(path.read_text()).to_dict()
+    except ValueError as error:
+        raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
 
 
 def require_whole(workdir: pathlib.Path) -> None:

@@ -13,11 +13,9 @@ import json
 import os
 import pathlib
 import statistics
-import sys
 
-from infovae_jax import config as config_lib
 from infovae_jax import report
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.workdir import evaluate_saved
 from infovae_jax.report import results
 from infovae_jax.report.summary import Parser
@@ -39,7 +37,7 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
         raise ConfigError("no runs", "command line", "name folders of trained runs")
     runs = []
     for folder in workdirs:
-        config = _read_config(folder)
+        config = results.config(folder)
         there = (folder / results.FILE).exists()
         if not there or not label_counts(results.figures(folder)):
             evaluated = evaluate_saved(open_saved(str(folder)), "representation")
@@ -52,16 +50,6 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
                 "leave the run out",
             )
     return runs
-
-
-def _read_config(folder: pathlib.Path) -> dict:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ConfigError("no run here", str(folder), "name a run's folder")
-    try:
-        return config_lib.from_json(path.read_text()).to_dict()
-    except ValueError as error:
-        raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
 
 
 def label_counts(figures: dict) -> list[int]:
@@ -194,7 +182,7 @@ def main() -> None:
     parser.add_argument("--gaussian", default=LOW_AND_HIGH)
     parser.add_argument("--mask", default=LOW_AND_HIGH)
     parser.add_argument("--json", type=pathlib.Path)
-    try:
+    with ending_in_one_line():
         options = parser.parse_args()
         runs = read_runs(options.workdirs)
         table = make_table(
@@ -205,9 +193,6 @@ def main() -> None:
         target = options.json or pathlib.Path(common) / "robustness.json"
         files.write_record(target, table)
         print(f"wrote {target}")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ import itertools
 import math
 import pathlib
 import statistics
-import sys
 import zipfile
 
 import numpy as np
 
 from infovae_jax import report
-from infovae_jax.errors import ConfigError, UserError
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import stability
 from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, population
@@ -227,7 +226,7 @@ def main() -> None:
     parser.add_argument("--last_steps", type=int)
     parser.add_argument("--plot", type=pathlib.Path)
     parser.add_argument("--plane", type=pathlib.Path)
-    try:
+    with ending_in_one_line():
         options = parser.parse_args()
         if options.against:
             print(compare(options.workdirs, options.against, options.last_steps))
@@ -240,9 +239,6 @@ def main() -> None:
             if path:
                 draw(workdirs, path, both)
                 print(f"wrote {path}")
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

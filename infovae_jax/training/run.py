@@ -84,8 +84,7 @@ class Run(NamedTuple):
     def make_mesh(self) -> Mesh:
         """The devices that share a batch."""
         train = self.config.train
-        size = train.batch_size + self.added
-        return sharding.make_mesh(train.num_devices, size)
+        return sharding.make_mesh(train.num_devices, train.batch_size + self.added)
 
     def batch_indices(
         self, first: int, last: int, seed: int | None = None
