@@ -46,3 +46,22 @@ def test_the_result_is_there_and_the_end_is_quiet(there, kind):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert np.load(there / "run" / "codes.npz")["train_mean"].shape[0] == 48
+
+
+def test_a_program_that_another_run_has_half_written_is_compiled_anew(there):
+    """JAX writes its cache in place, and two runs may share it."""
+    environment = dict(os.environ, XDG_CACHE_HOME=str(there / "cache"))
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    command = [sys.executable, "-m", "infovae_jax.main", "--mode=encode"]
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, f"--workdir={there / 'run'}"],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        entries = [p for p in (there / "cache").rglob("*-cache") if p.is_file()]
+        assert entries
+        for entry in entries:
+            os.truncate(entry, entry.stat().st_size // 2)
