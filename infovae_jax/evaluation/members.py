@@ -17,14 +17,14 @@ import numpy as np
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches
+from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import assignments, clustering, codes, encoding
+from infovae_jax.evaluation import assignments, clustering, codes, encoding, subsets
 from infovae_jax.evaluation.table import aligned, format_value
 from infovae_jax.training import population, sharding
 from infovae_jax.training.run import Run
 
 STABILITY = "stability/ari"
-STABILITY_EXAMPLES = 10_000
 # Figures that need labels, best first for the oracle.
 BY_LABELS = ("cluster/accuracy", "classification/accuracy")
 # Shown for every member.
@@ -74,7 +74,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
         figures |= _against_labels(run, logits)
     if clusters and not run.objective.uses_labels and len(means) > 1:
         # On images of the training split: the test split has no part in it.
-        some = run.dataset.train_x[:STABILITY_EXAMPLES]
+        some = take(run.dataset.train_x, subsets.indices(run, "members"))
         _, train_logits = encode(params, some)
         figures |= stability(train_logits.argmax(-1), sweeps.members_of(run.config))
     return {

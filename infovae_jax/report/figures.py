@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.evaluation import Encoded, clustering
+from infovae_jax.data import subsets as draws
+from infovae_jax.evaluation import Encoded, clustering, subsets
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
@@ -24,7 +25,6 @@ COLUMNS = 10
 MAX_WIDTH = 25.0  # inches
 MAX_TRAVERSED_DIMS = 20
 MAP_LEAST = 5  # t-SNE needs neighbours
-MAP_POINTS = 1500
 # Clusters that fit a picture; of more, those with the most test examples.
 MAX_CLUSTERS = 40
 
@@ -185,16 +185,17 @@ def reconstructions(scene: Scene) -> Figure:
 
 
 def one_of_each(scene: Scene, count: int) -> np.ndarray:
-    """Indices of test examples, label after label where there are labels."""
-    count = min(count, len(scene.test_x))
-    if scene.labels is None:
-        return np.arange(count)
-    rank = np.zeros(len(scene.labels), np.int64)
-    for label in np.unique(scene.labels):
-        members = np.flatnonzero(scene.labels == label)
+    """Test examples drawn by the seed, label after label where there are labels."""
+    total, labels = len(scene.test_x), scene.labels
+    order = draws.in_order(total, scene.run.config.evaluation.seed, labels)
+    if labels is None:
+        return order[:count]
+    labels = np.asarray(labels)[order]
+    rank = np.zeros(total, np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
         rank[members] = np.arange(len(members))
-    order = np.lexsort((scene.labels, rank))
-    return order[:count]
+    return order[np.lexsort((labels, rank))][:count]
 
 
 def cluster_samples(scene: Scene) -> Figure | None:
@@ -282,8 +283,8 @@ def latent_map(scene: Scene) -> Figure | None:
     """
     from sklearn.manifold import TSNE
 
-    codes = scene.codes.mean[:MAP_POINTS]
-    flat = codes
+    shown = subsets.indices(scene.run, "latent_map")
+    flat = codes = scene.codes.mean[shown]
     if len(codes) < MAP_LEAST:
         return None
     if codes.shape[1] == 1:
@@ -293,12 +294,12 @@ def latent_map(scene: Scene) -> Figure | None:
         flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
     groups = []
     if scene.codes.logits is not None:
-        clusters = scene.codes.logits.argmax(-1)[:MAP_POINTS]
+        clusters = scene.codes.logits.argmax(-1)[shown]
         names = [cluster_name(scene, c) for c in range(scene.codes.logits.shape[-1])]
         groups.append(("cluster: matched label", clusters, names))
     if scene.labels is not None:
         names = [label_name(scene, i) for i in range(int(scene.labels.max()) + 1)]
-        groups.append(("label", np.asarray(scene.labels[:MAP_POINTS]), names))
+        groups.append(("label", np.asarray(scene.labels)[shown], names))
     if not groups:
         groups.append(("", np.zeros(len(flat), int), [""]))
     figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")

@@ -46,7 +46,7 @@ PICTURES = (
         "Information plane",
         "What the code says of the image (to the right) and of its label (upwards) "
         "after each evaluation: two lower bounds, of one code z ~ q(z|x) an example. "
-        "I(x; z) is that of the first 1,000 test examples and cannot pass the log of "
+        "I(x; z) is that of at most 1,000 test examples and cannot pass the log of "
         "their number (dotted): near it, read 'at least'. I(z; y) is H(y) less the "
         "cross-entropy of a logistic probe fitted on 2,000 training codes. Good codes "
         "for the label alone are high up and far left (Tishby et al. 1999; bounds: "

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
-from infovae_jax.config import sweeps
+from infovae_jax.config import schedules, sweeps
 from infovae_jax.data import batches, digest, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
@@ -130,6 +130,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     """
     config_lib.check(config)
     objectives.check(config)
+    _check_schedules(config)
     shares = dataset is not None
     dataset = dataset if shares else data_lib.load(config.data)
     digests = None if shares else digest.of_dataset(dataset)
@@ -156,7 +157,10 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     transform = run.kept(
         "transform",
         lambda: optimizer.make_optimizer(
-            config.optimizer, steps_per_epoch, sweeps.LEARNING_RATE in config.sweep
+            config.optimizer,
+            steps_per_epoch,
+            config.train.num_epochs,
+            sweeps.LEARNING_RATE in config.sweep,
         ),
         steps_per_epoch,
     )
@@ -164,6 +168,15 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     if objective.neighbours:
         run = _with_neighbours(run, say)
     return _with_labels(run) if objective.uses_labels else run
+
+
+def _check_schedules(config: ConfigDict) -> None:
+    """Raises ConfigError where the parts of a schedule are in no order."""
+    scalars = {f"config.weights.{k}": v for k, v in config.weights.items()}
+    scalars["config.optimizer.learning_rate"] = config.optimizer.learning_rate
+    for where, value in scalars.items():
+        if schedules.depends_on_length(value):
+            schedules.durations(value, config.train.num_epochs, where)
 
 
 def _with_neighbours(run: Run, say) -> Run:
