@@ -50,7 +50,8 @@ def write(
             continue
         _save(figure, path)
         recipe = scene.evaluation.recipe_of(picture.recipe)
-        sections.append(page.Section(picture.title, picture.caption, path, recipe))
+        caption = picture.caption_for(run.objective.uses_labels)
+        sections.append(page.Section(picture.title, caption, path, recipe))
     return page.write(run, workdir, sections, skipped, scene.evaluation, step)
 
 

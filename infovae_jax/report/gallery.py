@@ -16,6 +16,8 @@ class Picture(NamedTuple):
       draw: `draw(scene) -> Figure or None`.
       recipe: beginnings of the names of the figures it shows; the recipe of the
         first of each stands below the picture.
+      caption_of_classes: in its place where the clusters are classes that training
+        learned from labels.
     """
 
     name: str
@@ -23,6 +25,11 @@ class Picture(NamedTuple):
     caption: str
     draw: Callable
     recipe: tuple[str, ...] = ()
+    caption_of_classes: str = ""
+
+    def caption_for(self, uses_labels: bool) -> str:
+        """The caption of a run that learned from labels, or of one that did not."""
+        return (uses_labels and self.caption_of_classes) or self.caption
 
 
 PICTURES = (
@@ -132,6 +139,10 @@ PICTURES = (
         "draws z ~ N(mu_c, I). A clean column means that the cluster is one thing. "
         "Of more than 40 clusters, here and below, the 40 most used.",
         figures.cluster_samples,
+        caption_of_classes="Columns are classes, rows are independent draws of the "
+        "code from the prior with the class given. A clean column means that the "
+        "decoder obeys the class. Of more than 40 classes, here and below, the 40 "
+        "most used.",
     ),
     Picture(
         "confusion_matrix",
@@ -140,6 +151,8 @@ PICTURES = (
         "never used in training; the one-to-one matching that names the rows is the "
         "Hungarian one.",
         figures.confusion_matrix,
+        caption_of_classes="Test examples of each label (columns) and what the "
+        "classifier q(y|x), trained with labels, takes them for (rows).",
     ),
     Picture(
         "latent_map",
@@ -155,6 +168,8 @@ PICTURES = (
         "Share of test examples in each cluster, by the most probable cluster and by "
         "the mean probability.",
         figures.occupancy,
+        caption_of_classes="Share of test examples that the classifier puts in each "
+        "class, by the most probable class and by the mean probability.",
     ),
     Picture(
         "interpolations",
@@ -169,6 +184,8 @@ PICTURES = (
         "Rows are clusters, columns multiples of the centroid: 0 is the origin that "
         "all clusters share, 1 the centroid itself.",
         figures.moving_away,
+        caption_of_classes="Rows are classes, columns multiples of the code of the "
+        "class without factors.",
     ),
     Picture(
         "traversals",
