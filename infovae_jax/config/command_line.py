@@ -19,11 +19,12 @@ from infovae_jax.errors import ConfigError, nearest
 
 CONFIG_FLAG = "config"
 _EVALUATION = "evaluation."
+_GROUPS = (*groups.BY_NAME, "model", "weights", "sweep")
 # What others call a key.
 ALIASES = {
     **dict.fromkeys(("lr", "learning_rate", "eta"), "optimizer.learning_rate"),
     **dict.fromkeys(("epochs", "max_epochs", "n_epochs"), "train.num_epochs"),
-    **dict.fromkeys(("batch", "bs", "batchsize"), "train.batch_size"),
+    **dict.fromkeys(("batch", "bs", "batchsize", "batch_size"), "train.batch_size"),
     **dict.fromkeys(("k", "clusters", "n_clusters", "c_dim"), "model.num_clusters"),
     **dict.fromkeys(
         ("d", "z_dim", "latent", "latent_dims", "latent_size", "code_size"),
@@ -105,7 +106,7 @@ def unexpected(argument: str) -> ConfigError:
     fix = "flags start with --"
     if argument.partition(":")[0].endswith(".py"):
         fix = f"write --config={argument}"
-    elif argument.partition(".")[0] in (*groups.BY_NAME, "model", "weights", "sweep"):
+    elif argument.startswith(tuple(f"{name}." for name in _GROUPS)):
         fix = f"write --{CONFIG_FLAG}.{argument}"
     elif "=" in argument:
         fix = f"write --{argument}"
@@ -265,5 +266,5 @@ def _meant(key: str, known: list[str]) -> str | None:
     """The key of that last part, or of what the field calls so; else None."""
     last = key.rpartition(".")[2]
     same = [name for name in known if name.rpartition(".")[2] == last]
-    match = same[0] if same else ALIASES.get(last.lower())
-    return match if match in known else None
+    match = ALIASES.get(last.lower())
+    return match if match in known else next(iter(same), None)

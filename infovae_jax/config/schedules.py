@@ -205,7 +205,8 @@ def durations(value: object, num_epochs: float, where: str) -> list[float]:
     epochs = [n * num_epochs / 100 if share else n for n, share in given]
     if epochs != sorted(epochs):
         raise ConfigError(
-            f"the parts of '{value}' do not follow one another in {num_epochs:g} epochs",
+            f"the parts of '{value}' do not follow one another in {num_epochs:g} "
+            "epochs",
             where,
             "give all of them in epochs, or all in per cent",
         )

@@ -71,9 +71,10 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     and Poole et al. 2019, arXiv 1905.06922): `information/data` is a lower bound on
     I_q(x; z) over 1,000 test examples, at most the log of their number;
     `information/label` that of `label_information` with 2,000 training codes, where
-    the data carry labels; both are draws, see `subsets`. Both of the same code: one z ~ q(z | x) an
-    example by a fixed key, the dims that have noise (no class probabilities, no code
-    without prior), of the most probable cluster's posterior where there are clusters.
+    the data carry labels; the examples are draws, see `subsets`. Both of the same code:
+    one z ~ q(z | x) an example by a fixed key, the dims that have noise (no class
+    probabilities, no code without prior), of the most probable cluster's posterior
+    where there are clusters.
     Empty for a code without such dims; NonFiniteError where the model diverged.
     """
     dataset = run.dataset

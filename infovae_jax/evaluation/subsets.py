@@ -83,7 +83,9 @@ def within(run: Run, name: str, outer: str) -> np.ndarray:
     """The examples of a subset as positions in the subset `outer` that holds it."""
     around = indices(run, outer)
     most = _most(run, USES[name])
-    inner = _drawn(run, USES[name]._replace(count=min(len(around), most or len(around))))
+    inner = _drawn(
+        run, USES[name]._replace(count=min(len(around), most or len(around)))
+    )
     return np.searchsorted(around, inner)
 
 

@@ -297,10 +297,10 @@ def few_effective_samples(f: Facts) -> str | None:
     effective = f.figure("nll/effective_samples")
     if effective < 3 and f.config.get("evaluation.nll_samples", 500) > 10:
         return (
-            f"effective samples are near 1 (median {effective:.2g}): one weight decides "
-            "the importance-weighted bound, which is hardly closer to -log p(x) than "
-            "-elbo; by how much it is too high cannot be told (--metrics=likelihood "
-            "measures it by annealing)"
+            f"effective samples are near 1 (median {effective:.2g}): one weight "
+            "decides the importance-weighted bound, which is hardly closer to "
+            "-log p(x) than -elbo; by how much it is too high cannot be told "
+            "(--metrics=likelihood measures it by annealing)"
         )
     return None
 

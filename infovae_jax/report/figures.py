@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.data import subsets as draws
+from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.evaluation import Encoded, clustering, subsets
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.report import style
@@ -237,11 +237,18 @@ def traversals(scene: Scene) -> Figure:
             z[row, :, dim] = np.linspace(observed.min(), observed.max(), len(shares))
         else:
             z[row, :, dim] += 2.5 * shares
+    images = scene.decode(z)
+    # The dims that change most come first, and those that change nothing not at all.
+    changes = ((images - images.mean(1, keepdims=True)) ** 2).reshape(len(dims), -1)
+    changes = changes.sum(1)
+    order = np.argsort(-changes, kind="stable")
+    order = order[changes[order] >= 0.01 * changes.max()]
+    dims, images = dims[order], images[order]
     names = [all_names[dim] for dim in dims]
     columns = [f"{2.5 * share:+.1f}" for share in shares]
     if "free" in [kinds[dim] for dim in dims]:
         columns = ["min"] + [""] * (len(shares) - 2) + ["max"]
-    return image_grid(scene.decode(z), value_range(scene), names, columns)
+    return image_grid(images, value_range(scene), names, columns)
 
 
 def interpolations(scene: Scene) -> Figure:
@@ -367,14 +374,18 @@ def confusion_matrix(scene: Scene) -> Figure | None:
             axes.text(
                 column, row, count, ha="center", va="center", fontsize=8, color=colour
             )
-    axes.set_xticks(
-        range(table.shape[1]), [label_name(scene, i) for i in range(table.shape[1])]
+    names = [label_name(scene, i) for i in range(table.shape[1])]
+    totals = [f"{n}\n{t}" for n, t in zip(names, table.sum(0), strict=True)]
+    axes.set_xticks(range(table.shape[1]), totals if len(names) <= 12 else names)
+    names = [cluster_name(scene, int(c)) for c in order]
+    axes.set_yticks(
+        range(table.shape[0]),
+        [f"{n}  ({t})" for n, t in zip(names, table.sum(1), strict=True)],
     )
-    axes.set_yticks(range(table.shape[0]), [cluster_name(scene, int(c)) for c in order])
     axes.tick_params(labelsize=8)
     axes.tick_params(axis="x", rotation=0 if table.shape[1] <= 12 else 90)
-    axes.set_xlabel("label", fontsize=9)
-    axes.set_ylabel("cluster: matched label", fontsize=9)
+    axes.set_xlabel(f"label, {table.sum()} in all", fontsize=9)
+    axes.set_ylabel("cluster: matched label (total)", fontsize=9)
     return figure
 
 

@@ -28,7 +28,6 @@ from infovae_jax.report.results import config
 from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, population
 
-
 # Keys in which runs of one config may differ.
 _OF_A_SEED = ("seed", "num_seeds", "data.data_dir", "data.cache_dir")
 

@@ -321,5 +321,6 @@ def _lengthen(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> str:
     return (
         f"note: the run goes on to {new.train.num_epochs} epochs in place of "
         f"{old.train.num_epochs}"
-        + stretched * any(map(schedules.depends_on_length, scalars))
+        + stretched
+        * any(map(schedules.depends_on_length, scalars))
     )

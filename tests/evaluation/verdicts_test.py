@@ -200,6 +200,7 @@ def trained(make_config, folder, name="vae", **changes):
     """Verdicts of a real run, made and judged as the command does it."""
     config = make_config(name)
     config.train.num_epochs, config.train.eval_every = 12, 3
+    config.optimizer.learning_rate = 0.02
     config.evaluation.nll_samples, config.evaluation.nll_examples = 11, 100
     config.evaluation.plane = False
     for key, value in changes.items():
