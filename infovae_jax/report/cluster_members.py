@@ -89,17 +89,18 @@ def gallery(scene: Scene) -> Figure | None:
     )
     shown, kinds = shown_clusters(scene), KINDS if told else KINDS[:3]
     shape, limits = scene.test_x.shape[1:], value_range(scene)
-    images = np.full((len(shown), OF_EACH * len(kinds), *shape), limits[1], np.float32)
+    step = OF_EACH + 1  # a blank column parts the kinds
+    blank = (len(shown), step * len(kinds) - 1, *shape)
+    images = np.full(blank, limits[1], np.float32)
     for row, cluster in enumerate(shown):
         for place, chosen in enumerate(members[cluster][: len(kinds)]):
-            first = place * OF_EACH
+            first = place * step
             images[row, first : first + len(chosen)] = scene.test_x[chosen]
     counts = np.bincount(logits.argmax(1), minlength=logits.shape[-1])
     rows = [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown]
-    columns = [name for kind in kinds for name in (kind, *[""] * (OF_EACH - 1))]
+    columns = [name for kind in kinds for name in (kind, *[""] * OF_EACH)][:-1]
     figure = image_grid(images, limits, rows, columns)
     # A name stands over the first of its columns, and reaches over the others.
     for label in figure.axes[0].get_xticklabels():
         label.set_ha("left")
-        label.set_position((label.get_position()[0], 0))
     return figure

@@ -103,9 +103,8 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
     use = f"infovae_jax.load({str(workdir)!r})"
     return [
         (
-            "train on, or train again after deleting the folder",
-            f"{module} --config={_config_file(run)} --workdir={folder} "
-            "(with the changes of config.json)",
+            "train (with the keys of config.json that differ from the file's)",
+            f"{module} --config={_config_file(run)} --workdir={folder}",
         ),
         ("codes of all examples", f"{module} --mode=encode --workdir={folder}{member}"),
         ("new examples", f"{module} --mode=sample --workdir={folder}{member}"),

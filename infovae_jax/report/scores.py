@@ -47,7 +47,10 @@ def density(scene: Scene) -> Figure | None:
     metrics, recipes = scene.evaluation.metrics, scene.evaluation.recipes
     errors, rows = scene.evaluation.errors, []
     if metrics.get("elbo") is not None:
-        rows.append(("ELBO", metrics["elbo"], None, None, recipes["elbo"]))
+        same = metrics.get("nll/minus_elbo")
+        value = metrics["elbo"] if same is None else -same
+        text = recipes["elbo"] + ("" if same is None else "; the examples of the next")
+        rows.append(("ELBO", value, None, None, text))
     if metrics.get("nll") is not None:
         error = 2 * (metrics.get("nll/standard_error") or 0.0)
         text = recipes["nll"].replace("; importance-weighted upper bound", "")
