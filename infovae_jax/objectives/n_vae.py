@@ -94,7 +94,7 @@ class NVAE(_assembly.Clustering):
         """Decoder outputs of codes [z_s; z_c; y]."""
         z_s, z_c, y = self.split(z)
         y = y.reshape(-1, self.num_classes)
-        blocks = z_c.reshape(len(y), self.num_classes, self.options.class_dim)
+        blocks = z_c.reshape(y.shape[0], self.num_classes, self.options.class_dim)
         gated = jax.vmap(gate)(blocks, y).reshape(*z.shape[:-1], -1)
         return self.apply(params, "decoder", jnp.concatenate([z_s, gated], -1))
 
