@@ -225,7 +225,7 @@ class Clustering(Assembly):
         batch: ArrayLike,
         logits: Array,
         key: Array,
-        partners: Array | None,
+        others: _invariance.Others,
     ) -> Metrics:
         """The terms of `_invariance` that are switched on; moments of each its own."""
         return _invariance.terms(
@@ -235,12 +235,12 @@ class Clustering(Assembly):
             logits,
             key,
             self.options,
-            partners,
+            others,
         )
 
     def objective(self, *arguments: Any, **more: Any) -> Objective:
-        """As of every system; batches come with partners where a term asks for them."""
-        neighbours = _invariance.num_neighbours(self.options)
+        """As of every system; batches come with what neighbours a term asks for."""
+        neighbours = _invariance.needed_neighbours(self.options)
         return super().objective(*arguments, neighbours=neighbours, **more)
 
     def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):
