@@ -169,6 +169,9 @@ class Objective(NamedTuple):
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
       neighbours: which ones the loss takes behind the examples of a batch.
+      divergences: `divergences(params, batch, key) -> (logits [B, K], {name: [B]})`, of
+        q(c | x) to that of each change of x that the loss holds against, nats, as in
+        evaluation, of a batch as the loss takes it; None where it holds against none.
       bound_recipe: how `elbo` samples, for the record.
     """
 
@@ -189,6 +192,7 @@ class Objective(NamedTuple):
     code_parts: tuple[CodePart, ...] = ()
     uses_labels: bool = False
     neighbours: Neighbours = Neighbours()
+    divergences: Callable[..., tuple[Array, Metrics]] | None = None
     bound_recipe: str = "1 sample per example"
 
 

@@ -78,7 +78,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         See `early_stopping`.
     n_seeds : int
         Runs with the seed and those after it, of which one is chosen without labels:
-        clusterings by their agreement with one another, others by the bound;
+        clusterings by the information that changes of x leave them, or without
+        invariance in the loss by their agreement with one another, others by the bound;
         `members_` says how.
     config : dict or None
         Any other key of docs/reference.md, dotted: {'network.activation': 'gelu'}.

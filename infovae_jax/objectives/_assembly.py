@@ -238,8 +238,19 @@ class Clustering(Assembly):
             others,
         )
 
+    def divergences(
+        self, params: Params, batch: ArrayLike, key: Array
+    ) -> tuple[Array, Metrics]:
+        """See `types.Objective`."""
+        x, others = _invariance.split(batch, self.options)
+        logits = self.classify(params, x)
+        parts = (params, x, logits, key, self.options, others)
+        return logits, _invariance.terms(self.classify, *parts)
+
     def objective(self, *arguments: Any, **more: Any) -> Objective:
         """As of every system; batches come with what neighbours a term asks for."""
+        if _invariance.is_on(self.options):
+            more["divergences"] = self.divergences
         neighbours = _invariance.needed_neighbours(self.options)
         return super().objective(*arguments, neighbours=neighbours, **more)
 

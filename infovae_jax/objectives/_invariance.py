@@ -77,6 +77,11 @@ CHANGES = {
 }
 
 
+def is_on(options: Config) -> bool:
+    """Whether any part is computed."""
+    return options.neighbours or any(getattr(options, name) for name in CHANGES)
+
+
 def needed_neighbours(options: Config) -> Neighbours:
     """What `types.Objective` says of them."""
     return Neighbours(

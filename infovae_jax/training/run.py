@@ -91,8 +91,7 @@ class Run(NamedTuple):
     ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32.
 
-        Neighbours of a batch's examples follow behind them, `types.Neighbours` says
-        which.
+        See `with_neighbours` for what may follow behind them.
         """
         seed = self.config.seed if seed is None else seed
         rows = batches.training_indices(
@@ -104,11 +103,20 @@ class Run(NamedTuple):
             np.flatnonzero(self.labels >= 0) if self.added else None,
             self.added,
         )
+        return self.with_neighbours(rows, first, seed)
+
+    def with_neighbours(
+        self, rows: np.ndarray, first: int, seed: int | None = None
+    ) -> np.ndarray:
+        """Examples `[S, B]` of steps from `first` on, and the neighbours behind them.
+
+        `types.Neighbours` says which.
+        """
         if self.neighbours is None:
             return rows
-        behind = neighbours.behind(
-            seed, first, rows, self.neighbours, self.objective.neighbours
-        )
+        seed = self.config.seed if seed is None else seed
+        wanted = self.objective.neighbours
+        behind = neighbours.behind(seed, first, rows, self.neighbours, wanted)
         return np.concatenate([rows, *behind], axis=1)
 
     def training_data(self) -> Batch | np.ndarray:
