@@ -60,7 +60,9 @@ def train(
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     if opening.step is None:
-        processes.on_first(lambda: claim_workdir(config, folder))
+        longer = processes.on_first(lambda: claim_workdir(config, folder))
+        if longer is not None:
+            processes.say(longer)
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
         processes.on_first(lambda: sweep(folder))

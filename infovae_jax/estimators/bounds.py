@@ -7,7 +7,8 @@ import numpy as np
 
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches
-from infovae_jax.evaluation import invariance, members
+from infovae_jax.data.subsets import draw, take
+from infovae_jax.evaluation import invariance, members, subsets
 from infovae_jax.evaluation.encoding import encode_split
 from infovae_jax.evaluation.invariance import INFORMATION
 from infovae_jax.training import elbo
@@ -34,6 +35,12 @@ def of_rows(run: Run, params: Any, x: np.ndarray, seed: int) -> np.ndarray:
     return rows.astype(np.float64)
 
 
+def _some(run: Run, count: int) -> np.ndarray:
+    """Some training rows, drawn without labels."""
+    x = run.dataset.train_x
+    return take(x, draw(count, len(x), run.config.evaluation.seed))
+
+
 def choose(fits: list[tuple[Run, Fitted]]) -> tuple[int, dict[str, Any]]:
     """Which of several seeds to go on with, and why; see `members.choose`.
 
@@ -50,7 +57,7 @@ def choose(fits: list[tuple[Run, Fitted]]) -> tuple[int, dict[str, Any]]:
     """
     first = fits[0][0]
     held_out = first.dataset.test_x
-    rows = held_out if len(held_out) else first.dataset.train_x[:_COMPARED]
+    rows = held_out if len(held_out) else _some(first, _COMPARED)
     seeds = [run.config.seed for run, _ in fits]
     figures = {
         "elbo": [
@@ -64,7 +71,7 @@ def choose(fits: list[tuple[Run, Fitted]]) -> tuple[int, dict[str, Any]]:
             pairs = [invariance.of_run(run, fitted.params) for run, fitted in fits]
             clusters, figures[INFORMATION] = map(list, zip(*pairs, strict=True))
         else:
-            some = first.dataset.train_x[: invariance.EXAMPLES]
+            some = _some(first, subsets.USES["members"].count)
             clusters = [
                 encode_split(run, fitted.params, some).logits.argmax(-1)
                 for run, fitted in fits

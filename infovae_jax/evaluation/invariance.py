@@ -16,12 +16,10 @@ import jax
 import numpy as np
 
 from infovae_jax.data import batches
-from infovae_jax.evaluation import assignments
+from infovae_jax.evaluation import assignments, subsets
 from infovae_jax.training.run import Run
 
 INFORMATION = "cluster/invariant_information"
-# First training examples that are looked at.
-EXAMPLES = 10_000
 
 
 def is_measurable(run: Run) -> bool:
@@ -49,7 +47,7 @@ def make_assign(run: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
 def over_training(
     run: Run, assign: Callable, axis: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`assign(batch, key)` of the first EXAMPLES training examples.
+    """`assign(batch, key)` of training examples, drawn without labels.
 
     Every batch is full, of other examples where these end: their distances to one
     another are the changes' measure.
@@ -60,9 +58,10 @@ def over_training(
       axis: of the examples in what it gives.
     """
     x, settings = run.dataset.train_x, run.config.evaluation
-    count = min(EXAMPLES, len(x))
+    chosen = subsets.indices(run, "members").astype(np.int32)
+    count = len(chosen)
     size = min(settings.batch_size, count)
-    rows = np.arange(-(-count // size) * size, dtype=np.int32) % len(x)
+    rows = chosen[np.arange(-(-count // size) * size) % count]
 
     def of_rows(rows, key):
         return assign(x[run.with_neighbours(rows[None], 0)[0]], key)
@@ -80,7 +79,7 @@ def invariant_information(logits: np.ndarray, divergence: np.ndarray) -> float:
 
 
 def of_run(run: Run, params: Any) -> tuple[np.ndarray, float]:
-    """Clusters `[n]` of the first EXAMPLES training examples, and the score."""
+    """Clusters `[n]` of training examples, drawn without labels, and the score."""
     assign = run.kept("assign", lambda: jax.jit(make_assign(run)))
     logits, divergence = over_training(run, functools.partial(assign, params))
     return logits.argmax(-1), invariant_information(logits, divergence)

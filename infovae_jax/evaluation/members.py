@@ -19,6 +19,7 @@ import numpy as np
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches
+from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import (
     assignments,
@@ -26,6 +27,7 @@ from infovae_jax.evaluation import (
     codes,
     encoding,
     invariance,
+    subsets,
 )
 from infovae_jax.evaluation.invariance import INFORMATION
 from infovae_jax.evaluation.table import aligned, format_value
@@ -105,7 +107,7 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
                 for pair in pairs
             ]
         else:
-            some = run.dataset.train_x[: invariance.EXAMPLES]
+            some = take(run.dataset.train_x, subsets.indices(run, "members"))
             _, train_logits = encode(params, some)
         figures |= stability(train_logits.argmax(-1), sweeps.members_of(run.config))
     return {

@@ -250,6 +250,11 @@ def calibration(scene: Scene) -> Figure | None:
         *named, loc="outside upper center", ncols=3, fontsize=8, frameon=False
     )
     bottom.bar(centres, np.nan_to_num(share), 0.94 / count, color=style.GREY)
+    total = scene.evaluation.recipe.get("examples", 0)
+    for place, value in zip(centres, np.nan_to_num(share), strict=True):
+        text = f"{value * total:.0f}" if total else ""
+        bottom.annotate(text, (place, value), ha="center", va="bottom", fontsize=7)
+    bottom.margins(y=0.25)
     bottom.set_xlim(0, 1)
     style.finish(bottom, "confidence, max q(y|x)", "share of examples")
     return figure

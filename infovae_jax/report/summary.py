@@ -19,13 +19,19 @@ import statistics
 import zipfile
 
 import numpy as np
+from ml_collections import ConfigDict
 
+from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import stability
 from infovae_jax.report import cluster_counts
+from infovae_jax.report.results import config
 from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, population
+
+# Keys in which runs of one config may differ.
+_OF_A_SEED = ("seed", "num_seeds", "data.data_dir", "data.cache_dir")
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,7 +132,23 @@ def summarize(workdirs: list[pathlib.Path], num_steps: int | None = None) -> str
         mean, low, high = statistics.fmean(values), min(values), max(values)
         lines.append(f"{name:<{width}} {mean:9.4g} {spread} {low:9.4g} {high:9.4g}")
     of = "" if num_steps is None else f", means of the last {num_steps} training steps"
-    return "\n".join([f"{len(results)} runs{of}", *lines])
+    head = [f"{len(results)} runs{of}", *different_configs(workdirs)]
+    return "\n".join([*head, *lines])
+
+
+def different_configs(workdirs: list[pathlib.Path]) -> list[str]:
+    """A line that names the keys in which the runs differ, beside seeds; or none."""
+    folders = [folder for folder in workdirs if (folder / "config.json").is_file()]
+    flat = [config_lib.flatten(ConfigDict(config(folder))) for folder in folders]
+    differing = []
+    for key in dict.fromkeys(key for values in flat for key in values):
+        found = dict.fromkeys(str(values.get(key, "absent")) for values in flat)
+        if len(found) > 1 and key not in _OF_A_SEED:
+            differing.append(f"{key} ({', '.join(found)})")
+    if not differing:
+        return []
+    more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    return [f"note: runs of different configs: {', '.join(differing[:5])}{more}"]
 
 
 def compare(

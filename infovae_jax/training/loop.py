@@ -45,7 +45,9 @@ def make_step(run: Run) -> train_step.TrainStep:
     return train_step.make_train_step(
         run.objective,
         run.transform,
-        train_step.make_schedules(config.weights, run.steps_per_epoch),
+        train_step.make_schedules(
+            config.weights, run.steps_per_epoch, config.train.num_epochs
+        ),
         config.data.binarize,
         train_step.make_targets(config.weights),
     )

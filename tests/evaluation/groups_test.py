@@ -13,7 +13,7 @@ import pytest
 from infovae_jax import commands, evaluation
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import classifier, encoding, generation, groups
+from infovae_jax.evaluation import classifier, encoding, generation, groups, subsets
 from infovae_jax.evaluation.groups import representation
 from infovae_jax.training.run import open_run
 from infovae_jax.training.saved import Saved
@@ -25,9 +25,10 @@ def small(monkeypatch):
     monkeypatch.setattr(representation, "NUM_DRAWS", 2)
     monkeypatch.setattr(representation, "SIGMAS", (0.5,))
     monkeypatch.setattr(representation, "MASKS", (0.5,))
-    monkeypatch.setattr(representation, "TSVM_EXAMPLES", 60)
+    for name, count in (("probe/tsvm", 60), ("ais", 3)):
+        use = subsets.USES[name]._replace(count=count)
+        monkeypatch.setitem(subsets.USES, name, use)
     monkeypatch.setattr(groups.generation, "CLASSIFIER_STEPS", 200)
-    monkeypatch.setattr(groups.likelihood, "AIS_EXAMPLES", 3)
     monkeypatch.setattr(groups.likelihood, "AIS_TEMPERATURES", 10)
     monkeypatch.setattr(groups.likelihood, "AIS_CHAINS", 2)
     monkeypatch.setattr(groups.generation, "ARTIFICIAL_SHARES", (0.0, 1.0))
@@ -127,7 +128,7 @@ def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_pa
     made = {n for n in rows if n.startswith("generation")}
     assert made == {"generation/sharpness_samples", "generation/sharpness_test"}
     assert not any(n.startswith("probe") for n in rows)
-    assert "the first 3 test examples" in rows["ais/nll"].recipe
+    assert "3 test examples of 48, drawn by seed 0" in rows["ais/nll"].recipe
 
 
 def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path):
@@ -161,7 +162,7 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
 
 
 def test_large_training_sets_are_read_in_part(make_config, monkeypatch):
-    monkeypatch.setattr(encoding, "MAX_TRAIN", 300)
+    monkeypatch.setitem(subsets.USES, "codes", subsets.Use("train", 300))
     run = opened(make_config, "vae")
     splits = encoding.make_splits(run, run.objective.init(jax.random.key(0)))
     assert [len(part) for part in splits.train] == [300] * 3
