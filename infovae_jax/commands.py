@@ -72,8 +72,11 @@ def train(
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
         program = population.make_program(run, folder, mesh) if many else None
-        evaluators = [] if many else _evaluators(run)
-        state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
+        remembered: dict = {}
+        evaluators = [] if many else _evaluators(run, remembered)
+        state = loop.train(
+            run, folder, mesh, evaluators, program, opening.strict, remembered
+        )
     params = sharding.to_local(train_step.variables(state))
     saved = Saved(run, params, blocks.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
@@ -226,7 +229,7 @@ def default_workdir(config: ConfigDict) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _evaluators(run: Run) -> list[loop.Evaluator]:
+def _evaluators(run: Run, remembered: dict) -> list[loop.Evaluator]:
     """What training measures beside the bound; made when first called."""
 
     @functools.cache
@@ -239,7 +242,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
     def assignments():
         from infovae_jax.evaluation.assignment_history import make_assignment_evaluator
 
-        return make_assignment_evaluator(run)
+        return make_assignment_evaluator(run, remembered)
 
     chosen = run.config.evaluation
     wanted = ((chosen.plane, plane), (chosen.assignments, assignments))

@@ -88,7 +88,7 @@ class Data:
 class Network:
     """Encoder and decoder."""
 
-    kind: str = knob("mlp", "of encoder and decoder", options=tuple(networks.KINDS))
+    kind: str = knob("mlp", "of encoder and decoder", options=networks.KINDS)
     encoder_hidden: tuple[int, ...] = knob(
         (500, 500), "dense layers, also after convolutions", shortest=0, **_SIZES
     )

@@ -242,7 +242,7 @@ class Clustering(Assembly):
         batch: ArrayLike,
         logits: Array,
         key: Array,
-        partners: Array | None,
+        others: _invariance.Others,
     ) -> Metrics:
         """The terms of `_invariance` that are switched on; moments of each its own."""
         return _invariance.terms(
@@ -252,12 +252,23 @@ class Clustering(Assembly):
             logits,
             key,
             self.options,
-            partners,
+            others,
         )
 
+    def divergences(
+        self, params: Params, batch: ArrayLike, key: Array
+    ) -> tuple[Array, Metrics]:
+        """See `types.Objective`."""
+        x, others = _invariance.split(batch, self.options)
+        logits = self.classify(params, x)
+        parts = (params, x, logits, key, self.options, others)
+        return logits, _invariance.terms(self.classify, *parts)
+
     def objective(self, *arguments: Any, **more: Any) -> Objective:
-        """As of every system; batches come with partners where a term asks for them."""
-        neighbours = _invariance.num_neighbours(self.options)
+        """As of every system; batches come with what neighbours a term asks for."""
+        if _invariance.is_on(self.options):
+            more["divergences"] = self.divergences
+        neighbours = _invariance.needed_neighbours(self.options)
         return super().objective(*arguments, neighbours=neighbours, **more)
 
     def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):

@@ -114,9 +114,13 @@ def loss_curves(scene: Scene) -> Figure | None:
         if name != "loss"
     ]
     panels += [(n, [n]) for n in ("cluster/usage",) if n in scene.rows[-1]]
-    assigned = [f"assignment/{n}" for n in ("accuracy", "smallest", "largest")]
-    if any(assigned[-1] in row for row in scene.rows):
-        panels.append(("assignments, test", assigned))
+    for title, names in (
+        ("assignments, test", ("accuracy", "churn", "smallest", "largest")),
+        ("certainty of clusters, test", ("entropy", "mutual_information")),
+    ):
+        assigned = [f"assignment/{name}" for name in names]
+        if any(assigned[-1] in row for row in scene.rows):
+            panels.append((title, assigned))
     weights = [n for n in scene.rows[-1] if n.startswith("weight/")]
     changing = [n for n in weights if len({row.get(n) for row in scene.rows}) > 1]
     if changing:

@@ -40,8 +40,8 @@ class Run(NamedTuple):
       labels: `[n]` int32 that training sees, -1 where unknown; None where the
         objective takes none.
       added: labelled examples added to each batch.
-      neighbours: of every training example, int32 `[n, k]`, from which each example
-        of a batch gets a partner, or None.
+      neighbours: of every training example, int32 `[n, k]`, some of which come with
+        each batch, or None.
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
       shares: whether its programs are kept for other runs of this process, see `kept`.
@@ -91,7 +91,7 @@ class Run(NamedTuple):
     ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32.
 
-        Partners of a batch's examples follow behind them, `[last - first, 2 B]`.
+        See `with_neighbours` for what may follow behind them.
         """
         seed = self.config.seed if seed is None else seed
         rows = batches.training_indices(
@@ -103,10 +103,21 @@ class Run(NamedTuple):
             np.flatnonzero(self.labels >= 0) if self.added else None,
             self.added,
         )
+        return self.with_neighbours(rows, first, seed)
+
+    def with_neighbours(
+        self, rows: np.ndarray, first: int, seed: int | None = None
+    ) -> np.ndarray:
+        """Examples `[S, B]` of steps from `first` on, and the neighbours behind them.
+
+        `types.Neighbours` says which.
+        """
         if self.neighbours is None:
             return rows
-        partners = neighbours.partners(seed, first, rows, self.neighbours)
-        return np.concatenate([rows, partners], axis=1)
+        seed = self.config.seed if seed is None else seed
+        wanted = self.objective.neighbours
+        behind = neighbours.behind(seed, first, rows, self.neighbours, wanted)
+        return np.concatenate([rows, *behind], axis=1)
 
     def training_data(self) -> Batch | np.ndarray:
         """What a step takes its batch from: all images, with labels where used."""
@@ -165,7 +176,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
         steps_per_epoch,
     )
     run = run._replace(objective=objective, transform=transform)
-    if objective.neighbours:
+    if any(objective.neighbours):
         run = _with_neighbours(run, say)
     return _with_labels(run) if objective.uses_labels else run
 
@@ -182,7 +193,7 @@ def _check_schedules(config: ConfigDict) -> None:
 def _with_neighbours(run: Run, say) -> Run:
     x = run.dataset.train_x
     # Of a single example nothing is near but itself.
-    count = min(run.objective.neighbours, len(x) - 1)
+    count = min(max(run.objective.neighbours), len(x) - 1)
     if not count:
         return run._replace(neighbours=np.zeros((1, 1), np.int32))
     if len(x) > MANY:

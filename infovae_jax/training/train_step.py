@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
 from infovae_jax.data import batches
+from infovae_jax.errors import ConfigError
 from infovae_jax.types import (
     MODEL_STATE,
     STATISTICS,
@@ -105,6 +106,26 @@ def make_targets(weights: ConfigDict) -> dict[str, schedules.Target]:
 def variables(state: TrainState) -> Params:
     """What the objective's functions take: trained parameters and statistics."""
     return merge_statistics(state.params, state.model_state)
+
+
+def with_variables(state: TrainState, params: Params) -> TrainState:
+    """The state with other parameters and statistics; the optimiser's stays.
+
+    Raises:
+      ConfigError: they are of other networks.
+    """
+    trained, statistics = split_statistics(jax.tree.map(jnp.asarray, params))
+
+    def shapes(tree):
+        return jax.tree.map(jnp.shape, tree)
+
+    if shapes((trained, statistics)) != shapes((state.params, state.model_state)):
+        raise ConfigError(
+            "the earlier parameters are of other networks",
+            "warm_start",
+            "keep the sizes and the shape of the data, or start anew",
+        )
+    return state._replace(params=trained, model_state=statistics)
 
 
 def multipliers_after(

@@ -1,6 +1,7 @@
 """The loop's order: the devices work on a block while the one before is read."""
 
 import os
+import shutil
 import time
 
 import jax
@@ -172,3 +173,27 @@ def test_a_divergence_that_an_evaluator_finds_names_the_step(run, tmp_path):
         )
     assert "repair" not in caught.value.line()
     assert "learning_rate" in caught.value.line()
+
+
+def test_what_evaluators_remember_goes_on_as_it_was_at_the_checkpoint(run, tmp_path):
+    """Of a run that was evaluated after the checkpoint that it goes on from, too."""
+    run.config.train.checkpoint_every, run.config.train.num_epochs = 2, 5
+
+    def train():
+        remembered = {}
+
+        def count(params):
+            remembered["calls"] = remembered.get("calls", 0) + 1
+            return {"count": remembered["calls"]}
+
+        mesh = run.make_mesh()
+        loop.train(run, tmp_path, mesh, [count], remembered=remembered)
+        rows = metrics.read_metrics(tmp_path)
+        return [row["count"] for row in rows if "count" in row]
+
+    claim_workdir(run.config, tmp_path)
+    assert train() == [1, 2, 3, 4, 5]
+    shutil.rmtree(tmp_path / "checkpoints" / str(5 * run.steps_per_epoch))
+    saved = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    assert saved.manifest(saved.latest())[checkpoint.REMEMBERED] == {"calls": 4}
+    assert train() == [1, 2, 3, 4, 5]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from infovae_jax.data import batches
 from infovae_jax.evaluation import (
     classifier,
     clustering,
@@ -12,7 +13,7 @@ from infovae_jax.evaluation import (
     inception,
     subsets,
 )
-from infovae_jax.evaluation.encoding import Splits
+from infovae_jax.evaluation.encoding import Split, Splits
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
 
@@ -44,6 +45,8 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     other = train.x[subsets.within(run, "generation/floor", "codes")]
     near = subsets.within(run, "generation/coverage", "generation")
     rows += _judged(judge, real, samples, other, near, seed)
+    if run.objective.classify is not None:
+        rows.append(_obedience(run, params, train, judge))
     return rows + _artificial(run, params, splits, judge, seed)
 
 
@@ -148,6 +151,35 @@ def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
     return rows
 
 
+def _obedience(run: Run, params: Any, train: Split, judge) -> Row:
+    """Whether what a cluster generates is what its examples are, by a second reader."""
+    matched, how = _matched(run, params, train.x, train.labels)
+    usable = np.flatnonzero(matched >= 0)
+    clusters = np.repeat(usable, run.config.evaluation.samples_per_cluster)
+    seed = run.config.evaluation.seed
+    samples = _samples(run, params, len(clusters), clusters, seed)
+    right = judge.probabilities(samples).argmax(-1) == matched[clusters]
+    least = right.reshape(len(usable), -1).mean(1).min()
+    text = (
+        f"share of {len(samples)} samples that are read as the label of their cluster, "
+        f"smallest cluster {least:.3f}; {how}, read by the {judge.recipe}, which "
+        "learned from the training labels; they score alone"
+    )
+    return Row("generation/sample_accuracy", float(right.mean()), text)
+
+
+def _matched(run: Run, params: Any, x, labels) -> tuple[np.ndarray, str]:
+    """The label of each cluster `[K]`, -1 where it has none, and how it was found."""
+    num_clusters = run.objective.prior.mean.shape[0]
+    if run.objective.uses_labels:
+        return np.arange(num_clusters), "classes of the prior"
+    classify = jax.jit(lambda batch: run.objective.classify(params, batch).argmax(-1))
+    size = run.config.evaluation.batch_size
+    nearest = batches.map_batches(classify, x, size)
+    table = clustering.contingency(nearest, labels, num_clusters)
+    return clustering.match_clusters(table), "clusters matched on training images"
+
+
 def _labelled_samples(run, params, x, labels, judge):
     """As many samples as images `x` `[n, H, W, C]`, their labels, and whence these.
 
@@ -159,13 +191,7 @@ def _labelled_samples(run, params, x, labels, judge):
         samples = _samples(run, params, num, None, seed)
         how = "labels by the classifier of real images"
         return samples, judge.probabilities(samples).argmax(-1), how
-    num_clusters = objective.prior.mean.shape[0]
-    matched, how = np.arange(num_clusters), "classes of the prior"
-    if not objective.uses_labels:
-        nearest = np.asarray(objective.classify(params, x)).argmax(-1)
-        table = clustering.contingency(nearest, labels, num_clusters)
-        matched = clustering.match_clusters(table)
-        how = "clusters matched on training images"
+    matched, how = _matched(run, params, x, labels)
     usable = np.flatnonzero(matched >= 0)
     clusters = usable[np.arange(num) % len(usable)]
     return _samples(run, params, num, clusters, seed), matched[clusters], how
