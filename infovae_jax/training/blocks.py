@@ -19,8 +19,9 @@ from infovae_jax.types import TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_BLOCK = 100
-# Seconds that the host can tell apart from those of the block before.
-TIMED = 0.1
+# Seconds that the host can tell apart from those of the block before, and below which
+# it cannot tell anything.
+TIMED, UNTIMED = 0.1, 1e-3
 
 
 def block_length(config: ConfigDict, steps_per_epoch: int) -> int:
@@ -72,8 +73,8 @@ class Reader:
     """Waits for the figures of dispatched blocks, in their order.
 
     A block may be done before the one before it was read: what is shorter than TIMED
-    shares its time with what came just before. The first holds the compiling, and
-    nothing of it is shared.
+    shares its time with what came just before. The first holds the compiling, and is
+    shared by a second one only that seems to have taken no time.
 
     Args:
       to_row: what a block gives -> what a row of `metrics.jsonl` holds of it.
@@ -93,7 +94,7 @@ class Reader:
         self._steps_per_epoch = steps_per_epoch
         self._examples_per_step = examples_per_step
         self._idle_since = 0.0
-        self._pool: tuple[float, float] | None = None  # examples, seconds
+        self._pool = self._first = (0.0, 0.0)  # examples, seconds
 
     def row(self, block: Dispatched) -> dict[str, float]:
         """The block's row of `metrics.jsonl`.
@@ -113,11 +114,14 @@ class Reader:
 
     def _rate(self, examples: int, began: float) -> float:
         seconds = self._idle_since - began
-        if self._pool is None:
-            self._pool = (0.0, 0.0)
+        if not self._first[0]:
+            self._first = (examples, seconds)
             return examples / max(seconds, 1e-9)
+        pool = self._pool
+        if not pool[0] and seconds < UNTIMED:
+            pool = self._first
         if seconds < TIMED:
-            examples, seconds = examples + self._pool[0], seconds + self._pool[1]
+            examples, seconds = examples + pool[0], seconds + pool[1]
         # Old blocks leave, so that a change of pace shows.
         kept = min(1.0, 2 * TIMED / max(seconds, 1e-9))
         self._pool = (kept * examples, kept * seconds)

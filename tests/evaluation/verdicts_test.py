@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import small_run
 
+from infovae_jax import config as config_lib
 from infovae_jax.evaluation import verdicts, workdir
 from infovae_jax.evaluation.verdicts import Facts
 from infovae_jax.training import loop
@@ -194,6 +196,21 @@ def test_shares_of_the_training_are_never_too_long():
         }
         found = HEALTHY._replace(**config(**keys), epochs=float(epochs))
         assert verdicts.judge(found) == []
+
+
+CONFIGS = sorted(p.stem for p in (small_run.ROOT / "configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "base"])
+@pytest.mark.parametrize("preset", ["digits", "mnist", "fashion_mnist"])
+def test_every_config_trains_all_its_parts_in_3_and_in_20_epochs(name, preset):
+    path = small_run.ROOT / "configs" / f"{name}.py"
+    for epochs in (3, 20):
+        config = config_lib.load_config_file(f"{path}:{preset}")
+        config.train.num_epochs = epochs
+        found = Facts({}, config=config_lib.flatten(config), epochs=float(epochs))
+        assert verdicts.schedule_never_moved(found) is None
+        assert verdicts.schedule_unfinished(found) is None
 
 
 def trained(make_config, folder, name="vae", **changes):

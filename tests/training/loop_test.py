@@ -86,6 +86,30 @@ def test_speed_counts_the_work_wherever_it_was_done(run, tmp_path):
     assert np.all(seconds[1:-1] < 0.5)
 
 
+def rates(seconds, counts):
+    """What rows say of blocks that seem to take so long, of so many examples."""
+    reader, now, found = blocks.Reader(lambda means: {}, "x", 10, 1), 0.0, []
+    step = 0
+    for took, count in zip(seconds, counts, strict=True):
+        block = blocks.Dispatched(step, step + count, None, now, now + took)
+        found.append(reader.row(block)["time/examples_per_second"])
+        now, step = now + took, step + count
+    return found
+
+
+def test_a_block_that_was_done_before_one_looked_has_no_rate_of_its_own():
+    """The last short block once stood there with millions a second."""
+    found = rates([5.0, 0.2, 0.2, 1e-5], [1000, 1000, 1000, 100])
+    assert found[:3] == pytest.approx([200, 5000, 5000])
+    assert found[3] == pytest.approx(5500, rel=0.01)
+    assert max(rates([5.0, 1e-6], [1000, 100])) < 1000
+    # Short blocks have the rate of several.
+    found = rates([5.0] + [0.01, 0.03] * 20, [100] * 41)
+    assert found[-1] == pytest.approx(5000, rel=0.1)
+    # A change of pace shows soon.
+    assert rates([5.0] + [0.2] * 5 + [2.0], [100] * 7)[-1] == pytest.approx(50)
+
+
 class Leaf:
     def __init__(self, ready):
         self.is_ready = lambda: ready
