@@ -130,8 +130,8 @@ model = infovae_jax.load(hub.pull("{repository}", "COMMIT"))
 codes = model.transform(x)  # rows of {rows}
 ```
 
-With NumPy alone: `numpy_runtime.py` of this repository, `load(FOLDER).encode(x)`. What it
-was trained for, and what it must not be used for, its owner says here.
+With NumPy alone: `numpy_runtime.py` of this repository, `load(FOLDER).encode(x)`. What
+it was trained for, and what it must not be used for, its owner says here.
 """
 
 

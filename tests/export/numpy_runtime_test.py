@@ -77,14 +77,12 @@ def test_every_objective(name, likelihood, kind):
     x = np.random.default_rng(0).random((4, 7, 5, 2)).astype(np.float32)
     z = np.asarray(jax.jit(made.encode)(params, x)["mean"])
     for function, rows, argument in ((made.encode, x, "x"), (made.decode, z, "z")):
-        graph, constants = graphs.trace(
-            lambda flat, rows, f=function: f(
-                folder_lib.unflatten(flat, "params"), rows
-            ),
-            flat,
-            {argument: rows.shape[1:]},
-            "g",
-        )
+
+        def of_flat(flat, rows, function=function):
+            return function(folder_lib.unflatten(flat, "params"), rows)
+
+        shape = {argument: rows.shape[1:]}
+        graph, constants = graphs.trace(of_flat, flat, shape, "g")
         graph = json.loads(json.dumps(graph))
         found = numpy_runtime.run(graph, flat | constants, {argument: rows})
         expected = jax.jit(function)(params, rows)
