@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from absl import flags  # noqa: E402
 
-from infovae_jax import commands  # noqa: E402
+from infovae_jax import commands, objectives  # noqa: E402
 from infovae_jax.config import command_line  # noqa: E402
 from infovae_jax.training import opening, output, processes  # noqa: E402
 
@@ -56,7 +56,7 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
-        run_mode(*command_line.parse_flags(sys.argv))
+        run_mode(*command_line.parse_flags(sys.argv, objectives.recast))
     except Stopped as stopped:
         processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:

@@ -104,8 +104,8 @@ def compiled_init():
 
     from infovae_jax import objectives
 
-    def compiled(make, config, spec):
-        objective = make(config, spec)
+    def compiled(make, config, spec, *own):
+        objective = make(config, spec, *own)
         return objective._replace(init=jax.jit(objective.init))
 
     with pytest.MonkeyPatch.context() as patch:
