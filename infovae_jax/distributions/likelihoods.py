@@ -60,12 +60,12 @@ class Likelihood(NamedTuple):
 def make_likelihood(spec: DataSpec, scale: float = 1.0) -> Likelihood:
     """The likelihood called `spec.likelihood`.
 
-      bernoulli             outputs are logits
-      continuous_bernoulli  outputs are logits; a density on [0, 1]
-      gaussian              outputs are means, of standard deviation `scale`
-      learned_gaussian      the same, one standard deviation for all pixels, learned
-      discretized_logistic  outputs are locations, one scale for all, learned; the
-                            probability of the grey level
+    - bernoulli: outputs are logits
+    - continuous_bernoulli: outputs are logits; a density on [0, 1]
+    - gaussian: outputs are means, of standard deviation `scale`
+    - learned_gaussian: the same, one standard deviation for all pixels, learned
+    - discretized_logistic: outputs are locations, one scale for all, learned; the
+      probability of the grey level
 
     Args:
       spec: names the likelihood and, for the discretised one, the number of levels.

@@ -20,7 +20,7 @@ from infovae_jax.types import DataSpec, Objective, Own
 # Group of entry points under which a package offers objectives: name -> module.
 ENTRY_POINTS = "infovae_jax.objectives"
 _KEY = "config.objective"
-_CONTRACT = "an objective has HPARAMS, Config and make: docs/own_objective.md"
+_CONTRACT = "an objective has HPARAMS, Config and make: docs/howto/own_objective.md"
 
 
 def names() -> list[str]:
