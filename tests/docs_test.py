@@ -145,7 +145,7 @@ RELEASED = {"LICENSE", "CITATION.cff", "CHANGELOG.md"}
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
 def test_links_lead_somewhere(page):
-    for target, _ in LINK.findall(read(page)):
+    for target, _ in LINK.findall(BLOCK.sub("", read(page))):
         path = (ROOT / page).parent / target.replace("\n", " ")
         assert path.exists() or target in RELEASED, target
 
@@ -172,17 +172,3 @@ def test_every_objective_has_its_page_and_its_row():
         assert parts == {
             f"{what} {name}" for what in ("mathematics", "figures", "knobs")
         }
-
-
-@pytest.mark.process
-def test_the_site_is_built_without_a_warning(tmp_path):
-    pytest.importorskip("sphinx")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
-        + [str(ROOT / "docs"), str(tmp_path / "site")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "site" / "objectives" / "catvae.html").is_file()
