@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from infovae_jax.training import (
     processes,
     rewind,
     sharding,
+    trackers,
     train_step,
 )
 from infovae_jax.training.opening import DEFAULT, Opening, sweep
@@ -49,6 +51,8 @@ def train(
         raise ConfigError("an empty path", "--workdir", "name a folder")
     # Through JSON and back, so that a run and its continuation see equal values.
     config = config_lib.from_json(config_lib.to_json(config))
+    config_lib.check(config)
+    trackers.require(config.train.tracker)
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
@@ -214,8 +218,34 @@ def encode(
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
 
 
+def export(
+    workdir: str | None,
+    output: str | None,
+    formats: Sequence[str] = (),
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Writes the model of a run to a folder that needs less; see docs/export.md.
+
+    `output`: the folder; `formats`: of `export.folder.FORMATS`.
+    """
+    if not output:
+        what = "no --output"
+        raise ConfigError(what, "command line", "name a folder for the model")
+    from infovae_jax.estimators import loading
+    from infovae_jax.export import folder as folder_lib
+
+    folder_lib.check_formats(formats)
+    folder = folder_lib.claim(pathlib.Path(output))
+    loading.of_run(open_saved(workdir, member, opening).chosen(member)).save(
+        folder, formats
+    )
+    names = ", ".join(sorted(path.name for path in folder.iterdir()))
+    print(f"wrote {folder}: {names}")
+
+
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}
-NAMES = ("train", *BY_NAME, "sample")
+NAMES = ("train", *BY_NAME, "sample", "export")
 
 
 def default_workdir(config: ConfigDict) -> pathlib.Path:

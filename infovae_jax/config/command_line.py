@@ -42,7 +42,7 @@ ALIASES = {
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
     """Defines `--config=FILE.py[:preset]` and `--config.key=value`."""
     return config_flags.DEFINE_config_file(
-        CONFIG_FLAG, None, "path to a config file, with an optional :preset"
+        CONFIG_FLAG, None, "a config file or the name of a packaged one, and :preset"
     )
 
 
@@ -61,6 +61,10 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     )
     flags.DEFINE_integer(
         "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
+    )
+    flags.DEFINE_string("output", None, "where a mode writes (export: a folder)")
+    flags.DEFINE_list(
+        "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"
     )
     flags.DEFINE_integer(
         "member", None, "other modes: this member of a population", lower_bound=0
@@ -124,6 +128,9 @@ def parse_flags(argv: list[str]) -> tuple[list[str], dict[str, object]]:
       ConfigError: unknown flag or key (with the nearest name), a value of the
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
+    if any(argument in ("--help", "-help", "-h") for argument in argv[1:]):
+        print(_help())
+        sys.exit(0)
     argv, config = _with_config_file(argv)
     evaluation = {}
     mode = _mode(argv)
@@ -158,6 +165,20 @@ def parse_flags(argv: list[str]) -> tuple[list[str], dict[str, object]]:
         raise ConfigError(str(error), "command line", "check the values") from None
     finally:
         sys.argv = whole
+
+
+def _help() -> str:
+    """Every flag in a line; absl's own are left out."""
+    known = flags.FLAGS.flags_by_module_dict()
+    lines = [
+        f"  --{flag.name}  {flag.help}"
+        for module, own in known.items()
+        if not module.startswith("absl")
+        for flag in own
+        if not flag.name.startswith(f"{CONFIG_FLAG}.")
+    ]
+    keys = f"  --{CONFIG_FLAG}.<key>=<value>  any key of docs/reference.md"
+    return "\n".join(["flags:", *sorted(lines), keys])
 
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:

@@ -169,6 +169,12 @@ class Train:
     hang_seconds: int = knob(
         1800, "exit code 7 if a dispatch takes longer; 0: no limit", at_least=0
     )
+    tracker: str = knob(
+        "none",
+        "takes the rows of metrics, too; its failures cost no result",
+        options=("none", "wandb", "trackio", "mlflow"),
+    )
+    tracker_project: str = knob("infovae_jax", "project or experiment of the tracker")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,6 +136,11 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         say = print if self.verbose else lambda text: None
         if type(self.n_seeds) is not int or self.n_seeds < 1:
             raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
+        if self._goes_on() and x.shape[1:] != self._spec.shape:
+            raise ValueError(
+                f"warm_start with X of another shape, {x.shape[1:]} in place of "
+                f"{self._spec.shape}: keep the shape of the data, or start anew"
+            )
         config, dataset, scale = self._prepared(x, labels, num_labels)
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
         say(self.decision_)

@@ -24,6 +24,7 @@ from infovae_jax.types import DataSpec
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 # Numbers of a prior that need no proof: 40 MB.
 _MAX_PRIOR = 10**7
+_MAX_ROW = 10**8
 
 
 def classes() -> dict[str, type]:
@@ -86,9 +87,9 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     config = config_lib.from_json(json.dumps(record["config"]))
     config_lib.check(config)
     objectives.check(config)
-    _require_sizes(config, tensors)
     spec = record["spec"]
     spec = DataSpec(**{**spec, "shape": tuple(spec["shape"])})
+    _require_sizes(config, spec, tensors)
     kind = settings.kind_of(model) if settings.has_own_networks(model) else None
     run = settings.make_run(config_lib.to_json(config), spec, kind)
     params = folder_lib.unflatten(tensors, "params")
@@ -125,8 +126,10 @@ def _require_own(saved: dict[str, str], own: dict[str, Any], folder) -> None:
             raise CheckpointError(what, str(folder), fix)
 
 
-def _require_sizes(config: Any, tensors: dict[str, np.ndarray]) -> None:
-    """A prior that is larger than all that was learned is none of this model."""
+def _require_sizes(config: Any, spec: DataSpec, tensors: dict[str, np.ndarray]) -> None:
+    """Before anything of such a size is made: it is none of this model."""
+    if not 0 < math.prod(spec.shape) <= _MAX_ROW:
+        raise ValueError(f"rows of shape {spec.shape}")
     learned = sum(array.size for array in tensors.values())
     sizes = [config.model.get(key, 1) for key in ("num_clusters", "latent_dim")]
     if max(sizes) > learned or math.prod(sizes) > max(_MAX_PRIOR, learned):

@@ -43,6 +43,29 @@ def check_formats(formats: Sequence[str]) -> None:
         onnx_files.require()
 
 
+def claim(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, which is new, empty or holds a model.
+
+    Raises:
+      ConfigError: it holds something else, or is no folder.
+    """
+    try:
+        held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise ConfigError(
+            f"it cannot be used as a folder ({error.strerror})",
+            str(folder),
+            "name another --output",
+        ) from None
+    if held and not held & {MANIFEST, MODEL}:
+        raise ConfigError(
+            "the folder holds something that is no model",
+            str(folder),
+            "name a new one as --output",
+        )
+    return folder
+
+
 def write(
     folder: pathlib.Path,
     record: dict[str, Any],

@@ -72,7 +72,8 @@ class RowFunctions(NamedTuple):
       predict: `predict(params, x) -> probabilities [b, K]`, or None.
       decode: `decode(params, z [b, d]) -> x`.
       sample: `sample(params, seed, clusters [b]) -> x`, decoder means of prior draws:
-        of those clusters where there are some, and of as many as there are entries.
+        of those clusters where there are some, and of as many as there are entries;
+        each depends on the seed and its place alone.
       shape: of a row.
     """
 
@@ -114,10 +115,15 @@ def of_rows(
         return original(functions.decode(params, z)["x"])
 
     def sample(params, seed, clusters):
-        count, key = clusters.shape[0], jax.random.key(seed)
-        clustered = len(objective.prior.mean) > 1
-        cluster = clusters if clustered else None
-        return original(objective.sample(key, params, count, cluster))
+        key, clustered = jax.random.key(seed), len(objective.prior.mean) > 1
+
+        def draw(number, cluster):
+            own = jax.random.fold_in(key, number)
+            cluster = cluster if clustered else None
+            return objective.sample(own, params, 1, cluster)[0]
+
+        numbers = jnp.arange(clusters.shape[0], dtype=jnp.int32)
+        return original(jax.vmap(draw)(numbers, clusters))
 
     classified = objective.classify is not None
     return RowFunctions(encode, predict if classified else None, decode, sample, shape)

@@ -81,6 +81,8 @@ class Model:
             raise ModelError("NumPy cannot run this model: its columns are prepared")
         self.record, self._graphs, self._arrays = record, graphs, arrays
         scaling = record["scaling"]
+        if scaling["kind"] not in ("none", "unit", "standardize"):
+            raise ModelError("NumPy cannot run this model: an unknown kind of scaling")
         is_bytes = scaling["dtype"] == "uint8" and scaling["kind"] == "none"
         self._shift = 0.0 if is_bytes else np.asarray(scaling["shift"], np.float64)
         self._factor = 255.0 if is_bytes else np.asarray(scaling["factor"], np.float64)

@@ -17,6 +17,7 @@ from infovae_jax.training import (
     metrics,
     processes,
     sharding,
+    trackers,
     train_step,
 )
 from infovae_jax.training.blocks import (
@@ -139,11 +140,16 @@ def train(
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
+    tracker = None
+    if first_process:
+        tracker = trackers.of_run(config, workdir)
 
     def show(row):
         if writer is not None:
             writer.write(row)
             progress.show(row)
+        if tracker is not None:
+            tracker.log(row)
 
     def keep(last, row, state, due, stop):
         if due or stop:
@@ -177,6 +183,8 @@ def train(
         if writer is not None:
             writer.close()
         progress.close()
+        if tracker is not None:
+            tracker.close()
 
 
 def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):

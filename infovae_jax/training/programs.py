@@ -38,6 +38,8 @@ _FREE_KEYS = {
         "checkpoint_every",
         "keep_checkpoints",
         "hang_seconds",
+        "tracker",
+        "tracker_project",
     ),
 }
 # Several threads may fit; what is made may itself ask for what is kept.
