@@ -10,16 +10,14 @@ One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; e
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
 """
 
-import os
 import sys
 import traceback
 
-from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped, silence_alarms
 
 if __name__ == "__main__":
     SIGNAL_ENDING.install()  # before the imports, which take seconds
-    # XLA takes a slow compilation for a fault, and says so in a box of stars.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence_alarms()
 
 from absl import flags  # noqa: E402
 
@@ -41,8 +39,7 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
     how = opening.from_flags()
     if mode == "train" and member is not None:
-        what = "training is of all members"
-        raise ConfigError(what, "--member", "give it to another --mode")
+        raise ConfigError("all members are trained", "--member", "leave it out")
     if mode == "train":
         processes.start_from_flags()
         commands.train(CONFIG.value, workdir, how)
