@@ -117,7 +117,10 @@ def write(
         if "stablehlo" in formats:
             from infovae_jax.export import stablehlo
 
-            names += stablehlo.write(folder, rows, unflatten(params, "params"))
+            try:
+                names += stablehlo.write(folder, rows, unflatten(params, "params"))
+            except (TypeError, ValueError) as error:  # of somebody's own module
+                raise _no_format("stablehlo", error, folder) from error
         if "onnx" in formats:
             names += _write_onnx(folder, rows, params, check)
     write_atomically(folder / MODEL, json.dumps(record, indent=1) + "\n")
@@ -155,6 +158,12 @@ def _graphs(functions: Functions, params: dict[str, np.ndarray]):
     return {"encode": encode, "decode": decode}, first | second
 
 
+def _no_format(name: str, error: Exception, folder: pathlib.Path) -> ConfigError:
+    text = (str(error).splitlines() or [""])[0][:200]
+    what = f"the model cannot be written as {name} ({text})"
+    return ConfigError(what, str(folder), f"leave {name} out of the formats")
+
+
 def _write_onnx(folder, rows, params, check) -> list[str]:
     """Of rows as the data have them: codes and probabilities, and back."""
 
@@ -178,11 +187,7 @@ def _write_onnx(folder, rows, params, check) -> list[str]:
             graph, constants = graphs_lib.trace(function, params, inputs, name)
             onnx_files.write(path, graph, params | constants)
         except graphs_lib.Inexpressible as error:
-            raise ConfigError(
-                f"the model cannot be written as onnx ({error})",
-                str(path),
-                "leave onnx out of the formats",
-            ) from None
+            raise _no_format("onnx", error, folder) from None
         onnx_files.check(path, given, check)
     return ["encode.onnx", "decode.onnx"]
 

@@ -95,7 +95,8 @@ def test_kinds_of_steps():
     """Steps that only somebody's own modules have, one by one."""
 
     def function(params, x):
-        y = jnp.pad(x, ((0, 0), (1, 2), (0, 0)))[:, ::2]
+        y = jnp.pad(x, ((0, 0), (1, 2), (0, 0)))
+        y = jax.lax.slice_in_dim(y, 0, 6, 2, 1)
         y = jnp.einsum("bij,bkj->bik", y, y) + jax.scipy.special.erf(y.sum()) * 0
         count = jnp.arange(4.0)[None] + jnp.zeros((x.shape[0], 1))
         return {
