@@ -52,14 +52,13 @@ def trace(
     (rows,) = jax_export.symbolic_shape("b")
     try:
         return _traced(function, params, inputs, name, rows)
-    except Inexpressible:
-        raise
-    except Exception as error:  # of code that asks how many rows there are
-        text = str(error).splitlines()[0][:200] if str(error) else ""
+    except Exception as error:
+        # Of code that asks how many rows there are; and of some indices JAX makes a
+        # simple step only where it knows the number.
+        text = (str(error).splitlines() or [""])[0][:200]
         what = f"it depends on the number of rows ({type(error).__name__}: {text})"
         found = [_traced(function, params, inputs, name, rows) for rows in _PRIMES]
-        same = found[0][0] == found[1][0]
-        if not same:
+        if found[0][0] != found[1][0]:
             raise Inexpressible(what) from error
         return found[0]
 
