@@ -57,8 +57,13 @@ def trace(
         # simple step only where it knows the number.
         text = (str(error).splitlines() or [""])[0][:200]
         what = f"it depends on the number of rows ({type(error).__name__}: {text})"
-        found = [_traced(function, params, inputs, name, rows) for rows in _PRIMES]
-        if found[0][0] != found[1][0]:
+        try:
+            found = [_traced(function, params, inputs, name, n) for n in _PRIMES]
+        except Inexpressible:
+            raise
+        except Exception:
+            found = []
+        if not found or found[0][0] != found[1][0]:
             raise Inexpressible(what) from error
         return found[0]
 
