@@ -64,7 +64,9 @@ def train(
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     if opening.step is None:
-        processes.on_first(lambda: claim_workdir(config, folder))
+        longer = processes.on_first(lambda: claim_workdir(config, folder))
+        if longer is not None:
+            processes.say(longer)
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
         processes.on_first(lambda: sweep(folder))
@@ -74,8 +76,11 @@ def train(
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
         program = population.make_program(run, folder, mesh) if many else None
-        evaluators = [] if many else _evaluators(run)
-        state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
+        remembered: dict = {}
+        evaluators = [] if many else _evaluators(run, remembered)
+        state = loop.train(
+            run, folder, mesh, evaluators, program, opening.strict, remembered
+        )
     params = sharding.to_local(train_step.variables(state))
     saved = Saved(run, params, blocks.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
@@ -254,7 +259,7 @@ def default_workdir(config: ConfigDict) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _evaluators(run: Run) -> list[loop.Evaluator]:
+def _evaluators(run: Run, remembered: dict) -> list[loop.Evaluator]:
     """What training measures beside the bound; made when first called."""
 
     @functools.cache
@@ -267,7 +272,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
     def assignments():
         from infovae_jax.evaluation.assignment_history import make_assignment_evaluator
 
-        return make_assignment_evaluator(run)
+        return make_assignment_evaluator(run, remembered)
 
     chosen = run.config.evaluation
     wanted = ((chosen.plane, plane), (chosen.assignments, assignments))

@@ -10,6 +10,7 @@ One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; e
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
 """
 
+import os
 import sys
 import traceback
 
@@ -17,6 +18,8 @@ from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped
 
 if __name__ == "__main__":
     SIGNAL_ENDING.install()  # before the imports, which take seconds
+    # XLA takes a slow compilation for a fault, and says so in a box of stars.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags  # noqa: E402
 
@@ -34,8 +37,7 @@ processes.define_flags()
 def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
     """Runs the mode that the flags name; `evaluation` changes keys of a saved run."""
     if len(argv) > 1:
-        what = f"unexpected argument '{argv[1]}'"
-        raise ConfigError(what, "command line", "flags start with --")
+        raise command_line.unexpected(argv[1])
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
     how = opening.from_flags()
     if mode == "train" and member is not None:
@@ -59,7 +61,8 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
-        run_mode(*command_line.parse_flags(sys.argv))
+        if not command_line.answer(sys.argv, __doc__):
+            run_mode(*command_line.parse_flags(sys.argv))
     except Stopped as stopped:
         processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:

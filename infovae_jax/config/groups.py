@@ -47,7 +47,7 @@ class Data:
     data_dir: str | None = knob(None, "where TFDS prepared its datasets")
     cache_dir: str | None = knob(None, "decoded copies; None: ~/.cache")
     num_train: int | None = knob(
-        None, "first examples of the training split; None: all", at_least=1
+        None, "training examples, drawn by split_seed; None: all", at_least=1
     )
     test_fraction: float = knob(
         0.2, "held out where the source has no test split", above=0, below=1

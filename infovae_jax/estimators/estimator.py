@@ -81,7 +81,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         See `early_stopping`.
     n_seeds : int
         Runs with the seed and those after it, of which one is chosen without labels:
-        clusterings by their agreement with one another, others by the bound;
+        clusterings by the information that changes of x leave them, or without
+        invariance in the loss by their agreement with one another, others by the bound;
         `members_` says how.
     warm_start : bool
         `fit` goes on from the parameters, and with the scaling, of the fit before.

@@ -82,11 +82,13 @@ def merge_statistics(trained: Params, statistics: Params) -> Params:
 
 
 def make_schedules(
-    weights: ConfigDict, steps_per_epoch: int
+    weights: ConfigDict, steps_per_epoch: int, num_epochs: int
 ) -> dict[str, schedules.Schedule]:
     """The weights of `config.weights` that are schedules, as functions of the step."""
     return {
-        name: schedules.make_schedule(value, steps_per_epoch, f"config.weights.{name}")
+        name: schedules.make_schedule(
+            value, steps_per_epoch, f"config.weights.{name}", num_epochs
+        )
         for name, value in weights.items()
         if not (schedules.is_constant(value) or schedules.is_target(value))
     }
