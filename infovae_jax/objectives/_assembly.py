@@ -18,9 +18,8 @@ from ml_collections import ConfigDict
 from infovae_jax import networks
 from infovae_jax.config.checks import refuse_batch_normalization
 from infovae_jax.config.knobs import Weight, knob
-from infovae_jax.data.batches import prepare
 from infovae_jax.distributions import Gaussian
-from infovae_jax.distributions.likelihoods import Likelihood
+from infovae_jax.distributions.likelihoods import Likelihood, as_values
 from infovae_jax.errors import ConfigError
 from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
 from infovae_jax.objectives import _invariance
@@ -180,10 +179,10 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def scaled(params, x, *arguments, **named):
-        def value(a):
-            return prepare(a, None, "none") if a.dtype == jnp.uint8 else a
-
-        x = jax.tree.map(value, x) if isinstance(x, Batch) else value(jnp.asarray(x))
+        if isinstance(x, Batch):
+            x = jax.tree.map(as_values, x)
+        else:
+            x = as_values(jnp.asarray(x))
         return function(params, x, *arguments, **named)
 
     return scaled
