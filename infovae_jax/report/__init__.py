@@ -16,7 +16,7 @@ from infovae_jax.report import (
     rate_and_information,
     results,
 )
-from infovae_jax.report.gallery import PICTURES, question_of
+from infovae_jax.report.gallery import PICTURES, of_classes, question_of
 from infovae_jax.training import metrics, population
 from infovae_jax.training.run import Run
 
@@ -49,19 +49,20 @@ def write(
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
     for picture in sorted(PICTURES, key=lambda picture: question_of(picture.name)):
-        figure = picture.draw(scene)
+        figure, told = picture.draw(scene), run.objective.uses_labels
+        title = of_classes(picture.title, told)
         path = folder / f"{picture.name}.png"
         if figure is None:
-            skipped.append(picture.title)
+            skipped.append(title)
             path.unlink(missing_ok=True)
             path.with_suffix(".npz").unlink(missing_ok=True)
             continue
         _save(figure, path)
         np.savez_compressed(path.with_suffix(".npz"), **numbers.of_figure(figure))
         recipe = scene.evaluation.recipe_of(picture.recipe)
-        caption = picture.caption_for(run.objective.uses_labels)
-        question = question_of(picture.name)[1]
-        sections.append(page.Section(picture.title, caption, path, recipe, question))
+        caption = picture.caption_for(told)
+        question = of_classes(question_of(picture.name)[1], told)
+        sections.append(page.Section(title, caption, path, recipe, question))
     return page.write(run, workdir, sections, skipped, scene.evaluation, step)
 
 
