@@ -104,6 +104,8 @@ class _Tracer:
         self.constants: dict[str, np.ndarray] = {}
         self._name, self._params, self._rows = name, params, rows
         self._known: dict[str, list[str]] = {}
+        # What steps of parameters alone give, though they stay steps.
+        self._made: dict[str, np.ndarray] = {}
 
     def operand(self, atom: Any) -> Any:
         """What stands for a variable or a literal: a name or a number."""
@@ -143,12 +145,14 @@ class _Tracer:
 
     def _add(self, equation: Any, operands: list[Any]) -> list[Any]:
         name = equation.primitive.name
-        constant = all(self._value(operand) is not None for operand in operands)
-        if constant and name not in (*_RESHAPING, "iota"):
-            values = [jnp.asarray(self._value(operand)) for operand in operands]
-            made = equation.primitive.bind(*values, **equation.params)
+        values = [self._value(operand) for operand in operands]
+        made = None
+        if all(value is not None for value in values) and self._is_static(equation):
+            made = equation.primitive.bind(*map(jnp.asarray, values), **equation.params)
             made = made if equation.primitive.multiple_results else [made]
-            return [self.constant(np.asarray(value)) for value in made]
+            made = [np.asarray(value) for value in made]
+            if name not in _RESHAPING:
+                return [self.constant(value) for value in made]
         attributes = _with_rows(_attributes(equation), self._rows)
         key = f"{attributes} {operands}"
         if key not in self._known:
@@ -156,12 +160,22 @@ class _Tracer:
             out = [f"{count + i}" for i in range(len(equation.outvars))]
             self.nodes.append(attributes | {"in": operands, "out": out})
             self._known[key] = out
+            if made is not None:
+                self._made |= zip(out, made, strict=True)
         return self._known[key]
+
+    def _is_static(self, equation: Any) -> bool:
+        """Whether no size is a number of rows."""
+        sizes = [size for var in equation.outvars for size in var.aval.shape]
+        whole = all(isinstance(size, int) for size in sizes)
+        primes = self._rows in _PRIMES
+        return whole and not (primes and any(n and not n % self._rows for n in sizes))
 
     def _value(self, operand: Any) -> Any:
         if not isinstance(operand, str):
             return operand
-        return self._params.get(operand, self.constants.get(operand))
+        known = (self._params, self.constants, self._made)
+        return next((held[operand] for held in known if operand in held), None)
 
 
 def _needed(nodes: list[dict], outputs: dict[str, str]) -> list[dict]:
