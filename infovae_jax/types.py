@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array
@@ -132,6 +133,13 @@ class Dataset(NamedTuple):
     decision: str
     factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
     origin: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def as_values(x: jax.typing.ArrayLike) -> Array:
+    """Images as stored -> as numbers: uint8 by 1/255, others as they are."""
+    x = jnp.asarray(x)
+    # A division, not a product with 1/255: 255 must become exactly 1.
+    return x.astype(jnp.float32) / 255.0 if x.dtype == jnp.uint8 else x
 
 
 class Objective(NamedTuple):

@@ -17,7 +17,6 @@ from ml_collections import ConfigDict
 
 from infovae_jax import networks
 from infovae_jax.config.knobs import Weight, knob
-from infovae_jax.data.batches import prepare
 from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import Likelihood
 from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
@@ -33,6 +32,7 @@ from infovae_jax.types import (
     Network,
     Objective,
     Params,
+    as_values,
 )
 
 
@@ -176,10 +176,7 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def scaled(params, x, *arguments, **named):
-        def value(a):
-            return prepare(a, None, "none") if a.dtype == jnp.uint8 else a
-
-        x = jax.tree.map(value, x) if isinstance(x, Batch) else value(jnp.asarray(x))
+        x = x._replace(x=as_values(x.x)) if isinstance(x, Batch) else as_values(x)
         return function(params, x, *arguments, **named)
 
     return scaled
