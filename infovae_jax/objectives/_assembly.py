@@ -180,7 +180,7 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def scaled(params, x, *arguments, **named):
         if isinstance(x, Batch):
-            x = jax.tree.map(as_values, x)
+            x = x._replace(x=as_values(x.x))
         else:
             x = as_values(jnp.asarray(x))
         return function(params, x, *arguments, **named)

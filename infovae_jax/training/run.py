@@ -321,10 +321,11 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
 
 
 def _only_longer(old: ConfigDict, new: ConfigDict) -> bool:
-    shorter = config_lib.from_json(config_lib.to_json(new))
-    shorter.train.num_epochs = old.train.num_epochs
-    grows = new.train.num_epochs > old.train.num_epochs
-    return grows and not config_lib.difference(old, shorter)
+    key = "train.num_epochs"
+    before, after = config_lib.flatten(old), config_lib.flatten(new)
+    # A damaged file may hold anything there, or nothing.
+    had, has = before.pop(key, None), after.pop(key)
+    return isinstance(had, int) and had < has and before == after
 
 
 def _lengthen(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> str:
