@@ -4,6 +4,8 @@ python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
     [--metrics=core|all|representation,disentanglement,generation] [--member=0]
+python -m infovae_jax.main --mode=encode|predict|evaluate --workdir=DIR
+    --input=FILE_OR_FOLDER [--output=FILE.csv|.parquet|.npz]
 
 One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
@@ -45,6 +47,10 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
         commands.train(CONFIG.value, workdir, how)
     elif mode == "sample":
         commands.sample(workdir, FLAGS.num_samples, FLAGS.cluster, member, how)
+    elif FLAGS.input is not None or mode == "predict":
+        commands.new_data(mode, workdir, FLAGS.input, FLAGS.output, member, how)
+    elif mode == "encode":
+        commands.encode(workdir, member, how, FLAGS.output)
     elif mode == "evaluate":
         if FLAGS.inception is not None:
             evaluation["inception"] = FLAGS.inception

@@ -18,6 +18,7 @@ from infovae_jax.errors import ConfigError, nearest
 
 CONFIG_FLAG = "config"
 _EVALUATION = "evaluation."
+_OF_NEW_DATA = ("encode", "predict", "evaluate")
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -31,6 +32,10 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     """Defines `--mode`, which is one of `modes`, and what the modes take."""
     flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
+    flags.DEFINE_string(
+        "input", None, "encode, predict, evaluate: new data, a file or a folder"
+    )
+    flags.DEFINE_string("output", None, "with --input: .csv, .parquet or .npz of rows")
     flags.DEFINE_integer(
         "num_samples", 64, "--mode=sample: how many images", lower_bound=1
     )
@@ -65,6 +70,7 @@ def parse_flags(argv: list[str]) -> tuple[list[str], dict[str, object]]:
     if mode != "train":
         argv, texts = _take(argv, _EVALUATION)
         evaluation = _evaluation_values(texts)
+    _check_input(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
             "only --mode=evaluate can change keys of a saved run",
@@ -111,6 +117,17 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
         argv[position] = f"--{CONFIG_FLAG}={found}{colon}{preset}"
         return argv, load_config_file(f"{found}{colon}{preset}")
     return argv, None
+
+
+def _check_input(argv: list[str], mode: str) -> None:
+    """Refuses --input where the mode takes none."""
+    given = any(a.lstrip("-").partition("=")[0] == "input" for a in argv[1:])
+    if given and mode not in _OF_NEW_DATA:
+        raise ConfigError(
+            f"--mode={mode} takes no new data",
+            "--input",
+            f"use --mode={', '.join(_OF_NEW_DATA)}",
+        )
 
 
 def _mode(argv: list[str]) -> str:

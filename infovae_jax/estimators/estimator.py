@@ -25,6 +25,7 @@ from infovae_jax.data import arrays, batches
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
+from infovae_jax.evaluation import rows
 from infovae_jax.evaluation.encoding import Encoded, encode_split
 from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
@@ -219,7 +220,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         cross-entropy, a Gaussian the log-density of the scaled values.
         """
         x = self._stored(X)
-        return bounds.of_rows(self._run(), self._device_params(), x, self.seed_)
+        return rows.bounds(self._run(), self._device_params(), x, self.seed_)
 
     def score(self, X, y=None):
         """Mean of `score_samples`, nats a row; higher is better. y is not looked at."""

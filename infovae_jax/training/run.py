@@ -166,6 +166,25 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     return _with_labels(run) if objective.uses_labels else run
 
 
+def empty_run(config: ConfigDict, dataset: Dataset) -> Run:
+    """A run of a dataset without examples: for codes, bounds and samples.
+
+    Its programs are shared; see `Run.kept`.
+
+    Raises:
+      ConfigError: the config does not fit the objective.
+    """
+    objectives.check(config)
+    # Training's: no other run has fewer, and the optimiser's state is as it was.
+    steps = batches.steps_per_epoch(dataset.spec.num_examples, config.train.batch_size)
+    run = Run(config, dataset, None, None, steps, shares=True)
+    objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
+    transform = optimizer.make_optimizer(
+        config.optimizer, steps, sweeps.LEARNING_RATE in config.sweep
+    )
+    return run._replace(objective=objective, transform=transform)
+
+
 def _with_neighbours(run: Run, say) -> Run:
     x = run.dataset.train_x
     # Of a single example nothing is near but itself.
