@@ -73,8 +73,8 @@ def get_config(preset="digits"):
         network.conv_channels = (32, 64, 128)
     else:
         raise ValueError(
-            f"unknown preset '{preset}': use digits, table, mnist, fashion_mnist, kmnist, "
-            "shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
+            f"unknown preset '{preset}': use digits, table, mnist, fashion_mnist, "
+            "kmnist, shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
             "basicprop_noise_bg, yale_b, omniglot or cifar10"
         )
     return config

@@ -1,6 +1,7 @@
 """The command line's flags -> a config, with every fault named."""
 
 import ast
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ from infovae_jax.errors import ConfigError, nearest
 
 CONFIG_FLAG = "config"
 _EVALUATION = "evaluation."
+TABLES = (".csv", ".tsv", ".parquet")
+# Whose configs know the preset 'table'.
+PACKAGED = pathlib.Path(__file__).parents[2] / "configs"
 _OF_NEW_DATA = ("encode", "predict", "evaluate")
 
 
@@ -114,6 +118,8 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
             value = argv.pop(position + 1) if position + 1 < len(argv) else ""
         path, colon, preset = value.partition(":")
         found = find_config_file(path)
+        if not colon and _of_table(argv) and found.resolve().parent == PACKAGED:
+            colon, preset = ":", "table"
         argv[position] = f"--{CONFIG_FLAG}={found}{colon}{preset}"
         return argv, load_config_file(f"{found}{colon}{preset}")
     return argv, None
@@ -128,6 +134,13 @@ def _check_input(argv: list[str], mode: str) -> None:
             "--input",
             f"use --mode={', '.join(_OF_NEW_DATA)}",
         )
+
+
+def _of_table(argv: list[str]) -> bool:
+    """Whether the data are named on the command line, and are a table."""
+    prefix = f"{CONFIG_FLAG}.data.source="
+    named = [a.lstrip("-") for a in argv if a.lstrip("-").startswith(prefix)]
+    return bool(named) and named[-1].lower().endswith(TABLES)
 
 
 def _mode(argv: list[str]) -> str:

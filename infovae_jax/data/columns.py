@@ -120,16 +120,17 @@ class Scheme(NamedTuple):
             return None
         return kinds.level_numbers(frame[self.label], self.label_levels)
 
-    def decode(self, rows: np.ndarray) -> Any:
+    def decode(self, rows: np.ndarray, drawn: bool = False) -> Any:
         """Rows of numbers `[n, 1, W, 1]` as a frame in the table's own units.
 
-        Of a category the most probable one, of a count its mean.
+        Of a category the most probable one, of a count its mean; where the rows are
+        `drawn` from the model, whole numbers are whole.
         """
         import pandas
 
         rows = np.asarray(rows).reshape(len(rows), -1)
         at = self.slices()
-        found = {c.name: kinds.read(rows[:, at[c.name]], c) for c in self.used}
+        found = {c.name: kinds.read(rows[:, at[c.name]], c, drawn) for c in self.used}
         frame = pandas.DataFrame(found)
         if self.library == "polars":
             import polars

@@ -41,8 +41,7 @@ def to_json(dataset: Dataset) -> dict[str, Any]:
     intake = dataset.intake
     scheme = intake.scheme and columns.to_json(intake.scheme)
     return {
-        "spec": dataset.spec._asdict()
-        | {"blocks": [block._asdict() for block in dataset.spec.blocks]},
+        "spec": spec_to_json(dataset.spec),
         "intake": intake._replace(scheme=scheme)._asdict(),
         "label_names": list(dataset.label_names),
         "decision": dataset.decision,
@@ -65,6 +64,11 @@ def from_json(values: Mapping[str, Any]) -> Dataset:
     return Dataset(
         empty, None, empty, None, spec, names, values["decision"], intake=Intake(**own)
     )
+
+
+def spec_to_json(spec: DataSpec) -> dict[str, Any]:
+    """As JSON holds it."""
+    return spec._asdict() | {"blocks": [block._asdict() for block in spec.blocks]}
 
 
 def spec_of(values: Mapping[str, Any]) -> DataSpec:

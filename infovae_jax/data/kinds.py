@@ -64,7 +64,8 @@ class Place(NamedTuple):
     def refuse(self, index: int, what: str, fix: str) -> DataError:
         """The error about the value in the `index`-th of these rows."""
         row = self.first + int(index)
-        return DataError(f"{what} in column '{self.column}', row {row}", self.where, fix)
+        what = f"{what} in column '{self.column}', row {row}"
+        return DataError(what, self.where, fix)
 
 
 def judge(
@@ -344,13 +345,19 @@ def label_levels(values: Any, where: str) -> tuple[Any, ...]:
     return tuple(levels)
 
 
-def read(numbers: np.ndarray, column: Column) -> np.ndarray:
-    """The values `[n]` that numbers `[n, size]` of a row stand for, in own units."""
+def read(numbers: np.ndarray, column: Column, drawn: bool = False) -> np.ndarray:
+    """The values `[n]` that numbers `[n, size]` of a row stand for, in own units.
+
+    `drawn`: counts, and numbers that all were whole, are rounded.
+    """
     if column.kind == "categorical":
         return np.asarray(column.levels)[numbers.argmax(-1)]
     if column.kind == "binary":
         return np.asarray(column.levels)[(numbers[:, 0] >= 0.5).astype(np.int64)]
     values = numbers[:, 0].astype(np.float64)
     if column.kind in COUNTS:
-        return np.expm1(values)
-    return values * column.factor + column.shift
+        values = np.expm1(values)
+    else:
+        values = values * column.factor + column.shift
+    whole = drawn and (column.kind in COUNTS or column.whole)
+    return np.rint(values).astype(np.int64) if whole else values

@@ -1,9 +1,9 @@
 """New data for a trained model, a part at a time, as the model takes them.
 
 What it was trained on decides what they must be (`intake`): images as a folder, a file
-of Pillow's, `.npy` or `.npz`; rows of a table as `.csv`, `.tsv` or `.parquet`. What does
-not fit is refused with the row or file. No part is larger than asked for: a million
-rows need no more memory than a few thousand.
+of Pillow's, `.npy` or `.npz`; rows of a table as `.csv`, `.tsv` or `.parquet`. What
+does not fit is refused with the row or file. No part is larger than asked for: a
+million rows need no more memory than a few thousand.
 """
 
 import pathlib

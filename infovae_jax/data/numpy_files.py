@@ -182,6 +182,16 @@ def read_npz(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     return raw
 
 
+def read_images(path: pathlib.Path) -> np.ndarray:
+    """The images of an archive, of a split one those of training.
+
+    Raises:
+      DataError: as `read_npz`.
+    """
+    found = read_archive(path, lambda names: [choose_keys(names, path)[0]])
+    return next(iter(found.values()))
+
+
 def read_archive(
     path: pathlib.Path, choose: Callable[[set[str]], list[str]]
 ) -> dict[str, np.ndarray]:

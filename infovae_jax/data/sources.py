@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from infovae_jax.config import groups
 from infovae_jax.data import (
     folder,
     generated,
@@ -68,6 +69,38 @@ def load(config: Any) -> Dataset:
         note = "  data.label_column and data.columns are not used: they are of tables"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     return dataset
+
+
+def read_examples(source: str, image_size: Any = None) -> Any:
+    """All examples of a source in memory, for who wants them as X.
+
+    Args:
+      source: 'tfds:<name>', whose training split it is, a `.npz` or `.npy` file, a
+        folder of images or an image, or a table.
+      image_size: resizes the images of a folder: side, (H, W) or None.
+
+    Returns:
+      Images `[n, H, W, C]`, or of a table a pandas DataFrame.
+
+    Raises:
+      ConfigError, DataError: as `load`.
+    """
+    if source.startswith("tfds:"):
+        options = groups.default_config().data
+        return tfds.read_tfds(source.removeprefix("tfds:"), options).train_x
+    path = pathlib.Path(source).expanduser()
+    if not path.exists():
+        raise DataError(f"no file or folder '{source}'", "X", "check the path")
+    suffix = path.suffix.lower()
+    if tables.is_table(path):
+        return tables.read_frame(path)
+    if suffix == ".npy":
+        return numpy_files.open_npy(path)
+    if suffix == ".npz":
+        return numpy_files.read_images(path)
+    listing, _ = folder.list_images(path)
+    decode = folder.Decoder(folder.target_size(image_size))
+    return np.stack([decode(file) for file in listing.files])
 
 
 def _choose(source: str):

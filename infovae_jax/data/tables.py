@@ -207,11 +207,13 @@ def is_mixed(table: Any) -> bool:
         return False
     from pandas.api import types
 
-    return any(
-        not types.is_numeric_dtype(dtype) or str(dtype) == "category"
-        for dtype in table.dtypes
-        if str(dtype) != "object"
-    ) or any(_holds_texts(table[name]) for name in table.columns[table.dtypes == object])
+    for position, dtype in enumerate(table.dtypes):
+        if str(dtype) == "object":
+            if _holds_texts(table.iloc[:, position]):
+                return True
+        elif not types.is_numeric_dtype(dtype):
+            return True
+    return False
 
 
 def _holds_texts(values: Any) -> bool:

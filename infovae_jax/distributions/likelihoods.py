@@ -6,6 +6,7 @@ has a parameter of its own, `params["likelihood"]`. A new one is a function and 
 of LIKELIHOODS, both of this file: config, data, evaluation and report read them here.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -296,7 +297,7 @@ def _discretized_logistic(spec: DataSpec, scale: float) -> Likelihood:
 def _mixed(spec: DataSpec, scale: float) -> Likelihood:
     """Block after block of the columns; see `distributions.columns`."""
     blocks = spec.blocks or (ColumnBlock("numeric", math.prod(spec.shape)),)
-    ends = [sum(b.columns * b.size for b in blocks[: i + 1]) for i in range(len(blocks))]
+    ends = list(itertools.accumulate(b.columns * b.size for b in blocks))
 
     def split(x):
         return zip(blocks, jnp.split(_pixels_last(x), ends[:-1], axis=-1), strict=True)
@@ -318,7 +319,7 @@ def _mixed(spec: DataSpec, scale: float) -> Likelihood:
 
     def log_prob(params, outputs, x):
         shape = jnp.broadcast_shapes(outputs.shape, x.shape)
-        both = split(jnp.broadcast_to(outputs, shape)), split(jnp.broadcast_to(x, shape))
+        both = (split(jnp.broadcast_to(array, shape)) for array in (outputs, x))
         parts = zip(parameters(params), *both, strict=True)
         return sum(columns.log_prob(b, own, o, v) for own, (b, o), (_, v) in parts)
 

@@ -9,13 +9,12 @@ import jax
 import numpy as np
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import numpy_files, scaling
+from infovae_jax.data import columns, intake, numpy_files, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
 from infovae_jax.training.run import Run
-from infovae_jax.training.saved import open_saved
-from infovae_jax.types import DataSpec
+from infovae_jax.training.saved import open_model
 
 # Another processor rounds otherwise.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
@@ -83,11 +82,13 @@ def _read(folder: pathlib.Path) -> Any:
     tensors = saving.read_arrays(folder)
     config = config_lib.from_json(json.dumps(record["config"]))
     config_lib.check(config)
-    spec = record["spec"]
-    spec = DataSpec(**{**spec, "shape": tuple(spec["shape"])})
+    spec, scheme = intake.spec_of(record["spec"]), record.get("scheme")
     run = settings.make_run(config_lib.to_json(config), spec)
     model.adopt(
-        run, saving.unflatten(tensors, "params"), scaling.from_json(record["scaling"])
+        run,
+        saving.unflatten(tensors, "params"),
+        scaling.from_json(record["scaling"]),
+        scheme and columns.from_json(scheme),
     )
     shape = record["image_shape"]
     model.image_shape_ = None if shape is None else tuple(shape)
@@ -117,7 +118,7 @@ def _require_shapes(model: Any, run: Run) -> None:
 
 def _from_workdir(folder: pathlib.Path) -> Any:
     """The model of a run, of a population the member that it chose."""
-    saved = open_saved(str(folder)).chosen()
+    saved = open_model(str(folder)).chosen()
     run, params, step = saved.run, saved.params, saved.step
     by_objective = {cls.objective: cls for cls in classes().values()}
     config, spec = run.config, run.dataset.spec
@@ -134,7 +135,11 @@ def _from_workdir(folder: pathlib.Path) -> Any:
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
     model.n_features_in_ = math.prod(spec.shape)
-    model.adopt(run, params, scaling.Scaling("none", zero, one, spec.dtype, how))
+    scale = scaling.Scaling("none", zero, one, spec.dtype, how)
+    scheme = run.dataset.intake and run.dataset.intake.scheme
+    model.adopt(run, params, scale, scheme)
+    if scheme is not None:
+        model.n_features_in_ = len(scheme.used)
     model.seed_, model.n_iter_ = config.seed, step // run.steps_per_epoch
     model.decision_, model.stop_reason_ = run.dataset.decision, f"at step {step}"
     model.history_ = {}

@@ -83,7 +83,7 @@ def evaluate(
     spec = run.dataset.spec
     return {
         "step": step,
-        "split": "test",
+        "split": "training" if run.dataset.tests_on_training else "test",
         "seconds": round(time.perf_counter() - began, 1),
         "recipe": {
             "examples": len(run.dataset.test_x),

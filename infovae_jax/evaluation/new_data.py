@@ -60,10 +60,13 @@ def apply(
 def training_rows(saved: Saved) -> Iterator[row_files.Table]:
     """A row for every example of a run's own data: split, place, label, code."""
     dataset = saved.run.dataset
-    splits = ("train", dataset.train_x, dataset.train_y), (
-        "test",
-        dataset.test_x,
-        dataset.test_y,
+    splits = (
+        ("train", dataset.train_x, dataset.train_y),
+        (
+            "test",
+            dataset.test_x,
+            dataset.test_y,
+        ),
     )
     size = _BATCHES * saved.run.config.evaluation.batch_size
     origins = raw_splits.origins(dataset)

@@ -3,6 +3,7 @@
 A file gets its name when it is whole. None of the writers holds more than a part.
 """
 
+import contextlib
 import csv
 import os
 import pathlib
@@ -73,7 +74,8 @@ def flat(table: Table) -> Table:
 
 def _texts(values: np.ndarray) -> list[Any]:
     """As a CSV file has them: the shortest text that is read back as the same."""
-    return values.tolist() if values.dtype.kind in "iOU" else values.astype(str).tolist()
+    plain = values.dtype.kind in "iOU"
+    return (values if plain else values.astype(str)).tolist()
 
 
 def _csv(path: pathlib.Path, parts: Iterable[Table]) -> int:
@@ -109,14 +111,16 @@ def _parquet(path: pathlib.Path, parts: Iterable[Table]) -> int:
 def _npz(path: pathlib.Path, parts: Iterable[Table]) -> int:
     """Each array grows in a file of its own, and all are put together at the end."""
     files, headers, texts, count = {}, {}, {}, 0
-    try:
+    with contextlib.ExitStack() as opened:
         for part in parts:
             for name, values in part.items():
                 if values.dtype.kind in "OU":  # as wide as the longest of them all
                     texts.setdefault(name, []).extend(values.tolist())
                     continue
                 if name not in files:
-                    files[name] = tempfile.TemporaryFile(dir=path.parent)
+                    files[name] = opened.enter_context(
+                        tempfile.TemporaryFile(dir=path.parent)
+                    )
                     headers[name] = values.dtype, values.shape[1:]
                 files[name].write(np.ascontiguousarray(values).data)
             count += len(next(iter(part.values())))
@@ -135,9 +139,6 @@ def _npz(path: pathlib.Path, parts: Iterable[Table]) -> int:
                     np.lib.format.write_array_header_1_0(entry, header)
                     file.seek(0)
                     shutil.copyfileobj(file, entry)
-    finally:
-        for file in files.values():
-            file.close()
     return count
 
 

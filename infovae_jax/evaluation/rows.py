@@ -115,7 +115,7 @@ def unusual_below(saved: Saved) -> float | None:
 
 
 def keep_unusual_below(saved: Saved) -> float:
-    """Looks at the training rows of a run with its data, and keeps the bound in its folder.
+    """Looks at the training rows of a run with its data; keeps the bound beside it.
 
     The QUANTILE of the bounds of at most MAX_ROWS training rows, drawn by the seed.
     """

@@ -152,6 +152,12 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
         shares=shares,
         digests=digests,
     )
+    if dataset.spec.blocks and config.model.get("affine", False):
+        raise ConfigError(
+            "affine maps are of pictures, and the data are a table",
+            "config.model.affine",
+            f"use --config=configs/{config.objective}.py:table, or set it to False",
+        )
     objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
     transform = run.kept(
         "transform",

@@ -256,6 +256,7 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
     kmeans = clustering.kmeans_clusters(
         run.dataset.train_x, run.dataset.test_x, num_clusters, KMEANS_EXAMPLES
     )
+    what = "rows, standardised and one-hot" if run.dataset.spec.blocks else "images"
     fitted = min(KMEANS_EXAMPLES, len(run.dataset.train_x))
     starts = clustering.kmeans_starts(num_clusters)
     pairs = itertools.product((("cluster", clusters), ("kmeans", kmeans)), scores)
@@ -265,7 +266,7 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
             score(numbers, labels),
             recipe
             if source == "cluster"
-            else f"k-means on {fitted} raw images, best of {starts}; {recipe}",
+            else f"k-means on {fitted} raw {what}, best of {starts}; {recipe}",
         )
         for (source, numbers), (name, score, recipe) in pairs
         if source == "cluster" or name in ("accuracy", "nmi", "ari")
