@@ -9,7 +9,7 @@ import numpy as np
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import figures, grids, page, rate_and_information, results
-from infovae_jax.report.gallery import PICTURES
+from infovae_jax.report.gallery import OF_IMAGES, OF_TABLES, PICTURES
 from infovae_jax.training import metrics, population
 from infovae_jax.training.run import Run
 
@@ -41,10 +41,14 @@ def write(
         )
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
+    is_table = bool(run.dataset.spec.blocks)
     for picture in PICTURES:
-        figure = picture.draw(scene)
+        hidden = is_table and picture.name in OF_IMAGES
+        figure = None if hidden else picture.draw(scene)
         path = folder / f"{picture.name}.png"
         if figure is None:
+            if not is_table and picture.name in OF_TABLES:
+                continue
             skipped.append(picture.title)
             path.unlink(missing_ok=True)
             continue

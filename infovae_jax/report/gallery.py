@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from infovae_jax.report import code_parts, figures, rate_and_information, scores
+from infovae_jax.report import (
+    code_parts,
+    figures,
+    rate_and_information,
+    scores,
+    tables,
+)
 
 
 class Picture(NamedTuple):
@@ -25,6 +31,13 @@ class Picture(NamedTuple):
     recipe: tuple[str, ...] = ()
 
 
+# Pictures of what the decoder puts out: of a table that is no picture.
+OF_IMAGES = {
+    *("reconstructions", "cluster_samples", "interpolations", "moving_away"),
+    *("traversals", "masked", "plane", "shared_traversals", "class_traversals"),
+    *("class_samples", "class_samples_wide", "prior_samples"),
+}
+OF_TABLES = {"cluster_profiles", "columns"}
 PICTURES = (
     Picture(
         "loss_curves",
@@ -118,6 +131,22 @@ PICTURES = (
         "and distortion; a colour for each value that was swept, and the member of "
         "this page ringed. Dotted lines have the same ELBO.",
         rate_and_information.members,
+    ),
+    Picture(
+        "cluster_profiles",
+        "What each cluster is",
+        "Means of the test rows of each cluster, in the units of the column; of a "
+        "category its share. Red is above the mean of all rows and blue below, fully "
+        "at two standard deviations. Of many columns those that differ most.",
+        tables.cluster_profiles,
+    ),
+    Picture(
+        "columns",
+        "Columns",
+        "Each column of the test split, and as many rows drawn from the model; values "
+        "beyond those of the data stand at the edge.",
+        tables.columns,
+        ("column/",),
     ),
     Picture(
         "reconstructions",

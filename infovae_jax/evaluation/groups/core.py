@@ -1,5 +1,6 @@
 """The core: bound, likelihood, code, clusters or classes, and factors of every run."""
 
+import functools
 import itertools
 from typing import Any
 
@@ -7,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.data import batches
 from infovae_jax.evaluation import (
     assignments,
     calibration,
     clustering,
     density,
     encoding,
+    tabular,
 )
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Codes, Encoded, prepared
@@ -44,7 +47,19 @@ def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
     elif run.objective.classify is not None:
         rows += _clusters(run, params, codes.test.logits)
     rows += _code_parts(run, params, codes.test)
-    return rows + _factors(run, codes)
+    return rows + _columns(run, params, codes.test) + _factors(run, codes)
+
+
+def _columns(run: Run, params: Any, codes: Encoded) -> list[Row]:
+    """How well each column of a table comes back from posterior means."""
+    if not run.dataset.spec.blocks:
+        return []
+    x = np.asarray(run.dataset.test_x)
+    decode = jax.jit(functools.partial(run.objective.decode, params))
+    mean = batches.map_batches(decode, codes.mean, run.config.evaluation.batch_size)
+    flat = (array.reshape(len(x), -1) for array in (x, mean))
+    found = tabular.column_scores(run.dataset.intake.scheme, *flat)
+    return [Row(f"column/{name}", *score) for name, score in found.items()]
 
 
 def bound_rows(run: Run, params: Any) -> list[Row]:
@@ -181,7 +196,7 @@ def _class_factors(run: Run, codes: Encoded, labels: np.ndarray) -> list[Row]:
 def _factors(run: Run, codes: Codes) -> list[Row]:
     """What known causes of the images the parts of the code follow."""
     dataset = run.dataset
-    if not (run.objective.code_parts or dataset.factors):
+    if dataset.spec.blocks or not (run.objective.code_parts or dataset.factors):
         return []
     first = dataset.train_x[: encoding.MAX_TRAIN]
     train_x, test_x = (prepared(run, x) for x in (first, dataset.test_x))
