@@ -26,6 +26,7 @@ EXTRAS = {
         "tensorflow-cpu",
     ],
     "images": ["pillow>=10"],
+    "tables": ["pandas>=2.2", "pyarrow>=15"],
     # Models are saved as safetensors; without it as .npz.
     "export": ["safetensors>=0.5"],
     # What `python -m infovae_jax.benchmark --peers` measures beside us.
@@ -43,7 +44,7 @@ EXTRAS["test"] = [
     *EXTRAS["images"],
     *EXTRAS["tfds"],
     *EXTRAS["export"],
-    "pandas>=2.2",
+    *EXTRAS["tables"],
     "polars>=1.20",
 ]
 EXTRAS["dev"] = [*EXTRAS["test"], "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]

@@ -10,10 +10,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
+PAGES = ["docs/estimators.md", "docs/tables.md", "docs/new_data.md", "README.md"]
+
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("page", ["docs/estimators.md", "README.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     blocks = BLOCK.findall((ROOT / page).read_text())
     assert blocks

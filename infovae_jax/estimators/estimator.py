@@ -176,7 +176,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             x = inputs.as_images(self, X, reset=True)
             away = arrays.held_out(len(x), fraction, seed)
             train = np.delete(x, away, axis=0) if len(away) else x
-        config = settings.resolve(self, x.shape[1:], len(x) - len(away), seed)
+        count, mixed = len(x) - len(away), scheme is not None
+        config = settings.resolve(self, x.shape[1:], count, seed, mixed)
         if scheme is not None:
             config_lib.check(config)
             options = config.data, num_labels, "table X", scheme
