@@ -4,8 +4,7 @@ python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
     [--metrics=core|all|representation,disentanglement,generation] [--member=0]
-python -m infovae_jax.main --mode=encode|predict|evaluate --workdir=DIR
-    --input=FILE_OR_FOLDER [--output=FILE.csv|.parquet|.npz]
+    [--mode=predict|encode|evaluate --input=FILE_OR_FOLDER [--output=FILE.csv]]
 
 One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
 --coordinator=HOST:PORT --num_processes=N --process_id=I.

@@ -160,8 +160,12 @@ def _like_training(
             where,
             "give examples of that shape" + (resized if intake.image_size else ""),
         )
-    if intake.divisor != 1.0:
-        return _checked(x.astype(np.float32) / intake.divisor, intake, where, first)
+    if intake.divisor != 1.0 and x.dtype == np.uint8:
+        raise DataError(
+            f"whole numbers, for a model of values divided by {intake.divisor:g}",
+            where,
+            "divide them by it, and give floats",
+        )
     if intake.bits and x.dtype == np.uint8:
         return np.where(x == 1, np.uint8(255), x)
     inside = intake.low >= 0 and intake.high <= 1
@@ -184,11 +188,10 @@ def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarra
         bad = (x < 0) | (x > 1)
     if bad.any():
         index = raw_splits.first_index(bad, first)
-        value = x[(index[0] - first, *index[1:])] * intake.divisor
-        high = intake.divisor
+        value = x[(index[0] - first, *index[1:])]
         raise DataError(
             f"value {value:.6g} at index (n, h, w, c) = {index}; training had "
-            f"{intake.low * high:.4g} to {intake.high * high:.4g}",
+            f"{intake.low:.4g} to {intake.high:.4g}",
             where,
             "scale the data as the training data were",
         )

@@ -128,6 +128,25 @@ def _bits_as_images(raw: raw_splits.Raw) -> raw_splits.Raw:
     )
 
 
+def _check_options(raw: raw_splits.Raw, config: Any) -> None:
+    """Raises what `decide` says of unknown options and of unlike splits."""
+    names = ("auto", *LIKELIHOODS)
+    if config.likelihood not in names:
+        raise unknown("value", config.likelihood, names, "config.data.likelihood")
+    if config.binarize not in BINARIZE:
+        raise unknown("value", config.binarize, BINARIZE, "config.data.binarize")
+    if (raw.train_x.shape[1:], raw.train_x.dtype) != (
+        raw.test_x.shape[1:],
+        raw.test_x.dtype,
+    ):
+        raise DataError(
+            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
+            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
+            raw.where,
+            "store both splits with one type, size and number of channels",
+        )
+
+
 def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
@@ -145,21 +164,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
       DataError: for a NaN or infinite value in images or factors, or splits of unlike
         shape or type.
     """
-    names = ("auto", *LIKELIHOODS)
-    if config.likelihood not in names:
-        raise unknown("value", config.likelihood, names, "config.data.likelihood")
-    if config.binarize not in BINARIZE:
-        raise unknown("value", config.binarize, BINARIZE, "config.data.binarize")
-    if (raw.train_x.shape[1:], raw.train_x.dtype) != (
-        raw.test_x.shape[1:],
-        raw.test_x.dtype,
-    ):
-        raise DataError(
-            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
-            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
-            raw.where,
-            "store both splits with one type, size and number of channels",
-        )
+    _check_options(raw, config)
     _check_factors(raw)
     scans = _scan_both(raw)
     bits = (
