@@ -314,10 +314,7 @@ def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
         if not len(of_category):
             return np.full(len(codes), -1, np.int32)
         return np.where(codes < 0, -1, of_category[codes]).astype(np.int32)
-    if all(isinstance(level, str) for level in levels):
-        if values.dtype.kind not in "biuf":
-            found = pandas.Categorical(values, categories=pandas.Index(levels))
-            return found.codes.astype(np.int32)
+    if values.dtype.kind in "biuf" and all(isinstance(v, str) for v in levels):
         values = values.astype(str)
     return pandas.Index(levels).get_indexer(values).astype(np.int32)
 
