@@ -26,6 +26,7 @@ EXTRAS = {
         "tensorflow-cpu",
     ],
     "images": ["pillow>=10"],
+    "tables": ["pandas>=2.2", "pyarrow>=15"],
     # Models are saved as safetensors; without it as .npz.
     "export": ["safetensors>=0.5"],
     "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
@@ -52,8 +53,8 @@ EXTRAS["test"] = [
     *EXTRAS["export"],
     *EXTRAS["onnx"],
     *EXTRAS["hub"],
+    *EXTRAS["tables"],
     "build>=1.2",
-    "pandas>=2.2",
     "polars>=1.20",
 ]
 EXTRAS["dev"] = [*EXTRAS["test"], "pyright>=1.1.390", "pre-commit>=4", "torch>=2.4"]

@@ -18,7 +18,10 @@ model, weights = objectives.default_model, objectives.default_weights
 def get_recipe(objective, preset="digits", **options):
     """Base with the recipe of an objective: infovae_jax/objectives/_recipes.py."""
     config = get_config(preset)
-    return objectives.use(config, objective, preset == "digits", **options)
+    if preset == "table" and objective == "infocatvae":
+        options["images"] = False
+    few = preset in ("digits", "table")
+    return objectives.use(config, objective, few, **options)
 
 
 def get_config(preset="digits"):
@@ -29,6 +32,10 @@ def get_config(preset="digits"):
     if preset == "digits":
         network.encoder_hidden = network.decoder_hidden = (256, 256)
         data.levels = 17
+        train.num_epochs = 100
+        train.eval_every = train.checkpoint_every = 10
+    elif preset == "table":  # of data.source=FILE.csv, .tsv or .parquet
+        network.encoder_hidden = network.decoder_hidden = (256, 256)
         train.num_epochs = 100
         train.eval_every = train.checkpoint_every = 10
     elif preset in ("mnist", "fashion_mnist", "kmnist"):
@@ -66,8 +73,8 @@ def get_config(preset="digits"):
         network.conv_channels = (32, 64, 128)
     else:
         raise ValueError(
-            f"unknown preset '{preset}': use digits, mnist, fashion_mnist, kmnist, "
-            "shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
+            f"unknown preset '{preset}': use digits, table, mnist, fashion_mnist, "
+            "kmnist, shapes, dsprites, basicprop, basicprop_angle, basicprop_noise, "
             "basicprop_noise_bg, yale_b, omniglot or cifar10"
         )
     return config

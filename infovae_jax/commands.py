@@ -31,7 +31,7 @@ from infovae_jax.training import (
 )
 from infovae_jax.training.opening import DEFAULT, Opening, sweep
 from infovae_jax.training.run import Run, claim_workdir, locked, open_run
-from infovae_jax.training.saved import Saved, open_saved
+from infovae_jax.training.saved import Saved, keep_intake, open_model, open_saved
 
 
 def train(
@@ -74,6 +74,7 @@ def train(
             processes.on_first(lambda: _rewind(run, folder, opening.step))
         processes.say(f"workdir: {folder}")
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
+        processes.on_first(lambda: keep_intake(folder, run.dataset))
         SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
         program = population.make_program(run, folder, mesh) if many else None
         remembered: dict = {}
@@ -111,6 +112,10 @@ def evaluate_and_report(saved: Saved, metrics: str = "core") -> None:
     trained_on = saved.run.identity().lines()
     evaluated = evaluate_saved(saved, metrics)
     print(trained_on, flush=True)
+    if saved.run.dataset.spec.blocks:
+        from infovae_jax.evaluation import rows
+
+        rows.keep_unusual_below(evaluated)
     _write_report(evaluated)
 
 
@@ -181,19 +186,54 @@ def sample(
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
 
 
+def new_data(
+    mode: str,
+    workdir: str | None,
+    source: str | None,
+    output: str | None = None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Encodes, predicts or evaluates rows of a file or folder with a trained run.
+
+    `source`: see `data.new_rows.read`; `output`: of the rows, by default a CSV file in
+    the working folder; see `evaluation.new_data.apply`.
+    """
+    from infovae_jax.evaluation import new_data as evaluated
+    from infovae_jax.evaluation import row_files
+
+    path = evaluated.require_input(mode, source)
+    target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
+    row_files.check(target)
+    saved = open_model(workdir, member, opening).chosen(member)
+    below, note = None, None
+    if "bounds" in evaluated.WANTED[mode]:
+        below, note = evaluated.find_unusual_below(
+            saved, lambda: open_saved(workdir, member, opening).chosen(member)
+        )
+    lines = evaluated.apply(saved, mode, path, target, below)
+    print("\n".join([*lines, *([note] if note else [])]), flush=True)
+
+
 def encode(
     workdir: str | None,
     member: int | None = None,
     opening: Opening = DEFAULT,
+    output: str | None = None,
 ) -> None:
     """Encodes both splits: `codes.npz` with `<split>_mean`, `_log_var`, `_logits`.
 
     Where the objective clusters, `<split>_cluster` holds argmax q(c | x); where the
     data carry labels, `<split>_label` holds them, and `label_names` their names.
     `<split>_origin` tells where each example is in the source: its file, or its row.
+    With `output` a table of rows too: split, index or file, label, cluster, q(c | x)
+    and code.
     """
     from infovae_jax import evaluation
+    from infovae_jax.evaluation import new_data, row_files
 
+    if output:
+        row_files.check(pathlib.Path(output))
     saved = open_saved(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
@@ -207,6 +247,7 @@ def encode(
         if codes.logits is not None:
             arrays[f"{name}_logits"] = codes.logits
             arrays[f"{name}_cluster"] = codes.logits.argmax(-1)
+            arrays[f"{name}_probability"] = evaluation.probabilities(codes.logits)
         if labels is not None:
             arrays[f"{name}_label"] = np.asarray(labels)
     for name, origin in zip(splits, raw_splits.origins(run.dataset), strict=True):
@@ -216,6 +257,9 @@ def encode(
     np.savez(folder / "codes.npz", **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
+    if output:
+        count = row_files.write(pathlib.Path(output), new_data.training_rows(saved))
+        print(f"wrote {output}: {count} rows")
 
 
 def export(
@@ -245,7 +289,7 @@ def export(
 
 
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}
-NAMES = ("train", *BY_NAME, "sample", "export")
+NAMES = ("train", *BY_NAME, "sample", "predict", "export")
 
 
 def default_workdir(config: ConfigDict) -> pathlib.Path:

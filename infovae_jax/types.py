@@ -100,6 +100,22 @@ class Neighbours(NamedTuple):
     rank: int = 0
 
 
+class ColumnBlock(NamedTuple):
+    """Columns of one kind that lie side by side in the rows of a table.
+
+    Attributes:
+      kind: 'numeric', 'binary', 'count', 'poisson' or 'categorical'.
+      columns: how many columns of the table.
+      size: numbers that each takes in a row: of a categorical one its categories.
+      log_means: of counts, the logarithm of each column's mean in training; else empty.
+    """
+
+    kind: str
+    columns: int
+    size: int = 1
+    log_means: tuple[float, ...] = ()
+
+
 class DataSpec(NamedTuple):
     """What the data are, decided and printed before anything compiles.
 
@@ -114,6 +130,8 @@ class DataSpec(NamedTuple):
       levels: number of grey levels 0, 1 / (levels - 1), ..., 1, for a likelihood
         of discrete values.
       labels_missing: whether the source itself has examples of unknown label, -1.
+      blocks: of a table, what lies where in a row; their sizes sum to W of the shape
+        `(1, W, 1)`. Empty of images.
     """
 
     shape: tuple[int, int, int]
@@ -124,6 +142,7 @@ class DataSpec(NamedTuple):
     binary: bool
     levels: int = 256
     labels_missing: bool = False
+    blocks: tuple[ColumnBlock, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -141,6 +160,10 @@ class Dataset(NamedTuple):
         evaluation alone.
       origin: (`[n]`, `[m]`), where each example is in its source: paths of files
         within a folder, or rows; None: its row in its split.
+      intake: how new examples of the same kind become such as these, a
+        `data.intake.Intake`; None where that is not known.
+      tests_on_training: whether nothing was held out, and the test split is the
+        training examples once more.
     """
 
     train_x: np.ndarray
@@ -152,6 +175,8 @@ class Dataset(NamedTuple):
     decision: str
     factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
     origin: tuple[np.ndarray, np.ndarray] | None = None
+    intake: Any = None
+    tests_on_training: bool = False
 
 
 class Objective(NamedTuple):

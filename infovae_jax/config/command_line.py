@@ -1,6 +1,7 @@
 """The command line's flags -> a config, with every fault named."""
 
 import ast
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from infovae_jax.config import (
     groups,
     knobs,
     load_config_file,
+    packaged_configs,
 )
 from infovae_jax.errors import ConfigError, nearest
 
@@ -37,6 +39,8 @@ ALIASES = {
     **dict.fromkeys(("hidden", "layers", "hidden_dims"), "network.encoder_hidden"),
     **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
 }
+TABLES = (".csv", ".tsv", ".parquet")
+_OF_NEW_DATA = ("encode", "predict", "evaluate")
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -50,6 +54,9 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     """Defines `--mode`, which is one of `modes`, and what the modes take."""
     flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
+    flags.DEFINE_string(
+        "input", None, "encode, predict, evaluate: new data, a file or a folder"
+    )
     flags.DEFINE_integer(
         "num_samples", 64, "--mode=sample: how many images", lower_bound=1
     )
@@ -62,7 +69,11 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_integer(
         "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
     )
-    flags.DEFINE_string("output", None, "where a mode writes (export: a folder)")
+    flags.DEFINE_string(
+        "output",
+        None,
+        "encode, predict, evaluate: .csv, .parquet or .npz of rows; export: a folder",
+    )
     flags.DEFINE_list(
         "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"
     )
@@ -143,6 +154,7 @@ def parse_flags(
     if mode != "train":
         argv, texts = _take(argv, _EVALUATION)
         evaluation = _evaluation_values(texts)
+    _check_input(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
             "only --mode=evaluate can change keys of a saved run",
@@ -205,9 +217,34 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
             value = argv.pop(position + 1) if position + 1 < len(argv) else ""
         path, colon, preset = value.partition(":")
         found = find_config_file(path)
+        if not colon and _of_table(argv) and _is_packaged(found):
+            colon, preset = ":", "table"
         argv[position] = f"--{CONFIG_FLAG}={found}{colon}{preset}"
         return argv, load_config_file(f"{found}{colon}{preset}")
     return argv, None
+
+
+def _is_packaged(path: pathlib.Path) -> bool:
+    """Whether a config file is one that knows the preset 'table'."""
+    return path.resolve().parent == packaged_configs().resolve()
+
+
+def _check_input(argv: list[str], mode: str) -> None:
+    """Refuses --input where the mode takes none."""
+    given = any(a.lstrip("-").partition("=")[0] == "input" for a in argv[1:])
+    if given and mode not in _OF_NEW_DATA:
+        raise ConfigError(
+            f"--mode={mode} takes no new data",
+            "--input",
+            f"use --mode={', '.join(_OF_NEW_DATA)}",
+        )
+
+
+def _of_table(argv: list[str]) -> bool:
+    """Whether the data are named on the command line, and are a table."""
+    prefix = f"{CONFIG_FLAG}.data.source="
+    named = [a.lstrip("-") for a in argv if a.lstrip("-").startswith(prefix)]
+    return bool(named) and named[-1].lower().endswith(TABLES)
 
 
 def _mode(argv: list[str]) -> str:

@@ -42,7 +42,8 @@ class Data:
 
     source: str = knob(
         "digits",
-        "digits, shapes, basicprop..., tfds:<name>, FILE.npz, FILE.npy or FOLDER",
+        "digits, shapes, basicprop..., tfds:<name>, FILE.npz, FILE.npy, FOLDER, or a "
+        "table: FILE.csv, FILE.tsv, FILE.parquet",
     )
     data_dir: str | None = knob(None, "where TFDS prepared its datasets")
     cache_dir: str | None = knob(None, "decoded copies; None: ~/.cache")
@@ -50,7 +51,10 @@ class Data:
         None, "training examples, drawn by split_seed; None: all", at_least=1
     )
     test_fraction: float = knob(
-        0.2, "held out where the source has no test split", above=0, below=1
+        0.2,
+        "held out where the source has no test split; 0: train on all",
+        at_least=0,
+        below=1,
     )
     split_seed: int = knob(
         0,
@@ -60,7 +64,8 @@ class Data:
     )
     likelihood: str = knob(
         "auto",
-        "p(x | z); auto: bernoulli for values in [0, 1], gaussian for others",
+        "p(x | z); auto: bernoulli for values in [0, 1], gaussian for others; mixed "
+        "for tables, each column by its kind",
         options=("auto", *LIKELIHOODS),
     )
     levels: int = knob(
@@ -81,6 +86,19 @@ class Data:
         at_least=1,
         at_most=4096,
         length=2,
+    )
+    label_column: str | None = knob(
+        None, "of a table: the column that holds labels; None: none"
+    )
+    columns: str | None = knob(
+        None,
+        "of a table: kinds that its values do not tell, 'age=count, city=ignore'; "
+        "numeric, binary, categorical, count, poisson or ignore",
+    )
+    missing: str = knob(
+        "refuse",
+        "values of a table; impute: the mean, or the most frequent value",
+        options=("refuse", "impute"),
     )
 
 

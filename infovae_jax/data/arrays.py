@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from infovae_jax.data import raw_splits, spec
+from infovae_jax.data.columns import Scheme
 from infovae_jax.data.permutation import VALIDATION, permutation
 from infovae_jax.types import Dataset
 
@@ -16,6 +17,7 @@ def from_arrays(
     config: Any,
     num_labels: int = 0,
     title: str = "arrays in memory",
+    scheme: Scheme | None = None,
 ) -> Dataset:
     """Images in memory as a dataset whose test split is what is held out of training.
 
@@ -26,6 +28,7 @@ def from_arrays(
       config: the `data` part of the configuration, see `spec.decide`.
       num_labels: number of classes.
       title: the data in words.
+      scheme: where they are the rows of a table, how they became numbers.
 
     Raises:
       ConfigError, DataError: as `spec.decide`.
@@ -38,6 +41,7 @@ def from_arrays(
     raw = raw_splits.Raw(
         train_x, train_y, test_x, test_y, num_labels, (), title, "the array X"
     )
+    raw = raw._replace(scheme=scheme)
     return spec.decide(raw, config)
 
 

@@ -185,6 +185,7 @@ def map_batches(
     key: Array | None = None,
     axis: int = 0,
     pad: bool = False,
+    first: int = 0,
 ) -> Any:
     """A function of batches applied to all of `x`, as if `x` were one batch.
 
@@ -197,13 +198,14 @@ def map_batches(
       axis: of the examples in what the function gives.
       pad: fill up fewer than B examples too, so that a row's bits do not depend on
         how many there are, and one program serves all.
+      first: number of the first batch, where x is a part of something longer.
 
     Returns:
       The tree, NumPy arrays with n examples on `axis`.
     """
     parts = []
     size = size if pad else min(size, len(x))
-    for number, (batch, valid) in enumerate(padded_batches(x, size)):
+    for number, (batch, valid) in enumerate(padded_batches(x, size), first):
         keys = () if key is None else (jax.random.fold_in(key, number),)
         kept = (slice(None),) * axis + (slice(int(valid.sum())),)
         outputs = function(batch, *keys)

@@ -65,7 +65,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         channels differ, a test class is unknown in training, or Pillow is missing.
       StorageError: if the cache cannot be written.
     """
-    size = _target_size(config.image_size)
+    size = target_size(config.image_size)
     splits, names, left_out = _find_splits(path, config)
     mark = cache.fingerprint(
         size,
@@ -79,7 +79,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     )
 
     def make():
-        decode = _Decoder(size)
+        decode = Decoder(size)
         streams = {s: _stream(listing, names, decode) for s, listing in splits.items()}
         return streams, {"source": str(path), "label_names": list(names)}
 
@@ -92,7 +92,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         arrays["test_x"],
         arrays.get("test_y"),
         len(names),
-        tuple(printable(name) for name in names),
+        tuple(shown(name) for name in names),
         f"image folder {path}, decoded into {folder}{_left_out_text(left_out)}",
         f"folder {path}",
         origin=tuple(
@@ -102,7 +102,30 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     )
 
 
-def _target_size(image_size: Any) -> tuple[int, int] | None:
+def shown(name: str) -> str:
+    """The name of a class as labels have it."""
+    return printable(name)
+
+
+def list_images(path: pathlib.Path) -> tuple[Listing, pathlib.Path]:
+    """The images of a folder that is not split, or one image, and the folder.
+
+    Files lie in the folder or in class folders within it.
+
+    Raises:
+      DataError: there are none, or a class without any.
+    """
+    if not path.is_dir():
+        return Listing([path], []), path.parent
+    return _list(path), path
+
+
+def target_size(image_size: Any) -> tuple[int, int] | None:
+    """(height, width) of `data.image_size`, or None.
+
+    Raises:
+      ConfigError: it is neither a positive number nor two.
+    """
     if image_size is None:
         return None
     sides = (image_size,) * 2 if isinstance(image_size, int) else tuple(image_size)
@@ -252,8 +275,11 @@ def _stream(listing: Listing, names: tuple[str, ...], decode) -> cache.Stream:
     return cache.Stream(len(listing.files), chunks())
 
 
-class _Decoder:
-    """Decodes files one by one and holds them to the form of the first."""
+class Decoder:
+    """Decodes files one by one and holds them to the form of the first.
+
+    Raises DataError where Pillow is missing.
+    """
 
     def __init__(self, size: tuple[int, int] | None):
         try:

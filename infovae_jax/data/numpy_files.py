@@ -5,7 +5,7 @@ import os
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,10 @@ MAX_RATIO = 200  # dSprites, of white shapes on black, has 115
 # A larger .npy file is split on disk instead of in memory.
 MAX_SPLIT_IN_MEMORY = 1 << 30
 
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _PICKLE_FIX = "save plain numeric arrays with numpy.save or numpy.savez"
 
 
@@ -55,12 +59,7 @@ def _read_header(f, size: int, where: str) -> tuple[np.dtype, tuple[int, ...]]:
         if start == b"\x80":
             raise _pickle_error(where)
         f.seek(0)
-        version = np.lib.format.read_magic(f)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = read(f)
+        shape, _, dtype = _HEADERS[np.lib.format.read_magic(f)](f)
         held = size - f.tell()
     except DataError:
         raise
@@ -102,13 +101,7 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
       ConfigError: if `test_fraction` is not inside (0, 1).
     """
     where = f"file {path}"
-    try:
-        with open(path, "rb") as f:
-            _read_header(f, os.fstat(f.fileno()).st_size, where)
-        x = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise _cannot_read(path, error) from error
-    x = raw_splits.as_images(x, where)
+    x = raw_splits.as_images(open_npy(path), where)
     train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, where
     )
@@ -118,6 +111,20 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         train_x, test_x = _split_on_disk(path, x, train, test, config)
     raw = raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
     return raw._replace(origin=(train, test))
+
+
+def open_npy(path: pathlib.Path) -> np.ndarray:
+    """One array, memory-mapped.
+
+    Raises:
+      DataError: the file is damaged, cut, or a pickle.
+    """
+    try:
+        with open(path, "rb") as f:
+            _read_header(f, os.fstat(f.fileno()).st_size, f"file {path}")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_read(path, error) from error
 
 
 def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
@@ -161,18 +168,28 @@ def read_npz(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     unused = []
 
     def choose(names):
-        keys = _choose_keys(names, path)
+        keys = choose_keys(names, path)
         wanted = [k for k in keys if k in names]
         wanted += sorted(k for k in names if k.startswith(FACTOR_PREFIX))
         unused.extend(sorted(names - set(wanted)))
         return wanted
 
     found = read_archive(path, choose)
-    keys = _choose_keys(set(found), path)
+    keys = choose_keys(set(found), path)
     raw = _arrange(found, keys, path, config)
     if unused:
         raw = raw._replace(title=f"{raw.title}; not used: {', '.join(unused)}")
     return raw
+
+
+def read_images(path: pathlib.Path) -> np.ndarray:
+    """The images of an archive, of a split one those of training.
+
+    Raises:
+      DataError: as `read_npz`.
+    """
+    found = read_archive(path, lambda names: [choose_keys(names, path)[0]])
+    return next(iter(found.values()))
 
 
 def read_archive(
@@ -224,7 +241,7 @@ def _check_members(archive: zipfile.ZipFile, path: pathlib.Path) -> None:
         )
 
 
-def _choose_keys(names: set[str], path: pathlib.Path) -> tuple[str | None, ...]:
+def choose_keys(names: set[str], path: pathlib.Path) -> tuple[str | None, ...]:
     """The names of train images, train labels, test images, test labels.
 
     Raises:
@@ -280,6 +297,48 @@ def _read_member(archive: zipfile.ZipFile, key: str, path) -> np.ndarray:
         raise DataError(
             f"cannot unpack the array ({error})", where, "save it with numpy.savez"
         ) from error
+
+
+def stream_member(path: pathlib.Path, key: str, size: int) -> Iterator[np.ndarray]:
+    """The rows of one array of a `.npz`, at most `size` at a time.
+
+    Raises:
+      DataError: as `read_archive`; or the array is in Fortran's order, of which rows
+        cannot be had one after the other.
+    """
+    where = f"array '{key}' of file {path}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive, path)
+            members = set(archive.namelist())
+            name = f"{key}.npy" if f"{key}.npy" in members else key
+            with archive.open(name) as f:
+                dtype, shape = _read_header(f, archive.getinfo(name).file_size, where)
+            if not shape:
+                raise DataError("a single number", where, "store an array of rows")
+            with archive.open(name) as f:
+                yield from _rows_of(f, dtype, shape, size, where)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise DataError(
+            f"damaged or cut array ({error})", where, "copy or download the file again"
+        ) from error
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+
+
+def _rows_of(f, dtype: np.dtype, shape, size: int, where: str) -> Iterator[np.ndarray]:
+    _, fortran, _ = _HEADERS[np.lib.format.read_magic(f)](f)
+    if fortran and len(shape) > 1:
+        fix = "save numpy.ascontiguousarray of it"
+        raise DataError("an array in Fortran's order", where, fix)
+    count = math.prod(shape[1:]) * dtype.itemsize
+    for first in range(0, shape[0], size):
+        rows = min(size, shape[0] - first)
+        data = f.read(rows * count)
+        if len(data) < rows * count:
+            raise ValueError("it ends too soon")
+        yield np.frombuffer(data, dtype).reshape(rows, *shape[1:])
+    f.read(1)  # Reaching the end is what makes zipfile compare the CRC.
 
 
 def _arrange(found, keys, path, config) -> raw_splits.Raw:

@@ -31,6 +31,8 @@ class Raw(NamedTuple):
       where: the source as an error message names it.
       factors: name -> (`[n]`, `[m]`), known causes of the images, or None.
       origin: (`[n]`, `[m]`), where each example is in its source; see `Dataset`.
+      scheme: of a table, how its rows became numbers, a `columns.Scheme`.
+      divisor: what the numbers of the source were divided by.
     """
 
     train_x: np.ndarray
@@ -43,6 +45,8 @@ class Raw(NamedTuple):
     where: str
     factors: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
     origin: tuple[np.ndarray, np.ndarray] | None = None
+    scheme: Any = None
+    divisor: float = 1.0
 
 
 def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -206,7 +210,8 @@ def split_indices(
 
     Args:
       num_examples: examples in all, n.
-      test_fraction: the part to set aside, in (0, 1).
+      test_fraction: the part to set aside, in [0, 1); 0: none, and the test split is
+        the training examples once more.
       split_seed: fixes the choice.
       where: names the source in messages.
 
@@ -215,15 +220,17 @@ def split_indices(
       memory-mapped file is read in order.
 
     Raises:
-      ConfigError: if the fraction is not inside (0, 1).
+      ConfigError: if the fraction is not inside [0, 1).
       DataError: if either part would be empty.
     """
-    if not 0.0 < test_fraction < 1.0:
+    if not 0.0 <= test_fraction < 1.0:
         raise ConfigError(
-            f"test fraction {test_fraction} is not inside (0, 1)",
+            f"test fraction {test_fraction} is not inside [0, 1)",
             "config.data.test_fraction",
-            "set data.test_fraction to, say, 0.2",
+            "set data.test_fraction to, say, 0.2, or 0 to train on all",
         )
+    if not test_fraction and num_examples:
+        return np.arange(num_examples), np.arange(num_examples)
     num_test = round(num_examples * test_fraction)
     if not 0 < num_test < num_examples:
         raise DataError(

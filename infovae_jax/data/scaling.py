@@ -62,6 +62,9 @@ class Scaling(NamedTuple):
         return (images * self.factor + self.shift).astype(np.float32)
 
 
+UNCHANGED = Scaling("none", np.zeros(()), np.ones(()), "float32", "taken as they are")
+
+
 def choose(x: np.ndarray, kind: str, likelihood: str, is_table: bool) -> Scaling:
     """Settles how the training examples are scaled.
 

@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from infovae_jax.config import groups
 from infovae_jax.data import (
     folder,
     generated,
     numpy_files,
     raw_splits,
     spec,
+    tables,
     tfds,
 )
 from infovae_jax.errors import ConfigError, DataError, nearest
 from infovae_jax.types import Dataset
 
-FILE_READERS = {".npz": numpy_files.read_npz, ".npy": numpy_files.read_npy}
+FILE_READERS = {
+    ".npz": numpy_files.read_npz,
+    ".npy": numpy_files.read_npy,
+    **dict.fromkeys(tables.SUFFIXES, tables.read_table),
+}
 
 
 def load(config: Any) -> Dataset:
@@ -28,7 +34,8 @@ def load(config: Any) -> Dataset:
     Args:
       config: the `data` part of the configuration:
         `source`: 'digits', 'shapes', a name of `generated.BASICPROP_NAMES`,
-          'tfds:<name>', a `.npz` or `.npy` file, or a folder of images.
+          'tfds:<name>', a `.npz` or `.npy` file, a folder of images, or a table (a
+          file of `tables.SUFFIXES`).
         `data_dir`: where TFDS datasets were prepared; None for TFDS's default.
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
@@ -39,6 +46,7 @@ def load(config: Any) -> Dataset:
         `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
         `image_size`: int, (H, W) or None; resizes the images of a folder.
+        `label_column`, `columns`, `missing`: of a table, see `columns.learn`.
 
     Returns:
       The `Dataset`: images `[n, H, W, C]`, uint8 or float32, int32 labels `[n]` or
@@ -63,7 +71,42 @@ def load(config: Any) -> Dataset:
     if config.image_size is not None and reader is not folder.read_folder:
         note = "  data.image_size is not used: it resizes image folders only"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
+    if dataset.intake.scheme is None and (config.label_column or config.columns):
+        note = "  data.label_column and data.columns are not used: they are of tables"
+        dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     return dataset
+
+
+def read_examples(source: str, image_size: Any = None) -> Any:
+    """All examples of a source in memory, for who wants them as X.
+
+    Args:
+      source: 'tfds:<name>', whose training split it is, a `.npz` or `.npy` file, a
+        folder of images or an image, or a table.
+      image_size: resizes the images of a folder: side, (H, W) or None.
+
+    Returns:
+      Images `[n, H, W, C]`, or of a table a pandas DataFrame.
+
+    Raises:
+      ConfigError, DataError: as `load`.
+    """
+    if source.startswith("tfds:"):
+        options = groups.default_config().data
+        return tfds.read_tfds(source.removeprefix("tfds:"), options).train_x
+    path = pathlib.Path(source).expanduser()
+    if not path.exists():
+        raise DataError(f"no file or folder '{source}'", "X", "check the path")
+    suffix = path.suffix.lower()
+    if tables.is_table(path):
+        return tables.read_frame(path)
+    if suffix == ".npy":
+        return numpy_files.open_npy(path)
+    if suffix == ".npz":
+        return numpy_files.read_images(path)
+    listing, _ = folder.list_images(path)
+    decode = folder.Decoder(folder.target_size(image_size))
+    return np.stack([decode(file) for file in listing.files])
 
 
 def _choose(source: str):
@@ -84,7 +127,7 @@ def _choose(source: str):
         raise ConfigError(
             f"unknown file type '{suffix}'",
             f"config.data.source, file {path}",
-            "give a .npz or .npy file or a folder of images",
+            "give a .npz, .npy, .csv, .tsv or .parquet file or a folder of images",
         )
     if "/" in source or source.startswith("~"):
         raise DataError(
@@ -95,8 +138,8 @@ def _choose(source: str):
     raise ConfigError(
         f"unknown source '{source}'{hint or nearest(source, KNOWN_SOURCES)}",
         "config.data.source",
-        "use 'digits', 'shapes', 'basicprop', 'tfds:<name>', a .npz or .npy file or a "
-        "folder",
+        "use 'digits', 'shapes', 'basicprop', 'tfds:<name>', a .npz, .npy, .csv, .tsv "
+        "or .parquet file or a folder",
     )
 
 
@@ -144,6 +187,7 @@ def _read_digits(source: str, config: Any) -> raw_splits.Raw:
         "digits (scikit-learn), values 0..16 divided by 16",
         f"source {source}",
         origin=(train, test),
+        divisor=16.0,
     )
 
 

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import raw_splits
+from infovae_jax.data.intake import Intake
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, unknown
 from infovae_jax.types import Dataset, DataSpec
 
 BINARIZE = ("none", "threshold", "stochastic")
+_NO_TEST = "what is said of the test split is said of the training examples"
 
 
 class Scan(NamedTuple):
@@ -126,6 +128,25 @@ def _bits_as_images(raw: raw_splits.Raw) -> raw_splits.Raw:
     )
 
 
+def _check_options(raw: raw_splits.Raw, config: Any) -> None:
+    """Raises what `decide` says of unknown options and of unlike splits."""
+    names = ("auto", *LIKELIHOODS)
+    if config.likelihood not in names:
+        raise unknown("value", config.likelihood, names, "config.data.likelihood")
+    if config.binarize not in BINARIZE:
+        raise unknown("value", config.binarize, BINARIZE, "config.data.binarize")
+    if (raw.train_x.shape[1:], raw.train_x.dtype) != (
+        raw.test_x.shape[1:],
+        raw.test_x.dtype,
+    ):
+        raise DataError(
+            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
+            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
+            raw.where,
+            "store both splits with one type, size and number of channels",
+        )
+
+
 def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     """Judges what a source gave and settles the likelihood.
 
@@ -143,30 +164,23 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
       DataError: for a NaN or infinite value in images or factors, or splits of unlike
         shape or type.
     """
-    names = ("auto", *LIKELIHOODS)
-    if config.likelihood not in names:
-        raise unknown("value", config.likelihood, names, "config.data.likelihood")
-    if config.binarize not in BINARIZE:
-        raise unknown("value", config.binarize, BINARIZE, "config.data.binarize")
-    if (raw.train_x.shape[1:], raw.train_x.dtype) != (
-        raw.test_x.shape[1:],
-        raw.test_x.dtype,
-    ):
-        raise DataError(
-            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
-            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
-            raw.where,
-            "store both splits with one type, size and number of channels",
-        )
+    _check_options(raw, config)
     _check_factors(raw)
     scans = _scan_both(raw)
-    if raw.train_x.dtype == np.uint8 and max(s.high for s in scans.values()) == 1 / 255:
+    bits = (
+        raw.train_x.dtype == np.uint8 and max(s.high for s in scans.values()) == 1 / 255
+    )
+    if bits:
         raw = _bits_as_images(raw)
         scans = _scan_both(raw)
     in_range = all(s.outside is None for s in scans.values())
+    if raw.scheme is not None:
+        _check_table(raw, config)
     if config.binarize != "none":
         _require_unit_range(scans, "data.binarize", config.binarize)
     name = config.likelihood
+    if name == "auto" and raw.scheme is not None:
+        name = "mixed"
     if name == "auto":
         name = "bernoulli" if in_range else "gaussian"
     spec = DataSpec(
@@ -178,6 +192,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         binary=config.binarize != "none" or all(s.binary for s in scans.values()),
         levels=config.levels,
         labels_missing=raw.train_y is not None and bool((raw.train_y < 0).any()),
+        blocks=() if raw.scheme is None else raw.scheme.blocks(),
     )
     likelihood = make_likelihood(spec)
     if likelihood.support == (0.0, 1.0):
@@ -194,15 +209,51 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         decision="\n".join(_decision(raw, config, spec, scans, in_range)),
         factors=raw.factors,
         origin=raw.origin,
+        intake=Intake(
+            scheme=raw.scheme,
+            divisor=raw.divisor,
+            bits=bits,
+            low=min(s.low for s in scans.values()),
+            high=max(s.high for s in scans.values()),
+            image_size=config.image_size,
+        ),
+        tests_on_training=_tests_on_training(raw),
     )
 
 
+def _tests_on_training(raw: raw_splits.Raw) -> bool:
+    """Whether every example is in both splits, as nothing was to be held out."""
+    return raw.origin is not None and np.array_equal(*raw.origin)
+
+
+def _check_table(raw: raw_splits.Raw, config: Any) -> None:
+    """Raises ConfigError where an option is one of images or of other columns."""
+    if config.binarize != "none":
+        raise ConfigError(
+            "columns of a table are not binarised",
+            "config.data.binarize",
+            "leave it out; say 'binary' of a column in data.columns",
+        )
+    others = [c.name for c in raw.scheme.used if c.kind != "numeric"]
+    if others and config.likelihood not in ("auto", "mixed"):
+        raise ConfigError(
+            f"data.likelihood={config.likelihood} for column '{others[0]}', which is "
+            "not numeric",
+            "config.data.likelihood",
+            "use 'auto': each column by its kind",
+        )
+
+
 def _decision(raw, config, spec, scans, in_range) -> list[str]:
-    lines = [
-        f"data: {raw.title}",
-        f"  {len(raw.train_x)} training and {len(raw.test_x)} test examples, "
-        f"{spec.dtype} images of shape (H, W, C) = {spec.shape}",
-    ]
+    counts = f"{len(raw.train_x)} training and {len(raw.test_x)} test examples"
+    if _tests_on_training(raw):
+        counts = f"{len(raw.train_x)} training examples, none held out"
+    lines = [f"data: {raw.title}"]
+    if raw.scheme is not None:
+        return lines + _table_decision(raw, config, spec, counts)
+    lines.append(f"  {counts}, {spec.dtype} images of shape (H, W, C) = {spec.shape}")
+    if _tests_on_training(raw):
+        lines.append(f"  {_NO_TEST}")
     scaled = ", after scaling by 1/255" if spec.dtype == "uint8" else ""
     low = min(s.low for s in scans.values())
     high = max(s.high for s in scans.values())
@@ -221,6 +272,29 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
         why = "as values lie outside [0, 1]"
     lines.append(f"  likelihood: {spec.likelihood}, {why}")
     lines.append("  meaning: " + _meaning(spec, config.binarize))
+    return lines
+
+
+def _table_decision(raw, config, spec: DataSpec, counts: str) -> list[str]:
+    scheme = raw.scheme
+    lines = [
+        f"  {counts}; {len(scheme.used)} of {len(scheme.columns)} columns are used, as "
+        f"{scheme.width} numbers a row; data.columns is the last word",
+        *scheme.decision(),
+    ]
+    if _tests_on_training(raw):
+        lines.append(f"  {_NO_TEST}")
+    lines.append("  labels: " + _labels_text(raw))
+    why = "each column by its kind"
+    if config.likelihood != "auto":
+        why = "as data.likelihood says"
+    lines.append(f"  likelihood: {spec.likelihood}, {why}")
+    lines.append("  meaning: " + _meaning(spec, config.binarize))
+    if make_likelihood(spec).is_density:
+        lines.append(
+            "  of the numbers in their own units: log p(x) less "
+            f"{scheme.log_factor():.4g} nats a row"
+        )
     return lines
 
 

@@ -6,6 +6,7 @@ has a parameter of its own, `params["likelihood"]`. A new one is a function and 
 of LIKELIHOODS, both of this file: config, data, evaluation and report read them here.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax import distributions
-from infovae_jax.types import Array, DataSpec, Params
+from infovae_jax.distributions import columns
+from infovae_jax.types import Array, ColumnBlock, DataSpec, Params
 
 # Where |logit| is below this, the continuous Bernoulli is computed by its series.
 _SMALL_LOGIT = 0.02
@@ -73,6 +75,8 @@ def make_likelihood(spec: DataSpec, scale: float = 1.0) -> Likelihood:
     - learned_gaussian: the same, one standard deviation for all pixels, learned
     - discretized_logistic: outputs are locations, one scale for all, learned; the
       probability of the grey level
+    - mixed: of a table, each column by its kind, see `columns`; of images a Gaussian
+      whose deviation is learned, for each pixel its own
 
     Args:
       spec: names the likelihood and, for the discretised one, the number of levels.
@@ -296,10 +300,73 @@ def _discretized_logistic(spec: DataSpec, scale: float) -> Likelihood:
     )
 
 
+def _mixed(spec: DataSpec, scale: float) -> Likelihood:
+    """Block after block of the columns; see `distributions.columns`."""
+    blocks = spec.blocks or (ColumnBlock("numeric", math.prod(spec.shape)),)
+    ends = list(itertools.accumulate(b.columns * b.size for b in blocks))
+
+    def split(x):
+        return zip(blocks, jnp.split(_pixels_last(x), ends[:-1], axis=-1), strict=True)
+
+    def init():
+        own = {}
+        for number, block in enumerate(blocks):
+            learned = columns.learned(block, scale)
+            if learned is not None:
+                start = jnp.full(block.columns, learned.start, jnp.float32)
+                own[f"{learned.name}_{number}"] = start
+        return {"likelihood": own} if own else {}
+
+    def parameters(params):
+        for number, block in enumerate(blocks):
+            learned = columns.learned(block)
+            own = learned and params["likelihood"][f"{learned.name}_{number}"]
+            yield own if learned else None
+
+    def log_prob(params, outputs, x):
+        shape = jnp.broadcast_shapes(outputs.shape, x.shape)
+        both = (split(jnp.broadcast_to(array, shape)) for array in (outputs, x))
+        parts = zip(parameters(params), *both, strict=True)
+        return sum(columns.log_prob(b, own, o, v) for own, (b, o), (_, v) in parts)
+
+    def joined(parts, like):
+        return jnp.concatenate(list(parts), axis=-1).reshape(like.shape)
+
+    def mean(outputs):
+        return joined((columns.mean(b, o) for b, o in split(outputs)), outputs)
+
+    def drawn(draw, key, params, outputs, *more):
+        keys = jax.random.split(key, len(blocks))
+        parts = zip(keys, parameters(params), split(outputs), strict=True)
+        return joined((draw(k, b, own, o, *more) for k, own, (b, o) in parts), outputs)
+
+    def sample(key, params, outputs):
+        return drawn(columns.sample, key, params, outputs)
+
+    def relaxed(key, params, outputs, temperature):
+        return drawn(columns.relaxed, key, params, outputs, temperature)
+
+    density = any(block.kind == "numeric" for block in blocks)
+    meaning = "the log-density of standardised numeric columns plus the log-probability"
+    return Likelihood(
+        init,
+        log_prob,
+        mean,
+        sample,
+        relaxed,
+        is_density=density,
+        meaning=f"{meaning} of all others, summed over the columns of a row"
+        if density
+        else "the log-probability of all columns of a row",
+        unit="nats of standardised numeric columns and of probabilities of others",
+    )
+
+
 LIKELIHOODS: dict[str, Callable[[DataSpec, float], Likelihood]] = {
     "bernoulli": _bernoulli,
     "continuous_bernoulli": _continuous_bernoulli,
     "gaussian": _gaussian,
     "learned_gaussian": _learned_gaussian,
     "discretized_logistic": _discretized_logistic,
+    "mixed": _mixed,
 }

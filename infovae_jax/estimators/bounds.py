@@ -1,38 +1,19 @@
-"""The bound of rows, and the best of several seeds, found without labels."""
+"""The best of several seeds, found without labels."""
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from infovae_jax.config.sweeps import Member
-from infovae_jax.data import batches
 from infovae_jax.data.subsets import draw, take
-from infovae_jax.evaluation import invariance, members, subsets
+from infovae_jax.evaluation import invariance, members, rows, subsets
 from infovae_jax.evaluation.encoding import encode_split
 from infovae_jax.evaluation.invariance import INFORMATION
-from infovae_jax.training import elbo
 from infovae_jax.training.in_memory import Fitted
 from infovae_jax.training.run import Run
 
-# Draws of the bound of each row.
-SAMPLES = 10
 # Rows that seeds are compared on.
 _COMPARED = 2000
-
-
-def of_rows(run: Run, params: Any, x: np.ndarray, seed: int) -> np.ndarray:
-    """The evidence lower bound of each row of x as stored, nats, float64 `[n]`."""
-    binarize = run.config.data.binarize
-    bound = run.kept(
-        "row_bound",
-        lambda: jax.jit(elbo.make_row_bound(run.objective, SAMPLES, binarize)),
-    )
-    key, size = jax.random.key(seed), run.config.evaluation.batch_size
-    rows = batches.map_batches(
-        lambda batch: bound(params, batch, key), x, size, pad=True
-    )
-    return rows.astype(np.float64)
 
 
 def _some(run: Run, count: int) -> np.ndarray:
@@ -57,11 +38,11 @@ def choose(fits: list[tuple[Run, Fitted]]) -> tuple[int, dict[str, Any]]:
     """
     first = fits[0][0]
     held_out = first.dataset.test_x
-    rows = held_out if len(held_out) else _some(first, _COMPARED)
+    compared = held_out if len(held_out) else _some(first, _COMPARED)
     seeds = [run.config.seed for run, _ in fits]
     figures = {
         "elbo": [
-            float(of_rows(run, fitted.params, rows, seeds[0]).mean())
+            float(rows.bounds(run, fitted.params, compared, seeds[0]).mean())
             for run, fitted in fits
         ]
     }

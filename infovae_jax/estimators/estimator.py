@@ -21,10 +21,12 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import arrays, batches, digest
+from infovae_jax.data import arrays, batches, digest, tables
 from infovae_jax.data import scaling as scaling_lib
+from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
+from infovae_jax.evaluation import rows
 from infovae_jax.evaluation.encoding import Encoded, encode_split
 from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
@@ -61,6 +63,11 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     likelihood : str
         p(x | z), see `distributions.likelihoods`; 'auto': Bernoulli for values in
         [0, 1], a Gaussian of learned scale for standardised columns.
+    columns : dict or None
+        Of a table, name -> 'numeric', 'binary', 'categorical', 'count', 'poisson' or
+        'ignore', for columns whose values do not tell; see docs/tables.md.
+    missing : 'refuse' or 'impute'
+        Missing values of a table; imputed: the mean, or the most frequent value.
     scaling : 'auto', 'none', 'unit' or 'standardize'
         How x is brought into the range of the likelihood, see `data.scaling.choose`.
     epochs : int or None
@@ -100,6 +107,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     encoder: Any = None
     decoder: Any = None
     likelihood: str = "auto"
+    columns: dict | None = None
+    missing: str = "refuse"
     scaling: str = "auto"
     epochs: int | None = None
     batch_size: int | None = None
@@ -123,25 +132,23 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         """Trains on X `[n, d]`, `[n, H, W]` or `[n, H, W, C]`; y is not looked at.
 
+        X may be a DataFrame of mixed columns; a path of a folder of images, a table or
+        a NumPy file; or 'tfds:<name>', of which it is the training split.
+
         Raises
         ------
         ValueError, TypeError : X or a parameter cannot be used; says what to do.
         """
         with value_errors():
-            self._fit(inputs.as_images(self, X, reset=True), None, 0)
+            self._fit(inputs.read(self, X), None, 0)
         return self
 
-    def _fit(self, x: np.ndarray, labels: np.ndarray | None, num_labels: int) -> None:
+    def _fit(self, X: Any, labels: np.ndarray | None, num_labels: int) -> None:
         loop.enable_compilation_cache()
         say = print if self.verbose else lambda text: None
         if type(self.n_seeds) is not int or self.n_seeds < 1:
             raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
-        if self._goes_on() and x.shape[1:] != self._spec.shape:
-            raise ValueError(
-                f"warm_start with X of another shape, {x.shape[1:]} in place of "
-                f"{self._spec.shape}: keep the shape of the data, or start anew"
-            )
-        config, dataset, scale = self._prepared(x, labels, num_labels)
+        config, dataset, scale = self._prepared(X, labels, num_labels)
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
         say(self.decision_)
         start = self.params_ if self._goes_on() else None
@@ -157,22 +164,47 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             seed = self.members_["seed"][chosen]
             say(f"seed {seed} of {self.n_seeds}: {self.members_['how']}")
         run, fitted = fits[chosen]
-        self.adopt(run, fitted.params, scale)
+        self.adopt(run, fitted.params, scale, run.dataset.intake.scheme)
         self.data_digest_ = digest.combined(digest.of_dataset(dataset))
         self.seed_, self.history_ = run.config.seed, fitted.history
         self.n_iter_, self.stop_reason_ = fitted.epochs, fitted.reason
 
     def _prepared(
-        self, x: np.ndarray, labels: np.ndarray | None, num_labels: int
+        self, X: Any, labels: np.ndarray | None, num_labels: int
     ) -> tuple[ConfigDict, Dataset, scaling_lib.Scaling]:
         """The resolved config and the scaled data of the run that is asked for."""
         fraction = self.validation_fraction if self.early_stopping else 0.0
         if not 0.0 <= fraction < 1.0:
             raise ValueError(f"validation_fraction={fraction} is not inside [0, 1)")
-        seed = settings.seed_of(self.random_state)
-        away = arrays.held_out(len(x), fraction, seed)
-        train = np.delete(x, away, axis=0) if len(away) else x
-        config = settings.resolve(self, x.shape[1:], len(train), seed)
+        seed, scheme = settings.seed_of(self.random_state), None
+        if inputs.is_table(self, X):
+            frame = inputs.as_frame(self, X, reset=True)
+            away = arrays.held_out(len(frame), fraction, seed)
+            kept = np.setdiff1d(np.arange(len(frame)), away)
+            scheme = self._scheme if self._goes_on() else None
+            if scheme is None:
+                scheme = inputs.learn(X, frame, kept, self.columns, self.missing)
+            x = train = scheme.encode(frame, "X")
+        else:
+            x = inputs.as_images(self, X, reset=True)
+            away = arrays.held_out(len(x), fraction, seed)
+            train = np.delete(x, away, axis=0) if len(away) else x
+        if self._goes_on() and (
+            x.shape[1:] != self._spec.shape or scheme is not self._scheme
+        ):
+            raise ValueError(
+                f"warm_start with X of another shape, {x.shape[1:]} in place of "
+                f"{self._spec.shape}, or of other columns: keep the shape of the data, "
+                "or start anew"
+            )
+        count, mixed = len(x) - len(away), scheme is not None
+        config = settings.resolve(self, x.shape[1:], count, seed, mixed)
+        if scheme is not None:
+            config_lib.check(config)
+            options = config.data, num_labels, "table X", scheme
+            dataset = arrays.from_arrays(x, labels, away, *options)
+            config.data.likelihood = dataset.spec.likelihood
+            return config, dataset, scaling_lib.UNCHANGED
         likelihood, is_table = config.data.likelihood, self.image_shape_ is None
         scale = self._scaling if self._goes_on() else None
         if scale is None:
@@ -204,10 +236,16 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 show = progress.show
             return run, in_memory.fit(run, patience, show, start)
 
-    def adopt(self, run: Run, params: Any, scale: scaling_lib.Scaling) -> None:
+    def adopt(
+        self,
+        run: Run,
+        params: Any,
+        scale: scaling_lib.Scaling,
+        scheme: Scheme | None = None,
+    ) -> None:
         """Takes over what a run has learned: parameters, and how x is brought to it."""
         self._config, self._spec = config_lib.to_json(run.config), run.dataset.spec
-        self._scaling = scale
+        self._scaling, self._scheme = scale, scheme
         self.params_ = jax.tree.map(np.asarray, params)
         self._n_features_out = run.objective.latent_dim
 
@@ -219,7 +257,14 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._encoded(X).mean
 
     def inverse_transform(self, X):
-        """What codes `[n, latent]` are decoded to: means of p(x | z), in x's range."""
+        """What codes `[n, latent]` are decoded to: means of p(x | z), in x's range.
+
+        Of a table a DataFrame in its own units; of a category the most probable one.
+        """
+        return self._original(self.decoded(X))
+
+    def decoded(self, X) -> np.ndarray:
+        """What codes `[n, latent]` are decoded to, as stored `[n, H, W, C]`."""
         check_is_fitted(self, "params_")
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
@@ -229,7 +274,9 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         run = self._run()
         decode = run.kept("decode", lambda: jax.jit(run.objective.decode))
-        return self._decoded(functools.partial(decode, self._device_params()), codes)
+        decode = functools.partial(decode, self._device_params())
+        size = run.config.evaluation.batch_size
+        return batches.map_batches(decode, codes, size, pad=True)
 
     def score_samples(self, X):
         """Evidence lower bound of each row, nats `[n]`, of x as scaled.
@@ -241,7 +288,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         cross-entropy, a Gaussian the log-density of the scaled values.
         """
         x = self._stored(X)
-        return bounds.of_rows(self._run(), self._device_params(), x, self.seed_)
+        return rows.bounds(self._run(), self._device_params(), x, self.seed_)
 
     def score(self, X, y=None):
         """Mean of `score_samples`, nats a row; higher is better. y is not looked at."""
@@ -249,6 +296,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def sample(self, n_samples=1, cluster=None, random_state=None):
         """Decoder means of draws from the prior, in the range and shape of X.
+
+        Of a table a DataFrame of draws of p(x | z), new rows as the training rows were.
 
         Parameters
         ----------
@@ -266,8 +315,14 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         seed = self.seed_ if random_state is None else settings.seed_of(random_state)
 
         def make():
+            objective, count = run.objective, _DRAWN_AT_ONCE
+
             def draw(params, key, cluster):
-                return run.objective.sample(key, params, _DRAWN_AT_ONCE, cluster)
+                if not run.dataset.spec.blocks:
+                    return objective.sample(key, params, count, cluster)
+                key_z, key_x = jax.random.split(key)
+                z = objective.sample_code(key_z, params, count, cluster)
+                return objective.draw(key_x, params, z)
 
             return jax.jit(draw)
 
@@ -277,7 +332,10 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             np.asarray(draw(params, jax.random.fold_in(key, part), number))
             for part in range(-(-n_samples // _DRAWN_AT_ONCE))
         ]
-        return self._original(np.concatenate(parts)[:n_samples])
+        rows = np.concatenate(parts)[:n_samples]
+        if self._scheme is not None:
+            return self._scheme.decode(rows, drawn=True)
+        return self._original(rows)
 
     def save(self, folder, formats=()) -> None:
         """Writes the model to a folder, without pickle; `infovae_jax.load` reads it.
@@ -308,18 +366,26 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return jax.device_put(self.params_)
 
     def _stored(self, X) -> np.ndarray:
+        """X as the model takes it; what is so already, of a table, is left alone."""
         check_is_fitted(self, "params_")
-        return self._scaling.stored(inputs.as_images(self, X, reset=False))
+        X = inputs.read(self, X)
+        if self._scheme is None:
+            return self._scaling.stored(inputs.as_images(self, X, reset=False))
+        if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
+            return X
+        if tables.library_of(X) is None and not hasattr(X, "columns"):
+            X = tables.as_frame(X, [c.name for c in self._scheme.columns])
+        with value_errors():
+            frame = inputs.as_frame(self, X, reset=False)
+            return self._scheme.encode(frame, "X")
 
     def _encoded(self, X) -> Encoded:
         x = self._stored(X)
         return encode_split(self._run(), self._device_params(), x)
 
-    def _decoded(self, decode, codes: np.ndarray) -> np.ndarray:
-        size = self._run().config.evaluation.batch_size
-        return self._original(batches.map_batches(decode, codes, size, pad=True))
-
-    def _original(self, images: np.ndarray) -> np.ndarray:
+    def _original(self, images: np.ndarray) -> Any:
+        if self._scheme is not None:
+            return self._scheme.decode(images)
         return inputs.as_given(self, self._scaling.original(images))
 
     def _cluster_number(self, cluster, run: Run) -> int | None:

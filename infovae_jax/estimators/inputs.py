@@ -1,14 +1,76 @@
 """What an estimator is given, checked in scikit-learn's words, as `[n, H, W, C]`."""
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from infovae_jax.data import columns, sources, tables
+from infovae_jax.data.columns import Scheme
 from infovae_jax.data.labels import UNKNOWN
 
 _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
+
+
+def read(estimator: Any, X: Any) -> Any:
+    """X itself, or where it is a path or 'tfds:<name>' what is there.
+
+    Raises:
+      DataError: nothing that can be read.
+    """
+    if not isinstance(X, str | os.PathLike):
+        return X
+    size = (estimator.config or {}).get("data.image_size")
+    return sources.read_examples(os.fspath(X), size)
+
+
+def is_table(estimator: Any, X: Any) -> bool:
+    """Whether X is to be looked at column by column.
+
+    A DataFrame with a column that holds no numbers, or any X where `columns` says what
+    its columns are.
+    """
+    if estimator.columns is not None:
+        return True
+    return tables.is_mixed(X)
+
+
+def as_frame(estimator: Any, X: Any, reset: bool) -> Any:
+    """A table as a pandas DataFrame, its names compared with those of the fit.
+
+    Args:
+      estimator: gets `n_features_in_` and `feature_names_in_` with `reset`.
+      X: DataFrame of pandas or polars, or an array `[n, d]` in the order of the fit.
+      reset: whether the estimator is being fitted.
+
+    Raises:
+      ValueError: other columns than were fitted, or too few rows.
+    """
+    if reset or hasattr(estimator, "feature_names_in_"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset:
+        estimator.image_shape_ = None
+    names = None
+    if tables.library_of(X) is None:
+        names = [f"x{i}" for i in range(np.shape(X)[1])]
+    frame = tables.as_frame(X, names)
+    if len(frame) < (2 if reset else 1):
+        raise ValueError(
+            f"Found array with {len(frame)} sample(s) while a minimum of "
+            f"{2 if reset else 1} is required."
+        )
+    return frame
+
+
+def learn(
+    X: Any, frame: Any, train: np.ndarray, kinds: Mapping[str, str] | None, missing: str
+) -> Scheme:
+    """The scheme of a table X, as `frame`; see `data.columns.learn`."""
+    library = tables.library_of(X) or "pandas"
+    return columns.learn(frame, train, kinds or {}, missing, "X", library=library)
 
 
 def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:

@@ -10,13 +10,14 @@ import numpy as np
 
 from infovae_jax import config as config_lib
 from infovae_jax import objectives
-from infovae_jax.data import numpy_files, scaling
+from infovae_jax.data import columns, intake, numpy_files, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
 from infovae_jax.export import files, numpy_runtime
+from infovae_jax.training import identity
 from infovae_jax.training.run import Run
-from infovae_jax.training.saved import Saved, open_saved
+from infovae_jax.training.saved import Saved, open_model
 from infovae_jax.types import DataSpec
 
 # Another processor rounds otherwise.
@@ -58,7 +59,7 @@ def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -
     names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
     if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():
-            return of_run(open_saved(str(folder)).chosen())
+            return of_run(open_model(str(folder)).chosen())
         raise CheckpointError(
             f"no model here (neither {numpy_runtime.MODEL} nor config.json)",
             str(folder),
@@ -86,8 +87,7 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     config = config_lib.from_json(json.dumps(record["config"]))
     config_lib.check(config)
     objectives.check(config)
-    spec = record["spec"]
-    spec = DataSpec(**{**spec, "shape": tuple(spec["shape"])})
+    spec, scheme = intake.spec_of(record["spec"]), record.get("scheme")
     _require_sizes(config, spec, tensors)
     kind = settings.kind_of(model) if settings.has_own_networks(model) else None
     run = settings.make_run(config_lib.to_json(config), spec, kind)
@@ -95,7 +95,7 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     scale = scaling.from_json(record["scaling"])
     if scale.kind not in scaling.KINDS:
         raise ValueError(f"an unknown kind of scaling, {scale.kind!r}")
-    model.adopt(run, params, scale)
+    model.adopt(run, params, scale, scheme and columns.from_json(scheme))
     shape = record["image_shape"]
     model.image_shape_ = None if shape is None else tuple(shape)
     for name in saving.PLAIN:
@@ -171,10 +171,16 @@ def of_run(saved: Saved) -> Any:
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
     model.n_features_in_ = math.prod(spec.shape)
-    model.adopt(run, params, scaling.Scaling("none", zero, one, spec.dtype, how))
+    scale = scaling.Scaling("none", zero, one, spec.dtype, how)
+    scheme = run.dataset.intake and run.dataset.intake.scheme
+    model.adopt(run, params, scale, scheme)
+    if scheme is not None:
+        model.n_features_in_ = len(scheme.used)
     model.seed_, model.n_iter_ = config.seed, step // run.steps_per_epoch
     model.decision_, model.stop_reason_ = run.dataset.decision, f"at step {step}"
-    model.history_, model.data_digest_ = {}, run.identity().digests()["data"]
+    model.history_ = {}
+    stored = identity.stored(saved.folder)
+    model.data_digest_ = (stored[1] if stored else run.identity()).digests()["data"]
     if run.objective.uses_labels:
         model.classes_ = np.arange(spec.num_labels)
     return model

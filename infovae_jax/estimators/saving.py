@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import infovae_jax
-from infovae_jax.data import scaling
+from infovae_jax.data import columns, intake, scaling, tables
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators import settings
 from infovae_jax.estimators.settings import plain
@@ -77,8 +77,9 @@ def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
             if getattr(model, name) is not None
         },
         "config": config,
-        "spec": model._spec._asdict(),
+        "spec": intake.spec_to_json(model._spec),
         "scaling": scaling.to_json(model._scaling),
+        "scheme": model._scheme and columns.to_json(model._scheme),
         "image_shape": None if shape is None else list(shape),
         # By their numbers in the prior: no label was looked at.
         "clusters": [f"cluster {number}" for number in range(count)],
@@ -112,7 +113,10 @@ def _parameters(model: Any) -> dict[str, Any]:
 
 def _check_rows(model: Any) -> np.ndarray:
     """Samples of the model itself: rows that it knows, and nobody's data."""
-    return model.sample(CHECK_ROWS)
+    rows = model.sample(CHECK_ROWS)
+    if model._scheme is None:
+        return rows
+    return model._scheme.encode(tables.as_frame(rows), "samples")
 
 
 def outputs(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,7 +125,8 @@ def outputs(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
     for name in ("feature_names_in_", "_sklearn_output_config"):
         vars(bare).pop(name, None)
     codes = bare.transform(x)
-    found = {"codes": codes, "decoded": bare.inverse_transform(codes)}
+    decode = bare.inverse_transform if bare._scheme is None else bare.decoded
+    found = {"codes": codes, "decoded": decode(codes)}
     found["bounds"] = bare.score_samples(x)
     if hasattr(bare, "predict_proba"):
         found["probabilities"] = bare.predict_proba(x)

@@ -16,6 +16,7 @@ from infovae_jax.types import Dataset, DataSpec
 # Optimiser steps that the default number of epochs amounts to, and its limits.
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
 _FEW_HIDDEN = (256, 256)
+_LARGEST_BATCH = 1024
 
 
 def seed_of(random_state: Any) -> int:
@@ -28,6 +29,13 @@ def seed_of(random_state: Any) -> int:
         check_random_state(random_state)
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
+
+
+def table_batch_size(default: int, num_examples: int) -> int:
+    """Of tables of mixed columns: of many rows a hundredth, a power of two of them."""
+    return max(
+        default, min(_LARGEST_BATCH, 1 << (num_examples // 100).bit_length() - 1)
+    )
 
 
 def batch_size_of(asked: int | None, default: int, num_examples: int) -> int:
@@ -63,7 +71,11 @@ def kind_of(estimator: Any) -> str:
 
 
 def resolve(
-    estimator: Any, shape: tuple[int, int, int], num_examples: int, seed: int
+    estimator: Any,
+    shape: tuple[int, int, int],
+    num_examples: int,
+    seed: int,
+    is_table: bool = False,
 ) -> ConfigDict:
     """The config of the run that an estimator's parameters ask for.
 
@@ -72,6 +84,7 @@ def resolve(
       shape: `(H, W, C)` of an example.
       num_examples: in training.
       seed: of the run.
+      is_table: whether the rows are those of a table of mixed columns.
 
     Raises:
       ConfigError: an unknown key of `config` or `weights`, or a value of another type.
@@ -81,6 +94,8 @@ def resolve(
     config = groups.default_config("estimator")
     objectives.use(config, name, few, **recipe_options(name, shape))
     default = config.train.batch_size
+    if is_table and num_examples >= 100:
+        default = table_batch_size(default, num_examples)
     batch_size = plain(batch_size_of(estimator.batch_size, default, num_examples))
     sized = type(batch_size) is int and batch_size > 0
     steps_per_epoch = max(1, num_examples // batch_size) if sized else 1

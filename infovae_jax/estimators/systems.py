@@ -7,11 +7,11 @@ import dataclasses
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin, ClusterMixin
 
 from infovae_jax.estimators import inputs
 from infovae_jax.estimators.estimator import BaseVAE, value_errors
+from infovae_jax.evaluation import rows
 
 _DIMS_PER_CLUSTER = 2
 
@@ -105,7 +105,7 @@ class _Clusters(ClusterMixin, BaseVAE):
 
     def predict_proba(self, X):
         """q(c | x) of each row, `[n, n_clusters]`."""
-        return softmax(self._encoded(X).logits.astype(np.float64), axis=-1)
+        return rows.probabilities(self._encoded(X).logits)
 
 
 class CatVAE(_Clusters):
@@ -149,12 +149,14 @@ class NVAE(ClassifierMixin, BaseVAE):
         See `BaseVAE.fit`.
         """
         with value_errors():
-            x = inputs.as_images(self, X, reset=True)
-            classes, labels = inputs.as_classes(y, len(x))
+            X = inputs.read(self, X)
+            table = inputs.is_table(self, X)
+            checked = X if table else inputs.as_images(self, X, reset=True)
+            classes, labels = inputs.as_classes(y, len(checked))
             if self._goes_on() and not np.array_equal(classes, self.classes_):
                 raise ValueError("warm_start with other classes: start anew")
             self.classes_ = classes
-            self._fit(x, labels, len(self.classes_))
+            self._fit(X, labels, len(self.classes_))
         return self
 
     def predict(self, X):
@@ -164,7 +166,7 @@ class NVAE(ClassifierMixin, BaseVAE):
 
     def predict_proba(self, X):
         """q(y | x) of each row, `[n, classes]`, in the order of `classes_`."""
-        return softmax(self._encoded(X).logits.astype(np.float64), axis=-1)
+        return rows.probabilities(self._encoded(X).logits)
 
     def score(self, X, y=None):
         """Accuracy where y is given, as of a classifier; else the mean bound, nats."""

@@ -15,6 +15,7 @@ from infovae_jax.evaluation.encoding import (
 )
 from infovae_jax.evaluation.groups import GROUPS, core
 from infovae_jax.evaluation.groups.core import FACTOR_KL, WIDE_SIGMA
+from infovae_jax.evaluation.rows import probabilities
 from infovae_jax.evaluation.table import Row, format_value, table_text
 from infovae_jax.training.metrics import diverged
 from infovae_jax.training.run import Run
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "format_value",
     "prepared",
+    "probabilities",
     "table_text",
 ]
 
@@ -82,7 +84,7 @@ def evaluate(
     spec = run.dataset.spec
     return {
         "step": step,
-        "split": "test",
+        "split": "training" if run.dataset.tests_on_training else "test",
         "seconds": round(time.perf_counter() - began, 1),
         "recipe": {
             "examples": len(run.dataset.test_x),

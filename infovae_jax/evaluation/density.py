@@ -254,6 +254,8 @@ def _no_bits(run: Run) -> str:
     """Why the data have no probability under the model; empty where they have one."""
     spec = run.dataset.spec
     likelihood = make_likelihood(spec)
+    if spec.blocks:
+        return "a table has no pixels"
     if likelihood.levels:
         return ""
     if not likelihood.is_density:

@@ -43,13 +43,17 @@ def make_encode(run: Run) -> Callable[..., Encoded]:
     return encode
 
 
-def encode_split(run: Run, params: Any, x: np.ndarray) -> Encoded:
-    """Codes of all examples of `x` `[n, H, W, C]`, in order."""
+def encode_split(run: Run, params: Any, x: np.ndarray, first: int = 0) -> Encoded:
+    """Codes of all examples of `x` `[n, H, W, C]`, in order.
+
+    `first`: number of the first of them in the whole, of which x is a part; a multiple
+    of `config.evaluation.batch_size`.
+    """
     encode = run.kept("encode", lambda: jax.jit(make_encode(run)))
     encode = functools.partial(encode, params)
     settings = run.config.evaluation
-    key = jax.random.key(settings.seed)
-    return batches.map_batches(encode, x, settings.batch_size, key, pad=True)
+    key, size = jax.random.key(settings.seed), settings.batch_size
+    return batches.map_batches(encode, x, size, key, pad=True, first=first // size)
 
 
 def require_finite(codes: np.ndarray, metric: str) -> None:

@@ -77,7 +77,7 @@ class Model:
     def __init__(self, record, graphs, arrays):
         if "missing" in graphs:
             raise ModelError(f"NumPy cannot run this model: {graphs['missing']}")
-        if record.get("preprocessing") is not None:
+        if record.get("scheme") is not None:
             raise ModelError("NumPy cannot run this model: its columns are prepared")
         self.record, self._graphs, self._arrays = record, graphs, arrays
         scaling = record["scaling"]

@@ -16,7 +16,13 @@ from infovae_jax.report import (
     rate_and_information,
     results,
 )
-from infovae_jax.report.gallery import PICTURES, of_classes, question_of
+from infovae_jax.report.gallery import (
+    OF_IMAGES,
+    OF_TABLES,
+    PICTURES,
+    of_classes,
+    question_of,
+)
 from infovae_jax.training import metrics, population
 from infovae_jax.training.run import Run
 
@@ -48,11 +54,16 @@ def write(
         )
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
+    is_table = bool(run.dataset.spec.blocks)
     for picture in sorted(PICTURES, key=lambda picture: question_of(picture.name)):
-        figure, told = picture.draw(scene), run.objective.uses_labels
+        hidden = is_table and picture.name in OF_IMAGES
+        figure = None if hidden else picture.draw(scene)
+        told = run.objective.uses_labels
         title = of_classes(picture.title, told)
         path = folder / f"{picture.name}.png"
         if figure is None:
+            if not is_table and picture.name in OF_TABLES:
+                continue
             skipped.append(title)
             path.unlink(missing_ok=True)
             path.with_suffix(".npz").unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from infovae_jax.report import (
     figures,
     rate_and_information,
     scores,
+    tables,
 )
 
 
@@ -40,9 +41,9 @@ class Picture(NamedTuple):
 
 # What one asks, and the pictures that help to answer it, in the order of the page.
 QUESTIONS = {
-    "Are the data explained?": ("reconstructions", "density", "masked"),
+    "Are the data explained?": ("reconstructions", "columns", "density", "masked"),
     "What are the clusters?": (
-        *("cluster_members", "confusion_matrix", "cluster_samples"),
+        *("cluster_members", "cluster_profiles", "confusion_matrix", "cluster_samples"),
         *("occupancy", "calibration", "moving_away"),
     ),
     "What does the code hold?": (
@@ -77,6 +78,13 @@ def of_classes(words: str, uses_labels: bool) -> str:
     return words
 
 
+# Pictures of what the decoder puts out: of a table that is no picture.
+OF_IMAGES = {
+    *("reconstructions", "cluster_samples", "interpolations", "moving_away"),
+    *("traversals", "masked", "plane", "shared_traversals", "class_traversals"),
+    *("class_samples", "class_samples_wide", "prior_samples"),
+}
+OF_TABLES = {"cluster_profiles", "columns"}
 PICTURES = (
     Picture(
         "loss_curves",
@@ -171,6 +179,22 @@ PICTURES = (
         "and distortion; a colour for each value that was swept, and the member of "
         "this page ringed. Dotted lines have the same ELBO.",
         rate_and_information.members,
+    ),
+    Picture(
+        "cluster_profiles",
+        "What each cluster is",
+        "Means of the test rows of each cluster, in the units of the column; of a "
+        "category its share. Red is above the mean of all rows and blue below, fully "
+        "at two standard deviations. Of many columns those that differ most.",
+        tables.cluster_profiles,
+    ),
+    Picture(
+        "columns",
+        "Columns",
+        "Each column of the test split, and as many rows drawn from the model; values "
+        "beyond those of the data stand at the edge.",
+        tables.columns,
+        ("column/",),
     ),
     Picture(
         "reconstructions",

@@ -29,6 +29,9 @@ _FREE_KEYS = {
         "split_seed",
         "stream",
         "image_size",
+        "label_column",
+        "columns",
+        "missing",
     ),
     "train": (
         "num_epochs",

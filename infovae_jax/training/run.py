@@ -168,6 +168,12 @@ def open_run(
         shares=given and not own,
         digests=digests,
     )
+    if dataset.spec.blocks and config.model.get("affine", False):
+        raise ConfigError(
+            "affine maps are of pictures, and the data are a table",
+            "config.model.affine",
+            f"use --config=configs/{config.objective}.py:table, or set it to False",
+        )
     objective = run.kept(
         "objective", lambda: objectives.make(config, dataset.spec, **own)
     )
@@ -194,6 +200,25 @@ def _check_schedules(config: ConfigDict) -> None:
     for where, value in scalars.items():
         if schedules.depends_on_length(value):
             schedules.durations(value, config.train.num_epochs, where)
+
+
+def empty_run(config: ConfigDict, dataset: Dataset) -> Run:
+    """A run of a dataset without examples: for codes, bounds and samples.
+
+    Its programs are shared; see `Run.kept`.
+
+    Raises:
+      ConfigError: the config does not fit the objective.
+    """
+    objectives.check(config)
+    # Training's: no other run has fewer, and the optimiser's state is as it was.
+    steps = batches.steps_per_epoch(dataset.spec.num_examples, config.train.batch_size)
+    run = Run(config, dataset, None, None, steps, shares=True)
+    objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
+    transform = optimizer.make_optimizer(
+        config.optimizer, steps, sweeps.LEARNING_RATE in config.sweep
+    )
+    return run._replace(objective=objective, transform=transform)
 
 
 def _with_neighbours(run: Run, say) -> Run:

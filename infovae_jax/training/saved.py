@@ -3,12 +3,16 @@
 import pathlib
 from typing import Any, NamedTuple
 
+from ml_collections import ConfigDict
+
 from infovae_jax import config as config_lib
-from infovae_jax.config import sweeps
+from infovae_jax.config import sealed, sweeps
+from infovae_jax.data import intake
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import identity, loop, population
+from infovae_jax.training import files, identity, loop, population
 from infovae_jax.training.opening import DEFAULT, Opening
-from infovae_jax.training.run import Run, open_run
+from infovae_jax.training.run import Run, empty_run, open_run
+from infovae_jax.types import Dataset
 
 
 class Saved(NamedTuple):
@@ -76,6 +80,63 @@ def open_saved(
       DataError, CheckpointError: its data or its checkpoint cannot be read, or data or
         `config.json` are not those that it was trained with.
     """
+    config, folder = _read_config(workdir, member)
+    loop.enable_compilation_cache()
+    run = open_run(config)
+    accepted = identity.check_data(
+        folder, run.identity(), opening.accept_changed_data, record=False
+    )
+    return Saved(run, *_restored(run, folder, opening), folder, accepted)
+
+
+def open_model(
+    workdir: str | None,
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> Saved:
+    """The run of a folder without its data, which need not be there any more.
+
+    What its data were is read from `intake.json`; a folder of a time before there was
+    one is opened with its data.
+
+    Args:
+      workdir: the run's folder.
+      member: a member that is wanted later.
+      opening: which checkpoint.
+
+    Raises:
+      ConfigError, CheckpointError: as `open_saved`; or `intake.json` is damaged.
+    """
+    config, folder = _read_config(workdir, member)
+    path = folder / intake.FILE
+    if not path.exists():
+        return open_saved(workdir, member, opening)
+    loop.enable_compilation_cache()
+    try:
+        dataset = intake.from_json(sealed.read(path))
+    except (sealed.Damaged, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"damaged ({error})", str(path), "train again with the same command"
+        ) from None
+    run = empty_run(config, dataset)
+    return Saved(run, *_restored(run, folder, opening), folder)
+
+
+def keep_intake(folder: pathlib.Path, dataset: Dataset) -> None:
+    """Writes what new data need of a run's own into its folder."""
+    files.write_record(folder / intake.FILE, intake.to_json(dataset))
+
+
+def _restored(run: Run, folder: pathlib.Path, opening: Opening) -> tuple[Any, int]:
+    many = sweeps.is_population(run.config)
+    restore = population.restore if many else loop.restore_params
+    return restore(run, folder, opening)
+
+
+def _read_config(
+    workdir: str | None, member: int | None
+) -> tuple[ConfigDict, pathlib.Path]:
+    """The checked config of a run's folder; see `open_saved`."""
     if not workdir:
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
@@ -96,7 +157,6 @@ def open_saved(
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
     identity.check_config(folder, config)
     config_lib.check(config)
-    loop.enable_compilation_cache()
     many = sweeps.is_population(config)
     count = len(sweeps.members_of(config)) if many else 0
     if member is not None and member >= count:
@@ -104,9 +164,4 @@ def open_saved(
             f"members 0 to {count - 1}" if many else "no members: it is a single run"
         )
         raise ConfigError(f"no member {member}", "--member", f"this run has {there}")
-    run = open_run(config)
-    accepted = identity.check_data(
-        folder, run.identity(), opening.accept_changed_data, record=False
-    )
-    restore = population.restore if many else loop.restore_params
-    return Saved(run, *restore(run, folder, opening), folder, accepted)
+    return config, folder

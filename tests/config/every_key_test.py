@@ -21,6 +21,7 @@ HUGE = 10**30
 MAY_BE_ZERO = {
     "seed",
     "data.split_seed",
+    "data.test_fraction",
     "data.labels_per_class",
     "network.conv_hidden",
     "optimizer.b1",
@@ -50,6 +51,8 @@ MAY_BE_NONE = {
     "data.num_train",
     "data.labels_per_class",
     "data.image_size",
+    "data.label_column",
+    "data.columns",
     "optimizer.clip_norm",
     "evaluation.inception",
     "evaluation.inception_sha256",
@@ -58,6 +61,8 @@ SIGNED = {"weights.kl_c"}
 NO_TERMS = {"weights.temperature"}
 INTEGERS = {"data.num_train", "data.labels_per_class"}
 TEXTS = {
+    "data.label_column",
+    "data.columns",
     "data.data_dir",
     "data.cache_dir",
     "evaluation.inception",

@@ -23,6 +23,9 @@ def data_config(tmp_path):
                 "num_train": None,
                 "binarize": "none",
                 "image_size": None,
+                "label_column": None,
+                "columns": None,
+                "missing": "refuse",
             },
             type_safe=False,
         )

@@ -175,10 +175,20 @@ def test_unknown_options(load, raises_line, key, value):
         load({"x": GREY}, **{key: value})
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -1, float("nan")])
+@pytest.mark.parametrize("fraction", [1.0, -1, float("nan")])
 def test_test_fraction_must_be_inside(load, raises_line, fraction):
     with raises_line(ConfigError, 2, "data.test_fraction"):
         load({"x": GREY}, test_fraction=fraction)
+
+
+def test_nothing_may_be_held_out(load):
+    dataset = load({"x": GREY, "y": np.arange(len(GREY)) % 2}, test_fraction=0.0)
+    assert dataset.tests_on_training
+    assert len(dataset.train_x) == len(GREY)
+    np.testing.assert_array_equal(dataset.train_x, dataset.test_x)
+    np.testing.assert_array_equal(dataset.train_y, dataset.test_y)
+    assert "none held out" in dataset.decision
+    assert not load({"x": GREY}).tests_on_training
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The core: bound, likelihood, code, clusters or classes, and factors of every run."""
 
+import functools
 import itertools
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.data import batches
 from infovae_jax.data.subsets import take
 from infovae_jax.evaluation import (
     assignments,
@@ -15,6 +17,7 @@ from infovae_jax.evaluation import (
     density,
     encoding,
     subsets,
+    tabular,
 )
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Codes, Encoded, prepared
@@ -45,7 +48,19 @@ def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
     elif run.objective.classify is not None:
         rows += _clusters(run, params, codes.test.logits)
     rows += _code_parts(run, params, codes.test)
-    return rows + _factors(run, codes)
+    return rows + _columns(run, params, codes.test) + _factors(run, codes)
+
+
+def _columns(run: Run, params: Any, codes: Encoded) -> list[Row]:
+    """How well each column of a table comes back from posterior means."""
+    if not run.dataset.spec.blocks:
+        return []
+    x = np.asarray(run.dataset.test_x)
+    decode = jax.jit(functools.partial(run.objective.decode, params))
+    mean = batches.map_batches(decode, codes.mean, run.config.evaluation.batch_size)
+    flat = (array.reshape(len(x), -1) for array in (x, mean))
+    found = tabular.column_scores(run.dataset.intake.scheme, *flat)
+    return [Row(f"column/{name}", *score) for name, score in found.items()]
 
 
 def bound_rows(run: Run, params: Any) -> list[Row]:
@@ -201,7 +216,7 @@ def _class_factors(run: Run, codes: Encoded, labels: np.ndarray) -> list[Row]:
 def _factors(run: Run, codes: Codes) -> list[Row]:
     """What known causes of the images the parts of the code follow."""
     dataset = run.dataset
-    if not (run.objective.code_parts or dataset.factors):
+    if dataset.spec.blocks or not (run.objective.code_parts or dataset.factors):
         return []
     rows = codes.train_rows
     used = take(dataset.train_x, rows)
@@ -276,7 +291,8 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
     )
     fitted = take(run.dataset.train_x, subsets.indices(run, "kmeans"))
     kmeans = clustering.kmeans_clusters(fitted, run.dataset.test_x, num_clusters)
-    images = f"{len(fitted)} raw images"
+    what = "rows, standardised and one-hot" if run.dataset.spec.blocks else "images"
+    images = f"{len(fitted)} raw {what}"
     if len(fitted) < len(run.dataset.train_x):
         images += f", drawn by seed {run.config.evaluation.seed}"
     starts = clustering.kmeans_starts(num_clusters)

@@ -1,0 +1,258 @@
+"""What the columns of a table are: looked at once, said in words, and kept.
+
+A `Scheme` turns rows of a table of mixed columns into rows of numbers, blocks of
+columns of one kind side by side (`types.ColumnBlock`), and back. Its statistics are
+those of the training rows; it belongs to the model.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.data import kinds
+from infovae_jax.data.kinds import Column
+from infovae_jax.distributions.columns import COUNTS, KINDS
+from infovae_jax.errors import ConfigError, DataError, unknown
+from infovae_jax.types import ColumnBlock
+
+MISSING = ("refuse", "impute")
+_COLUMNS = "config.data.columns"
+# Of more columns the printed decision has a line for each kind only.
+_MANY = 100
+_SHOWN = 8
+
+
+class Scheme(NamedTuple):
+    """How rows of a table become numbers.
+
+    Attributes:
+      columns: all that stand in the table, in its order, those that are ignored too;
+        the label is none of them.
+      label: name of the column that holds the labels, or None.
+      label_levels: its values, in the order of their numbers.
+      library: 'pandas' or 'polars', whose frames rows come back as.
+    """
+
+    columns: tuple[Column, ...]
+    label: str | None = None
+    label_levels: tuple[Any, ...] = ()
+    library: str = "pandas"
+
+    @property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that the model sees, in the order of the table."""
+        return tuple(c for c in self.columns if c.kind != kinds.IGNORE)
+
+    @property
+    def ordered(self) -> tuple[Column, ...]:
+        """The same in the order of a row of numbers: by kind, and by size."""
+        return tuple(sorted(self.used, key=lambda c: (KINDS.index(c.kind), c.size)))
+
+    def blocks(self) -> tuple[ColumnBlock, ...]:
+        """What lies where in a row of numbers."""
+        found: dict[tuple[str, int], list[Column]] = {}
+        for column in self.ordered:
+            found.setdefault((column.kind, column.size), []).append(column)
+        return tuple(
+            ColumnBlock(
+                kind,
+                len(members),
+                size,
+                tuple(c.shift for c in members) if kind in COUNTS else (),
+            )
+            for (kind, size), members in found.items()
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return sum(column.size for column in self.used)
+
+    def slices(self) -> dict[str, slice]:
+        """Name of a column -> its numbers in a row."""
+        ends = np.cumsum([column.size for column in self.ordered])
+        return {
+            column.name: slice(int(end) - column.size, int(end))
+            for column, end in zip(self.ordered, ends, strict=True)
+        }
+
+    def encode(self, frame: Any, where: str, first: int = 0) -> np.ndarray:
+        """Rows of a table as images `[n, 1, W, 1]` of float32.
+
+        Args:
+          frame: a pandas DataFrame with all columns that are used, in any order.
+          where: names the table in messages.
+          first: number of its first row, for messages.
+
+        Raises:
+          DataError: a column is missing, or a value is: names the row; or it is no
+            number, no whole number, infinite, or a category that training had none of.
+        """
+        absent = [c.name for c in self.used if c.name not in frame.columns]
+        if absent:
+            more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+            raise DataError(
+                f"no column {', '.join(map(repr, absent[:_SHOWN]))}{more}",
+                where,
+                f"give the {len(self.used)} columns that the model was trained on",
+            )
+        out = np.zeros((len(frame), self.width), np.float32)
+        at = self.slices()
+        for column in self.ordered:
+            values = frame[column.name]
+            place = kinds.Place(column.name, where, first)
+            kinds.write(out, at[column.name], column, values, place)
+        return out[:, None, :, None]
+
+    def extra(self, frame: Any) -> list[str]:
+        """Columns of a table that training did not have; they are not looked at."""
+        known = {c.name for c in self.columns} | {self.label}
+        return [name for name in map(str, frame.columns) if name not in known]
+
+    def labels(self, frame: Any) -> np.ndarray | None:
+        """Number of each row's label, int32 `[n]`, -1 where unknown or missing.
+
+        None where the table has no such column.
+        """
+        if self.label is None or self.label not in frame.columns:
+            return None
+        return kinds.level_numbers(frame[self.label], self.label_levels)
+
+    def decode(self, rows: np.ndarray, drawn: bool = False) -> Any:
+        """Rows of numbers `[n, 1, W, 1]` as a frame in the table's own units.
+
+        Of a category the most probable one, of a count its mean; where the rows are
+        `drawn` from the model, whole numbers are whole.
+        """
+        import pandas
+
+        rows = np.asarray(rows).reshape(len(rows), -1)
+        at = self.slices()
+        found = {c.name: kinds.read(rows[:, at[c.name]], c, drawn) for c in self.used}
+        frame = pandas.DataFrame(found)
+        if self.library == "polars":
+            import polars
+
+            return polars.from_pandas(frame)
+        return frame
+
+    def decision(self) -> list[str]:
+        """What was taken for what, and why: a line a column."""
+        lines = []
+        if len(self.columns) <= _MANY:
+            return [f"  {c.name}: {c.kind}, {c.why}" for c in self.columns]
+        for kind in (*KINDS, kinds.IGNORE):
+            names = [c.name for c in self.columns if c.kind == kind]
+            if names:
+                more = ", ..." if len(names) > _SHOWN else ""
+                shown = ", ".join(names[:_SHOWN])
+                lines.append(f"  {kind}: {len(names)} columns, {shown}{more}")
+        return lines
+
+    def log_factor(self) -> float:
+        """Nats that a density of standardised columns is above that of raw ones."""
+        return float(sum(np.log(c.factor) for c in self.used if c.kind == "numeric"))
+
+
+def learn(
+    frame: Any,
+    train: np.ndarray,
+    columns: Mapping[str, str],
+    missing: str,
+    where: str,
+    label: str | None = None,
+    library: str = "pandas",
+) -> Scheme:
+    """Looks at a table and settles what its columns are.
+
+    Kinds and categories are those of all rows, statistics of the training rows.
+
+    Args:
+      frame: a pandas DataFrame.
+      train: indices of the training rows.
+      columns: name -> kind, for those that are not to be judged by their values.
+      missing: one of MISSING; 'impute': a missing value becomes the mean, or of other
+        kinds than numeric the most frequent value, of the training rows.
+      where: names the table in messages.
+      label: name of the column of labels, or None.
+      library: see `Scheme`.
+
+    Raises:
+      ConfigError: an unknown name or kind, or a kind that the values cannot have.
+      DataError: two columns of one name, none that can be used, or a missing value.
+    """
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"two columns called '{twice[0]}'", where, "rename one of them")
+    frame = frame.set_axis(names, axis=1)
+    if missing not in MISSING:
+        raise unknown("value", missing, MISSING, "config.data.missing")
+    for name, kind in columns.items():
+        if name not in names:
+            raise unknown("column", name, names, _COLUMNS)
+        if kind not in (*KINDS, kinds.IGNORE):
+            raise unknown("kind", kind, (*KINDS, kinds.IGNORE), f"{_COLUMNS}, '{name}'")
+    levels: tuple[Any, ...] = ()
+    if label is not None:
+        if label not in names:
+            raise unknown("column", label, names, "config.data.label_column")
+        levels = kinds.label_levels(frame[label], where)
+    found = tuple(
+        kinds.judge(name, frame[name], train, columns.get(name), missing, where)
+        for name in names
+        if name != label
+    )
+    scheme = Scheme(found, label, levels, library)
+    if not scheme.used:
+        reasons = "; ".join(f"{c.name}: {c.why}" for c in found[:_SHOWN])
+        raise DataError(
+            f"no column can be used ({reasons})", where, f"name kinds by {_COLUMNS}"
+        )
+    return scheme
+
+
+def parse(text: str | None) -> dict[str, str]:
+    """`data.columns` as name -> kind: 'age=numeric, city=ignore', or a JSON object.
+
+    Raises:
+      ConfigError: neither.
+    """
+    fault = "write 'age=numeric, city=ignore', or a JSON object of names and kinds"
+    if text is None:
+        return {}
+    if text.lstrip().startswith("{"):
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"no JSON ({error})", _COLUMNS, fault) from None
+        if not all(isinstance(kind, str) for kind in values.values()):
+            raise ConfigError("a kind that is no text", _COLUMNS, fault)
+        return values
+    pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    for name, equals, kind in pairs:
+        if not equals or not name.strip() or not kind.strip():
+            raise ConfigError(f"{text!r} is no list of columns", _COLUMNS, fault)
+    return {name.strip(): kind.strip() for name, _, kind in pairs}
+
+
+def to_json(scheme: Scheme) -> dict[str, Any]:
+    """As JSON holds it."""
+    columns = [column._asdict() for column in scheme.columns]
+    return scheme._replace(columns=columns)._asdict()
+
+
+def from_json(values: Mapping[str, Any]) -> Scheme:
+    """From `to_json`.
+
+    Raises:
+      TypeError, KeyError: it is not.
+    """
+    columns = tuple(
+        Column(**{**column, "levels": tuple(column["levels"])})
+        for column in values["columns"]
+    )
+    levels = tuple(values["label_levels"])
+    return Scheme(**{**values, "columns": columns, "label_levels": levels})

@@ -1,0 +1,360 @@
+"""One column of a table: its kind by its values, and its numbers in a row.
+
+The rules of `judge`, in this order; values that are missing are left aside:
+
+    ignore       no value; one value throughout; dates; whole numbers that only count
+                 the rows; a different text in every row, or more than MAX_LEVELS texts
+    binary       two values
+    categorical  texts; a pandas or polars category; 3 to MAX_FEW whole numbers, each
+                 ten times on average
+    numeric      other numbers
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.distributions.columns import COUNTS
+from infovae_jax.errors import ConfigError, DataError, printable
+
+IGNORE = "ignore"
+# Texts that become categories by themselves, and those that may on demand.
+MAX_LEVELS, MOST_LEVELS = 50, 1000
+MAX_FEW, TIMES = 10, 10
+# log(1 + count) in float32 still tells all counts up to this apart.
+MAX_COUNT = 100_000
+
+
+class Column(NamedTuple):
+    """What one column is.
+
+    Attributes:
+      name: as in the table.
+      kind: of `distributions.columns.KINDS`, or IGNORE.
+      why: the reason, in words.
+      levels: the values of a binary or categorical one, in order.
+      shift: mean of a numeric one; of a count the log of its mean.
+      factor: standard deviation of a numeric one.
+      fill: what a missing value becomes; None: it is refused.
+      whole: whether its values were whole numbers.
+    """
+
+    name: str
+    kind: str
+    why: str
+    levels: tuple[Any, ...] = ()
+    shift: float = 0.0
+    factor: float = 1.0
+    fill: Any = None
+    whole: bool = False
+
+    @property
+    def size(self) -> int:
+        """Numbers that it takes in a row."""
+        return len(self.levels) if self.kind == "categorical" else 1
+
+
+class Place(NamedTuple):
+    """Where a value stands, for messages: column, table, number of the first row."""
+
+    column: str
+    where: str
+    first: int
+
+    def refuse(self, index: int, what: str, fix: str) -> DataError:
+        """The error about the value in the `index`-th of these rows."""
+        row = self.first + int(index)
+        what = f"{what} in column '{self.column}', row {row}"
+        return DataError(what, self.where, fix)
+
+
+def judge(
+    name: str,
+    values: Any,
+    train: np.ndarray,
+    kind: str | None,
+    missing: str,
+    where: str,
+) -> Column:
+    """Settles what a column is; see `columns.learn`.
+
+    Args:
+      name: of the column.
+      values: a pandas Series.
+      train: indices of the training rows.
+      kind: what it is to be, or None: by its values.
+      missing: 'refuse' or 'impute'.
+      where: names the table in messages.
+    """
+    there = values.dropna()
+    levels = _levels(there, name, where)
+    said = kind is not None
+    kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
+    if kind == IGNORE:
+        return Column(name, kind, why)
+    if len(there) < len(values) and missing == "refuse":
+        index = int(values.isna().to_numpy().argmax())
+        count = len(values) - len(there)
+        raise DataError(
+            f"{count} missing values in column '{name}', the first in row {index}",
+            where,
+            f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
+        )
+    column = Column(name, kind, why, whole=_are_whole(there))
+    if kind in ("binary", "categorical"):
+        column = _with_levels(column, levels, said)
+        column = column._replace(why=f"{why}: {_shown(column.levels)}")
+    else:
+        column = _with_moments(column, values, train, where)
+    if len(there) < len(values):
+        fill = column.shift if kind == "numeric" else _most_frequent(values, train)
+        how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
+        count = len(values) - len(there)
+        text = f"{column.why}; {count} missing values become the {how}"
+        column = column._replace(fill=fill, why=text)
+    return column
+
+
+def _levels(there: Any, name: str, where: str) -> list[Any]:
+    """The different values, in order."""
+    try:
+        found = there.unique()
+    except TypeError:
+        raise DataError(
+            f"column '{name}' holds lists or the like", where, "give plain values"
+        ) from None
+    found = [v.item() if isinstance(v, np.generic) else v for v in found]
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=str)
+
+
+def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
+    from pandas.api import types
+
+    dtype, count = there.dtype, len(levels)
+    if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        return IGNORE, "dates; make numbers of what matters in them"
+    if count == 0:
+        return IGNORE, "no value"
+    if count == 1:
+        return IGNORE, f"constant, {levels[0]!r} throughout"
+    if count == 2:
+        return "binary", "two values"
+    category = str(dtype) == "category"
+    if category or not _are_numbers(levels):
+        if count > MAX_LEVELS:
+            each = count == len(there) and not category
+            what = "a different text in every row" if each else f"{count} categories"
+            return IGNORE, f"{what}; at most {MAX_LEVELS} are taken by themselves"
+        return "categorical", f"{count} categories"
+    if _are_whole(there):
+        if count == len(there) and levels[-1] - levels[0] == count - 1:
+            return IGNORE, "row numbers"
+        if count <= MAX_FEW and len(there) >= TIMES * count:
+            return "categorical", f"{count} whole numbers only"
+    return "numeric", f"numbers from {levels[0]:.4g} to {levels[-1]:.4g}"
+
+
+def _are_numbers(levels: list[Any]) -> bool:
+    return all(isinstance(v, int | float) for v in levels)
+
+
+def _are_whole(there: Any) -> bool:
+    from pandas.api import types
+
+    if not types.is_numeric_dtype(there.dtype) or types.is_bool_dtype(there.dtype):
+        return False
+    if types.is_integer_dtype(there.dtype):
+        return True
+    numbers = there.to_numpy(np.float64)
+    return bool((numbers == np.rint(numbers)).all())
+
+
+def _shown(levels: tuple[Any, ...]) -> str:
+    more = ", ..." if len(levels) > 6 else ""
+    return ", ".join(map(str, levels[:6])) + more
+
+
+def _with_levels(column: Column, levels: list[Any], said: bool) -> Column:
+    where = f"config.data.columns, '{column.name}'"
+    if column.kind == "binary" and len(levels) != 2:
+        what = f"{len(levels)} values, {_shown(tuple(levels))}, are not two"
+        raise ConfigError(what, where, "say 'categorical'")
+    if column.kind == "categorical" and not 2 <= len(levels) <= MOST_LEVELS:
+        what = f"{len(levels)} categories"
+        raise ConfigError(what, where, f"2 to {MOST_LEVELS} can be; say 'ignore'")
+    del said
+    return column._replace(levels=tuple(levels))
+
+
+def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) -> Column:
+    place = Place(column.name, where, 0)
+    numbers = _numbers(values, place)
+    known = numbers[train][~np.isnan(numbers[train])]
+    if not len(known):
+        raise place.refuse(0, "no value in the training rows", "ignore that column")
+    shift = float(known.mean())
+    if column.kind in COUNTS:
+        _require_counts(numbers, place)
+        shift = float(np.log(max(shift, 0.5 / len(known))))
+        why = f"{column.why}; counts of mean {known.mean():.4g}"
+        return column._replace(shift=shift, why=why)
+    factor = float(known.std())
+    # The spread of a constant column is rounding.
+    if factor <= 10 * np.finfo(np.float64).eps * abs(shift):
+        factor = 1.0
+    why = f"{column.why}; mean {shift:.4g}, standard deviation {factor:.4g}"
+    return column._replace(shift=shift, factor=factor, why=why)
+
+
+def _require_counts(numbers: np.ndarray, place: Place) -> None:
+    known = np.where(np.isnan(numbers), 0.0, numbers)
+    bad = (known < 0) | (known > MAX_COUNT) | (known != np.rint(known))
+    if bad.any():
+        index = int(bad.argmax())
+        fix = f"counts are whole numbers from 0 to {MAX_COUNT}; say 'numeric'"
+        raise place.refuse(index, f"{numbers[index]:.6g} is no count", fix)
+
+
+def _most_frequent(values: Any, train: np.ndarray) -> Any:
+    modes = values.iloc[train].mode()
+    value = modes.iloc[0] if len(modes) else values.dropna().iloc[0]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _numbers(values: Any, place: Place) -> np.ndarray:
+    """A column as float64 `[n]`, NaN where missing.
+
+    Raises:
+      DataError: what is there is no number, or infinite.
+    """
+    import pandas
+    from pandas.api import types
+
+    if types.is_numeric_dtype(values.dtype) and not types.is_complex_dtype(
+        values.dtype
+    ):
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+    else:
+        numbers = pandas.to_numeric(values, errors="coerce")
+        numbers = numbers.to_numpy(np.float64, na_value=np.nan)
+        bad = np.isnan(numbers) & ~values.isna().to_numpy()
+        if bad.any():
+            index = int(bad.argmax())
+            what = f"'{printable(str(values.iloc[index]))}' is no number"
+            raise place.refuse(index, what, "give numbers, as training had")
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        index = int(infinite.argmax())
+        raise place.refuse(index, f"{numbers[index]}", "give finite numbers")
+    return numbers
+
+
+def _filled(missing: np.ndarray, column: Column, place: Place) -> Any:
+    """The value that stands for missing ones.
+
+    Raises:
+      DataError: there are to be none.
+    """
+    if column.fill is None:
+        index = int(missing.argmax())
+        fix = "fill it; the model was trained without missing values in this column"
+        raise place.refuse(index, "a missing value", fix)
+    return column.fill
+
+
+def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place):
+    """Writes a column `[n]` into its numbers `at` of rows `[n, W]`, which are 0."""
+    if column.kind in ("binary", "categorical"):
+        numbers = level_numbers(values, column.levels)
+        missing = numbers < 0
+        if missing.any():
+            absent = values.isna().to_numpy()
+            strange = missing & ~absent
+            if strange.any():
+                index = int(strange.argmax())
+                raise place.refuse(
+                    index,
+                    f"'{printable(str(values.iloc[index]))}', which training never had",
+                    f"known are {_shown(column.levels)}",
+                )
+            fill = _filled(absent, column, place)
+            numbers[missing] = column.levels.index(fill)
+        if column.kind == "binary":
+            out[:, at.start] = numbers
+        else:
+            out[np.arange(len(out)), at.start + numbers] = 1.0
+        return
+    numbers = _numbers(values, place)
+    missing = np.isnan(numbers)
+    if missing.any():
+        numbers = np.where(missing, _filled(missing, column, place), numbers)
+    if column.kind in COUNTS:
+        _require_counts(numbers, place)
+        out[:, at.start] = np.log1p(numbers)
+        return
+    scaled = (numbers - column.shift) / column.factor
+    beyond = np.abs(scaled) > np.finfo(np.float32).max
+    if beyond.any():
+        index = int(beyond.argmax())
+        what = f"{numbers[index]:.4g} is beyond all that training had"
+        raise place.refuse(index, what, "repair that value")
+    out[:, at.start] = scaled
+
+
+def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
+    """Number of each value among the levels, int32 `[n]`; -1 where it is none."""
+    import pandas
+
+    if str(values.dtype) == "category":
+        of_category = pandas.Index(levels).get_indexer(values.cat.categories)
+        codes = values.cat.codes.to_numpy()
+        if not len(of_category):
+            return np.full(len(codes), -1, np.int32)
+        return np.where(codes < 0, -1, of_category[codes]).astype(np.int32)
+    if values.dtype.kind in "biuf" and all(isinstance(v, str) for v in levels):
+        values = values.astype(str)
+    return pandas.Index(levels).get_indexer(values).astype(np.int32)
+
+
+def label_levels(values: Any, where: str) -> tuple[Any, ...]:
+    """The labels in order.
+
+    Raises:
+      DataError: some are missing, there is one label only, or one for almost every row.
+    """
+    name = f"{where}, data.label_column '{values.name}'"
+    missing = values.isna().to_numpy()
+    if missing.any():
+        index = int(missing.argmax())
+        raise DataError(
+            f"{int(missing.sum())} missing labels, the first in row {index}",
+            name,
+            "fill them, or leave those rows out",
+        )
+    levels = _levels(values, str(values.name), where)
+    if not 2 <= len(levels) <= max(MOST_LEVELS, 2):
+        raise DataError(
+            f"{len(levels)} different labels", name, f"give 2 to {MOST_LEVELS} classes"
+        )
+    return tuple(levels)
+
+
+def read(numbers: np.ndarray, column: Column, drawn: bool = False) -> np.ndarray:
+    """The values `[n]` that numbers `[n, size]` of a row stand for, in own units.
+
+    `drawn`: counts, and numbers that all were whole, are rounded.
+    """
+    if column.kind == "categorical":
+        return np.asarray(column.levels)[numbers.argmax(-1)]
+    if column.kind == "binary":
+        return np.asarray(column.levels)[(numbers[:, 0] >= 0.5).astype(np.int64)]
+    values = numbers[:, 0].astype(np.float64)
+    if column.kind in COUNTS:
+        values = np.expm1(values)
+    else:
+        values = values * column.factor + column.shift
+    whole = drawn and (column.kind in COUNTS or column.whole)
+    return np.rint(values).astype(np.int64) if whole else values

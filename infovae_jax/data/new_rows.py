@@ -1,0 +1,198 @@
+"""New data for a trained model, a part at a time, as the model takes them.
+
+What it was trained on decides what they must be (`intake`): images as a folder, a file
+of Pillow's, `.npy` or `.npz`; rows of a table as `.csv`, `.tsv` or `.parquet`. What
+does not fit is refused with the row or file. No part is larger than asked for: a
+million rows need no more memory than a few thousand.
+"""
+
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from infovae_jax.data import folder, numpy_files, raw_splits, tables
+from infovae_jax.data.intake import Intake
+from infovae_jax.errors import DataError
+from infovae_jax.types import Dataset
+
+_FLAG = "--input"
+
+
+class Rows(NamedTuple):
+    """Consecutive examples.
+
+    Attributes:
+      first: number of the first one in the input.
+      x: as stored, `[m, H, W, C]`.
+      names: of the files that they are, within the folder; None: there are none.
+      labels: int32 `[m]`, -1 where unknown; None: the input has none.
+    """
+
+    first: int
+    x: np.ndarray
+    names: list[str] | None = None
+    labels: np.ndarray | None = None
+
+
+def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
+    """The examples of a file or folder in order, at most `size` at a time.
+
+    Args:
+      path: of the input.
+      dataset: of the model, with `spec`, `intake` and `label_names`; its examples are
+        not looked at.
+      size: examples in a part.
+
+    Raises:
+      DataError: the input is missing, damaged, or does not fit the model.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
+    kind = "table" if tables.is_table(path) else "images"
+    wanted = "images" if dataset.intake.scheme is None else "table"
+    if kind != wanted:
+        fix = "a .csv, .tsv or .parquet file" if wanted == "table" else _IMAGE_INPUTS
+        raise DataError(
+            f"the model is of {_WORDS[wanted]}", f"{_FLAG}, {path}", f"give {fix}"
+        )
+    if kind == "table":
+        yield from _of_table(path, dataset, size)
+    elif path.is_dir() or path.suffix.lower() in folder.SUFFIXES:
+        yield from _of_folder(path, dataset, size)
+    elif path.suffix.lower() in (".npy", ".npz"):
+        yield from _of_array(path, dataset, size)
+    else:
+        raise DataError(
+            f"unknown file type '{path.suffix}'",
+            f"{_FLAG}, {path}",
+            f"give {_IMAGE_INPUTS}",
+        )
+
+
+_IMAGE_INPUTS = "a folder of images, an image, a .npy or a .npz file"
+_WORDS = {"images": "images or rows of an array", "table": "rows of a table"}
+
+
+def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
+    scheme, first, where = dataset.intake.scheme, 0, f"{_FLAG}, {path}"
+    for frame in tables.read_chunks(path, size, scheme):
+        x = scheme.encode(frame, where, first)
+        yield Rows(first, x, None, scheme.labels(frame))
+        first += len(x)
+    if not first:
+        raise DataError("no rows", where, "give a table of rows")
+
+
+def _of_folder(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
+    listing, root = folder.list_images(path)
+    decode = folder.Decoder(folder.target_size(dataset.intake.image_size))
+    number = {name: i for i, name in enumerate(dataset.label_names)}
+    for first in range(0, len(listing.files), size):
+        files = listing.files[first : first + size]
+        images = [
+            _like_training(decode(file)[None], dataset, f"file {file}")
+            for file in files
+        ]
+        classes = listing.classes[first : first + size]
+        known = [number.get(folder.shown(name), -1) for name in classes]
+        yield Rows(
+            first,
+            np.concatenate(images),
+            [file.relative_to(root).as_posix() for file in files],
+            np.array(known, np.int32) if number and classes else None,
+        )
+
+
+def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
+    where, first = f"{_FLAG}, {path}", 0
+    if path.suffix.lower() == ".npy":
+        x, labels = numpy_files.open_npy(path), None
+        parts = (x[start : start + size] for start in range(0, len(x), size))
+    else:
+        parts, labels = _of_archive(path, size)
+    for part in parts:
+        images = raw_splits.as_images(part, where)
+        images = _like_training(images, dataset, where, first)
+        own = labels[first : first + len(images)] if labels is not None else None
+        yield Rows(first, images, None, own)
+        first += len(images)
+    if not first:
+        raise DataError("no examples", where, "give at least one")
+
+
+def _of_archive(path: pathlib.Path, size: int):
+    """The parts of the images of a `.npz`, and its labels or None."""
+    if not zipfile.is_zipfile(path):
+        raise DataError("no archive, or a cut one", f"{_FLAG}, {path}", "copy it again")
+    with zipfile.ZipFile(path) as archive:
+        names = {name.removesuffix(".npy") for name in archive.namelist()}
+    images, labels, *_ = numpy_files.choose_keys(names, path)
+    found = None
+    if labels in names:
+        found = numpy_files.read_archive(path, lambda names: [labels])[labels]
+        found = raw_splits.as_labels(found, len(found), f"array '{labels}' of {path}")
+    return numpy_files.stream_member(path, images, size), found
+
+
+def as_stored(x: Any, dataset: Dataset, where: str) -> np.ndarray:
+    """An array of examples as the model takes them; see `read`."""
+    return _like_training(raw_splits.as_images(x, where), dataset, where)
+
+
+def _like_training(
+    x: np.ndarray, dataset: Dataset, where: str, first: int = 0
+) -> np.ndarray:
+    """Images `[n, H, W, C]` after what was done to the training data.
+
+    Raises:
+      DataError: they have another shape, or a range that the model does not know.
+    """
+    spec, intake = dataset.spec, dataset.intake
+    if x.shape[1:] != spec.shape:
+        resized = "; its own images were resized by data.image_size"
+        raise DataError(
+            f"examples of shape (H, W, C) = {x.shape[1:]}, but the model is of "
+            f"{spec.shape}",
+            where,
+            "give examples of that shape" + (resized if intake.image_size else ""),
+        )
+    if intake.divisor != 1.0 and x.dtype == np.uint8:
+        raise DataError(
+            f"whole numbers, for a model of values divided by {intake.divisor:g}",
+            where,
+            "divide them by it, and give floats",
+        )
+    if intake.bits and x.dtype == np.uint8:
+        return np.where(x == 1, np.uint8(255), x)
+    inside = intake.low >= 0 and intake.high <= 1
+    if x.dtype == np.uint8:
+        if not inside:
+            raise DataError(
+                "whole numbers, which mean 256 grey levels, for a model of values "
+                f"from {intake.low:.4g} to {intake.high:.4g}",
+                where,
+                "give floats in that range",
+            )
+        return x
+    return _checked(x, intake, where, first)
+
+
+def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarray:
+    """The same, all finite, and in [0, 1] where the training data were."""
+    bad = ~np.isfinite(x)
+    if not bad.any() and intake.low >= 0 and intake.high <= 1:
+        bad = (x < 0) | (x > 1)
+    if bad.any():
+        index = raw_splits.first_index(bad, first)
+        value = x[(index[0] - first, *index[1:])]
+        raise DataError(
+            f"value {value:.6g} at index (n, h, w, c) = {index}; training had "
+            f"{intake.low:.4g} to {intake.high:.4g}",
+            where,
+            "scale the data as the training data were",
+        )
+    return x

@@ -1,0 +1,223 @@
+"""Tables: CSV, TSV and Parquet files, and the frames of pandas and polars."""
+
+import importlib.util
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from infovae_jax.data import columns, raw_splits
+from infovae_jax.data.columns import Scheme
+from infovae_jax.errors import ConfigError, DataError, printable
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+PARQUET = ".parquet"
+SUFFIXES = (*SEPARATORS, PARQUET)
+
+
+def is_table(path: pathlib.Path) -> bool:
+    """Whether a file's name is that of a table."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def require(parts: tuple[str, ...], what: str) -> None:
+    """Raises DataError where one of the packages for tables is not installed."""
+    for name in parts:
+        if importlib.util.find_spec(name) is None:
+            raise DataError(
+                f"{what} need {name}, which is not installed",
+                "config.data.source",
+                "pip install 'infovae_jax[tables]'",
+            )
+
+
+def read_table(path: pathlib.Path, config: Any) -> raw_splits.Raw:
+    """Reads a table, of which a part is set aside for testing.
+
+    Args:
+      path: of a file of SUFFIXES, whose first line names the columns.
+      config: reads `label_column`, `columns`, `missing`, `test_fraction` and
+        `split_seed`.
+
+    Raises:
+      ConfigError: an unknown column or kind, or a senseless `test_fraction`.
+      DataError: the file is damaged, cut or empty, or a value is missing; see
+        `columns.learn`.
+    """
+    where = f"file {path}"
+    frame = read_frame(path)
+    train, test = raw_splits.split_indices(
+        len(frame), config.test_fraction, config.split_seed, where
+    )
+    scheme = columns.learn(
+        frame,
+        train,
+        columns.parse(config.columns),
+        config.missing,
+        where,
+        config.label_column,
+    )
+    x, y = scheme.encode(frame, where), scheme.labels(frame)
+    names = tuple(printable(str(level)) for level in scheme.label_levels)
+    labels = (None, None) if y is None else (y[train], y[test])
+    return raw_splits.Raw(
+        x[train],
+        labels[0],
+        x[test],
+        labels[1],
+        len(names),
+        names,
+        f"table {path}",
+        where,
+        origin=(train, test),
+        scheme=scheme,
+    )
+
+
+def read_frame(path: pathlib.Path) -> Any:
+    """The whole table as a pandas DataFrame, whose columns are called by texts.
+
+    Raises:
+      DataError: it cannot be read, or has no rows.
+    """
+    parts = list(read_chunks(path, None))
+    frame = parts[0] if parts else None
+    if frame is None or not len(frame) or not len(frame.columns):
+        raise DataError("empty split: no rows", f"file {path}", "give a table of rows")
+    return frame
+
+
+def read_chunks(
+    path: pathlib.Path, rows: int | None, scheme: Scheme | None = None
+) -> Iterator[Any]:
+    """A table as pandas DataFrames of at most so many rows; None: as one.
+
+    Args:
+      path: of the file.
+      rows: in a part.
+      scheme: of the model that it is read for: texts that look like numbers stay
+        texts where they were some in training.
+
+    Raises:
+      DataError: it cannot be read; pandas, or pyarrow for Parquet, is missing.
+    """
+    suffix = path.suffix.lower()
+    what = "Parquet files" if suffix == PARQUET else "tables"
+    require(("pandas", "pyarrow") if suffix == PARQUET else ("pandas",), what)
+    if not path.is_file():
+        raise DataError(f"no file '{path}'", "a table", "check the path")
+    reader = _parquet if suffix == PARQUET else _csv
+    try:
+        for frame in reader(path, rows, scheme):
+            frame.columns = [str(name) for name in frame.columns]
+            yield frame
+    except (DataError, ConfigError):
+        raise
+    # pandas and Arrow answer damage with errors of their own, of many classes.
+    except (ValueError, OSError, KeyError, TypeError, UnicodeError) as error:
+        text = str(error) or type(error).__name__
+        raise DataError(
+            f"cannot read the table: {text}",
+            f"file {path}",
+            "give a table with one line of names, in UTF-8, or a whole Parquet file",
+        ) from error
+
+
+def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterator[Any]:
+    import pandas
+
+    texts = {}
+    if scheme is not None:
+        known = [(c.name, c.levels) for c in scheme.columns]
+        known.append((scheme.label, scheme.label_levels))
+        texts = {
+            name: str
+            for name, levels in known
+            if levels and all(isinstance(level, str) for level in levels)
+        }
+    options = {"sep": SEPARATORS[path.suffix.lower()], "dtype": texts}
+    if rows is None:
+        # Of a whole column at once: one type for all its values.
+        yield pandas.read_csv(path, low_memory=False, **options)
+        return
+    with pandas.read_csv(path, chunksize=rows, **options) as parts:
+        yield from parts
+
+
+def _parquet(path: pathlib.Path, rows: int | None, scheme: Any) -> Iterator[Any]:
+    import pandas
+    from pyarrow import parquet
+
+    del scheme
+    if rows is None:
+        yield pandas.read_parquet(path)
+        return
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield batch.to_pandas()
+
+
+def as_frame(table: Any, names: list[str] | None = None) -> Any:
+    """A pandas DataFrame of a frame of pandas or polars, or of an array `[n, d]`.
+
+    Args:
+      table: what it is made of.
+      names: of an array's columns.
+    """
+    require(("pandas",), "tables")
+    import pandas
+
+    if isinstance(table, pandas.DataFrame):
+        return table.set_axis([str(name) for name in table.columns], axis=1)
+    if library_of(table) == "polars":
+        return pandas.DataFrame(
+            {name: _polars_column(table[name]) for name in table.columns}
+        )
+    return pandas.DataFrame(np.asarray(table), columns=names).infer_objects()
+
+
+def _polars_column(values: Any) -> Any:
+    """A polars Series as one of pandas; a category stays one."""
+    import pandas
+
+    if str(values.dtype).startswith(("Categorical", "Enum")):
+        return pandas.Series(values.to_list(), dtype="category")
+    if values.null_count() or values.dtype.is_numeric() is False:
+        return pandas.Series(values.to_list()).infer_objects()
+    return pandas.Series(values.to_numpy())
+
+
+def library_of(table: Any) -> str | None:
+    """'pandas' or 'polars' where the table is a DataFrame of it."""
+    module = type(table).__module__.partition(".")[0]
+    is_frame = type(table).__name__ == "DataFrame"
+    return module if is_frame and module in ("pandas", "polars") else None
+
+
+def is_mixed(table: Any) -> bool:
+    """Whether a DataFrame has a column that is neither of numbers nor of bools."""
+    library = library_of(table)
+    if library == "polars":
+        return any(
+            not (dtype.is_numeric() or str(dtype) == "Boolean")
+            for dtype in table.schema.dtypes()
+        )
+    if library != "pandas":
+        return False
+    from pandas.api import types
+
+    for position, dtype in enumerate(table.dtypes):
+        if str(dtype) == "object":
+            if _holds_texts(table.iloc[:, position]):
+                return True
+        elif not types.is_numeric_dtype(dtype):
+            return True
+    return False
+
+
+def _holds_texts(values: Any) -> bool:
+    """Whether a column of any objects holds a text: scikit-learn takes others."""
+    from pandas.api import types
+
+    return types.infer_dtype(values, skipna=True) in ("string", "mixed", "categorical")

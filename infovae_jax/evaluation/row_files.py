@@ -1,0 +1,145 @@
+"""Rows of results into a file as they come: `.csv`, `.parquet` or `.npz`.
+
+A file gets its name when it is whole. None of the writers holds more than a part.
+"""
+
+import contextlib
+import csv
+import os
+import pathlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from infovae_jax.data import tables
+from infovae_jax.errors import ConfigError, StorageError
+
+Table = dict[str, np.ndarray]
+_FLAG = "--output"
+
+
+def check(path: pathlib.Path) -> None:
+    """Raises ConfigError unless rows can be written to such a path."""
+    if path.suffix.lower() not in _WRITERS:
+        raise ConfigError(
+            f"unknown file type '{path.suffix}'",
+            f"{_FLAG}={path}",
+            f"end it with {', '.join(_WRITERS)}",
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"no folder '{path.parent}'", _FLAG, "make it")
+    if path.suffix.lower() == ".parquet":
+        tables.require(("pyarrow",), "Parquet files")
+
+
+def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
+    """Writes parts of one table, name -> `[m]` or `[m, k]`; returns how many rows.
+
+    In `.npz` an array stays one; in a table its columns are called name_0, name_1, ...
+
+    Raises:
+      StorageError: the disk is full, or the folder cannot be written.
+    """
+    check(path)
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}-{os.getpid()}-", dir=path.parent
+        ) as folder:
+            temporary = pathlib.Path(folder) / path.name
+            count = _WRITERS[path.suffix.lower()](temporary, parts)
+            temporary.replace(path)
+        return count
+    except OSError as error:
+        raise StorageError(
+            f"cannot write: {error.strerror or error}",
+            f"{_FLAG}={path}",
+            "free some space, or name another folder",
+        ) from error
+
+
+def flat(table: Table) -> Table:
+    """The same with a name for each column of an array `[m, k]`."""
+    found = {}
+    for name, values in table.items():
+        if values.ndim == 1:
+            found[name] = values
+        else:
+            found |= {f"{name}_{i}": values[:, i] for i in range(values.shape[1])}
+    return found
+
+
+def _texts(values: np.ndarray) -> list[Any]:
+    """As a CSV file has them: the shortest text that is read back as the same."""
+    plain = values.dtype.kind in "iOU"
+    return (values if plain else values.astype(str)).tolist()
+
+
+def _csv(path: pathlib.Path, parts: Iterable[Table]) -> int:
+    count = 0
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        for part in map(flat, parts):
+            if not count:
+                writer.writerow(part)
+            columns = [_texts(values) for values in part.values()]
+            writer.writerows(zip(*columns, strict=True))
+            count += len(columns[0])
+    return count
+
+
+def _parquet(path: pathlib.Path, parts: Iterable[Table]) -> int:
+    import pyarrow
+    from pyarrow import parquet
+
+    count, writer = 0, None
+    try:
+        for part in map(flat, parts):
+            table = pyarrow.table({k: pyarrow.array(v) for k, v in part.items()})
+            writer = writer or parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            count += len(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
+def _npz(path: pathlib.Path, parts: Iterable[Table]) -> int:
+    """Each array grows in a file of its own, and all are put together at the end."""
+    files, headers, texts, count = {}, {}, {}, 0
+    with contextlib.ExitStack() as opened:
+        for part in parts:
+            for name, values in part.items():
+                if values.dtype.kind in "OU":  # as wide as the longest of them all
+                    texts.setdefault(name, []).extend(values.tolist())
+                    continue
+                if name not in files:
+                    files[name] = opened.enter_context(
+                        tempfile.TemporaryFile(dir=path.parent)
+                    )
+                    headers[name] = values.dtype, values.shape[1:]
+                files[name].write(np.ascontiguousarray(values).data)
+            count += len(next(iter(part.values())))
+        with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+            for name, values in texts.items():
+                with archive.open(f"{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, np.array(values, str))
+            for name, file in files.items():
+                dtype, shape = headers[name]
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(dtype),
+                    "fortran_order": False,
+                    "shape": (count, *shape),
+                }
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array_header_1_0(entry, header)
+                    file.seek(0)
+                    shutil.copyfileobj(file, entry)
+    return count
+
+
+_WRITERS = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}

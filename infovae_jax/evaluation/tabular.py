@@ -1,0 +1,108 @@
+"""Figures of tables: how well each column comes back, and what a cluster is.
+
+Functions of rows `[n, W]` as stored and of the scheme that made them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from infovae_jax.data.columns import Scheme
+from infovae_jax.data.kinds import Column
+from infovae_jax.distributions.columns import COUNTS
+
+
+class Feature(NamedTuple):
+    """One number of a row: a column, or one category of it.
+
+    Attributes:
+      name: 'age', or 'colour = red'.
+      column: the column.
+      index: place in a row.
+    """
+
+    name: str
+    column: Column
+    index: int
+
+
+def features(scheme: Scheme) -> list[Feature]:
+    """All numbers of a row, in their order."""
+    found, at = [], scheme.slices()
+    for column in scheme.ordered:
+        start = at[column.name].start
+        if column.kind == "categorical":
+            found += [
+                Feature(f"{column.name} = {level}", column, start + i)
+                for i, level in enumerate(column.levels)
+            ]
+        elif column.kind == "binary":
+            name = f"{column.name} = {column.levels[1]}"
+            found.append(Feature(name, column, start))
+        else:
+            found.append(Feature(column.name, column, start))
+    return found
+
+
+def in_units(feature: Feature, values: np.ndarray) -> np.ndarray:
+    """Numbers of a row in the column's own units; of categories they stay shares."""
+    if feature.column.kind in COUNTS:
+        return np.expm1(values)
+    return values * feature.column.factor + (
+        feature.column.shift if feature.column.kind == "numeric" else 0.0
+    )
+
+
+def column_scores(
+    scheme: Scheme, x: np.ndarray, mean: np.ndarray
+) -> dict[str, tuple[float, str]]:
+    """How well each column comes back: name -> (score, recipe).
+
+    R^2 of numbers (of counts, of log(1 + count)), 0 where the column is constant; of
+    categories the share that is right, with that of the most frequent one beside it.
+
+    Args:
+      scheme: of the table.
+      x: rows as stored, `[n, W]`.
+      mean: what their codes are decoded to, `[n, W]`.
+    """
+    scores, at = {}, scheme.slices()
+    for column in scheme.used:
+        own, back = x[:, at[column.name]], mean[:, at[column.name]]
+        if column.kind in ("categorical", "binary"):
+            if column.kind == "categorical":
+                own, back = own.argmax(-1), back.argmax(-1)
+            else:
+                own, back = own[:, 0] >= 0.5, back[:, 0] >= 0.5
+            share = np.bincount(own.astype(np.int64)).max() / len(own)
+            text = f"share that comes back; the most frequent value has {share:.3f}"
+            scores[column.name] = float((own == back).mean()), text
+            continue
+        total = float(((own - own.mean()) ** 2).sum(dtype=np.float64))
+        left = float(((own - back) ** 2).sum(dtype=np.float64))
+        text = "R^2 of what comes back"
+        text += " of log(1 + count)" if column.kind in COUNTS else ""
+        scores[column.name] = (1.0 - left / total if total > 0 else 0.0), text
+    return scores
+
+
+def profiles(
+    x: np.ndarray, clusters: np.ndarray, num_clusters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What distinguishes each cluster: its means, and how far off they are.
+
+    Args:
+      x: rows as stored, `[n, W]`.
+      clusters: `[n]`.
+      num_clusters: K.
+
+    Returns:
+      Means `[K, W]`, NaN of a cluster without rows; and their distance from the mean of
+      all rows in standard deviations of all rows, 0 there and of constant numbers.
+    """
+    spread = x.std(0)
+    means = np.full((num_clusters, x.shape[1]), np.nan)
+    for cluster in np.unique(clusters):
+        means[cluster] = x[clusters == cluster].mean(0)
+    away = (means - x.mean(0)) / np.where(spread > 1e-6, spread, np.inf)
+    return means, np.nan_to_num(away)

@@ -1,0 +1,118 @@
+"""The pictures of a run on a table: its columns, and what its clusters are."""
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from infovae_jax.evaluation import tabular
+from infovae_jax.report import style
+from infovae_jax.report.figures import Scene, cluster_name, shown_clusters
+
+MAX_COLUMNS, MAX_FEATURES = 24, 30
+_BINS = 24
+
+
+def columns(scene: Scene) -> Figure | None:
+    """Each column of the test split beside as many draws of the model."""
+    scheme = _scheme(scene)
+    if scheme is None:
+        return None
+    x, drawn = _rows(scene.test_x), _draws(scene, len(scene.test_x))
+    shown = scheme.used[:MAX_COLUMNS]
+    wide, at = min(4, len(shown)), scheme.slices()
+    tall = -(-len(shown) // wide)
+    figure = Figure(figsize=(2.9 * wide, 2.1 * tall), layout="constrained")
+    by_column: dict[str, list[tabular.Feature]] = {}
+    for feature in tabular.features(scheme):
+        by_column.setdefault(feature.column.name, []).append(feature)
+    for number, column in enumerate(shown):
+        axes = figure.add_subplot(tall, wide, number + 1)
+        pair = (x[:, at[column.name]], "test"), (drawn[:, at[column.name]], "model")
+        if column.kind in ("binary", "categorical"):
+            _shares(axes, pair, column)
+        else:
+            _histogram(axes, pair, by_column[column.name][0])
+        style.finish(axes, title=_plain(column.name))
+    return figure
+
+
+def cluster_profiles(scene: Scene) -> Figure | None:
+    """Clusters against the numbers of a row that tell them apart most."""
+    scheme, logits = _scheme(scene), scene.codes.logits
+    if scheme is None or logits is None:
+        return None
+    x, shown = _rows(scene.test_x), shown_clusters(scene)
+    means, away = tabular.profiles(x, logits.argmax(-1), logits.shape[-1])
+    chosen = np.argsort(-np.abs(away[shown]).max(0), kind="stable")[:MAX_FEATURES]
+    chosen = np.sort(chosen)
+    found = [tabular.features(scheme)[i] for i in chosen]
+    size = (1.6 + 0.62 * len(shown), 0.9 + 0.26 * len(found))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(away[shown][:, chosen].T, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
+    for row, feature in enumerate(found):
+        for column, cluster in enumerate(shown):
+            if np.isnan(means[cluster, feature.index]):
+                continue
+            value = float(tabular.in_units(feature, means[cluster, feature.index]))
+            colour = "white" if abs(away[cluster, feature.index]) > 1.4 else "black"
+            text = f"{value:.3g}"
+            axes.text(
+                *(column, row, text), ha="center", va="center", fontsize=7, color=colour
+            )
+    axes.set_yticks(range(len(found)), [_plain(f.name) for f in found], fontsize=8)
+    axes.set_xticks(range(len(shown)), [cluster_name(scene, int(c)) for c in shown])
+    axes.tick_params(length=0, labelsize=8)
+    axes.xaxis.tick_top()
+    if len(shown) > 8:
+        axes.tick_params(axis="x", rotation=90)
+    return figure
+
+
+def _scheme(scene: Scene):
+    intake = scene.run.dataset.intake
+    return intake and intake.scheme
+
+
+def _rows(images: np.ndarray) -> np.ndarray:
+    return np.asarray(images).reshape(len(images), -1)
+
+
+def _draws(scene: Scene, count: int) -> np.ndarray:
+    objective = scene.run.objective
+    key_z, key_x = jax.random.split(scene.key)
+    z = objective.sample_code(key_z, scene.params, count)
+    return _rows(np.asarray(objective.draw(key_x, scene.params, z)))
+
+
+def _shares(axes, pair, column) -> None:
+    """Bars of each category, at most twelve of them."""
+    for side, (values, name) in enumerate(pair):
+        if column.kind == "binary":
+            share = np.array([1.0 - values.mean(), values.mean()])
+        else:
+            share = values.mean(0)
+        share = share[:12]
+        places = np.arange(len(share)) + (0.4 * side - 0.2)
+        colour = (style.BLUE, style.ORANGE)[side]
+        axes.bar(places, share, 0.4, color=colour, label=name)
+    names = [_plain(str(level))[:12] for level in column.levels[:12]]
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
+
+
+def _histogram(axes, pair, feature: tabular.Feature) -> None:
+    both = [tabular.in_units(feature, values[:, 0]) for values, _ in pair]
+    # By the data: a draw of a bad model may lie anywhere.
+    low, high = (float(v) for v in (both[0].min(), both[0].max()))
+    high = high if high > low else low + 1.0
+    room = 0.1 * (high - low)
+    edges = np.linspace(low - room, high + room, _BINS + 1)
+    for values, (_, name), colour in zip(
+        both, pair, (style.BLUE, style.ORANGE), strict=True
+    ):
+        inside = np.clip(values, edges[0], edges[-1])
+        axes.hist(inside, edges, histtype="step", color=colour, label=name)
+
+
+def _plain(name: str) -> str:
+    return name.replace("$", r"\$")

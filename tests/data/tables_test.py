@@ -1,0 +1,178 @@
+"""Tables: kinds of columns, rows as numbers and back, words for what does not fit."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infovae_jax import data
+from infovae_jax.data import columns, intake, new_rows, tables
+from infovae_jax.errors import ConfigError, DataError
+
+RNG = np.random.default_rng(0)
+N = 200
+
+
+@pytest.fixture
+def frame():
+    """A column of each kind, and of each kind that is left out."""
+    return pd.DataFrame(
+        {
+            "row": np.arange(N),
+            "age": RNG.normal(40, 9, N),
+            "colour": RNG.choice(["red", "green", "blue"], N),
+            "member": RNG.random(N) < 0.3,
+            "rooms": RNG.integers(1, 5, N),
+            "visits": RNG.poisson(30, N),
+            "name": [f"person {i}" for i in range(N)],
+            "planet": ["earth"] * N,
+            "species": RNG.choice(["ada", "bob"], N),
+        }
+    )
+
+
+def learned(frame, kinds=None, missing="refuse", label="species"):
+    return columns.learn(frame, np.arange(150), kinds or {}, missing, "here", label)
+
+
+def test_kinds(frame):
+    found = {c.name: c.kind for c in learned(frame).columns}
+    assert found == {
+        "row": "ignore",
+        "age": "numeric",
+        "colour": "categorical",
+        "member": "binary",
+        "rooms": "categorical",
+        "visits": "numeric",
+        "name": "ignore",
+        "planet": "ignore",
+    }
+    assert {c.kind for c in learned(frame, {"rooms": "count"}).used} >= {"count"}
+    lines = "\n".join(learned(frame).decision())
+    for words in ("row numbers", "constant, 'earth'", "different text in every row"):
+        assert words in lines
+
+
+def test_rows_and_back(frame):
+    scheme = learned(frame, {"visits": "count"})
+    x = scheme.encode(frame, "here")
+    assert x.shape == (N, 1, scheme.width, 1)
+    assert sum(b.columns * b.size for b in scheme.blocks()) == scheme.width
+    at = scheme.slices()
+    ages = x[:150, 0, at["age"], 0]
+    assert ages.mean() == pytest.approx(0, abs=1e-6)
+    assert ages.std() == pytest.approx(1, abs=1e-6)
+    assert (x[:, 0, at["colour"], 0].sum(-1) == 1).all()
+    back = scheme.decode(x, drawn=True)
+    for name in ("colour", "member", "rooms", "visits"):
+        assert (back[name].to_numpy() == frame[name].to_numpy()).all(), name
+    np.testing.assert_allclose(back["age"], frame["age"], rtol=1e-5)
+    text = json.dumps(columns.to_json(scheme))
+    assert columns.from_json(json.loads(text)) == scheme
+
+
+@pytest.mark.parametrize("kind", ["category", "string", "object"])
+def test_texts_of_any_type_are_the_same(frame, kind):
+    scheme = learned(frame)
+    other = frame.assign(colour=frame["colour"].astype(kind))
+    np.testing.assert_array_equal(
+        scheme.encode(other, "here"), scheme.encode(frame, "here")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="age"), ("no column 'age'",)),
+        (lambda f: f.replace({"colour": {"red": "pink"}}), ("'pink'", "known are")),
+        (lambda f: f.assign(age=[np.nan] * N), ("missing value", "'age', row 5")),
+        (lambda f: f.assign(age=["x"] * N), ("'x' is no number", "row 5")),
+        (lambda f: f.assign(age=[np.inf] * N), ("inf", "row 5")),
+    ],
+)
+def test_rows_that_do_not_fit(frame, raises_line, change, words):
+    scheme = learned(frame)
+    with raises_line(DataError, 3, *words):
+        scheme.encode(change(frame), "here", 5)
+
+
+def test_missing_values(frame, raises_line):
+    frame.loc[7, "age"] = np.nan
+    frame.loc[9, "colour"] = None
+    with raises_line(DataError, 3, "1 missing values in column 'age'", "row 7"):
+        learned(frame)
+    scheme = learned(frame, missing="impute")
+    back = scheme.decode(scheme.encode(frame, "here"))
+    assert back["age"][7] == pytest.approx(frame["age"][:150].mean(), rel=1e-6)
+    assert back["colour"][9] == frame["colour"][:150].mode()[0]
+    assert "missing values become the mean" in "\n".join(scheme.decision())
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ({"agee": "numeric"}, ("did you mean 'age'",)),
+        ({"age": "numbers"}, ("unknown kind 'numbers'",)),
+        ({"colour": "binary"}, ("are not two",)),
+    ],
+)
+def test_kinds_that_cannot_be(frame, raises_line, kinds, words):
+    with raises_line(ConfigError, 2, "data.columns", *words):
+        learned(frame, kinds)
+
+
+def test_counts_that_are_none(frame, raises_line):
+    with raises_line(DataError, 3, "is no count"):
+        learned(frame, {"age": "count"})
+
+
+def test_the_text_of_kinds(raises_line):
+    assert columns.parse("a=count, b c=ignore") == {"a": "count", "b c": "ignore"}
+    assert columns.parse('{"a, b": "count"}') == {"a, b": "count"}
+    assert columns.parse(None) == {}
+    with raises_line(ConfigError, 2, "data.columns"):
+        columns.parse("a")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_a_source_and_new_rows(tmp_path, frame, data_config, suffix):
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, sep=tables.SEPARATORS[path.suffix], index=False)
+    dataset = data.load(data_config(path, label_column="species"))
+    assert dataset.spec.likelihood == "mixed"
+    assert dataset.label_names == ("ada", "bob")
+    assert "age: numeric" in dataset.decision
+    kept = intake.from_json(json.loads(json.dumps(intake.to_json(dataset))))
+    assert kept.spec == dataset.spec
+    parts = list(new_rows.read(path, kept, 64))
+    assert [part.first for part in parts] == [0, 64, 128, 192]
+    x, y = (np.concatenate([p[i] for p in parts]) for i in (1, 3))
+    np.testing.assert_array_equal(x[dataset.origin[0]], dataset.train_x)
+    np.testing.assert_array_equal(y[dataset.origin[1]], dataset.test_y)
+
+
+def test_a_file_that_is_no_table(tmp_path, data_config, raises_line):
+    for name, content in (
+        ("a.csv", b""),
+        ("b.parquet", b"PAR1 cut"),
+        ("c.csv", b"a\n"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with raises_line(DataError, 3, name):
+            data.load(data_config(tmp_path / name))
+
+
+def test_polars(frame):
+    polars = pytest.importorskip("polars")
+    scheme = learned(frame)
+    other = tables.as_frame(polars.from_pandas(frame))
+    np.testing.assert_array_equal(
+        scheme.encode(other, "here"), scheme.encode(frame, "here")
+    )
+    assert tables.is_mixed(frame)
+    assert tables.is_mixed(polars.from_pandas(frame))
+    assert not tables.is_mixed(frame[["age", "member"]])

@@ -1,0 +1,155 @@
+"""New data by the command line are, row by row, what Python says of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from infovae_jax import VAE, CatVAE, load
+
+QUICK = (
+    "--config.train.num_epochs=2",
+    "--config.train.batch_size=32",
+    "--config.network.encoder_hidden=(8,)",
+    "--config.network.decoder_hidden=(8,)",
+    "--config.evaluation.nll_samples=2",
+    "--config.evaluation.plane=False",
+)
+
+
+def mixed_table(n, seed):
+    rng = np.random.default_rng(seed)
+    side = rng.integers(0, 2, n)
+    return pd.DataFrame(
+        {
+            "age": 30.0 + 20 * side + rng.normal(size=n),
+            "colour": np.array(["red", "blue", "green"])[side + rng.integers(0, 2, n)],
+            "member": rng.random(n) < 0.5,
+            "visits": rng.poisson(2 + 9 * side),
+            "species": np.array(["ada", "bob"])[side],
+        }
+    )
+
+
+def assert_rows_agree(model, x, predicted, encoded):
+    """Files of `--mode=predict` and `--mode=encode` against the estimator."""
+    np.testing.assert_array_equal(model.predict(x), predicted["cluster"])
+    q = predicted.filter(like="probability_").to_numpy()
+    np.testing.assert_array_equal(model.predict_proba(x), q)
+    np.testing.assert_array_equal(model.score_samples(x), predicted["bound"])
+    codes = encoded.filter(regex="^mean_").to_numpy(np.float32)
+    np.testing.assert_array_equal(model.transform(x), codes)
+
+
+@pytest.mark.process
+def test_a_table_without_its_training_file(run_main, tmp_path):
+    source, run = tmp_path / "train.csv", tmp_path / "run"
+    mixed_table(200, 0).to_csv(source, index=False)
+    done = run_main(
+        "--config=configs/catvae.py",
+        f"--config.data.source={source}",
+        "--config.data.label_column=species",
+        "--config.data.columns=visits=count",
+        "--config.model.num_clusters=2",
+        "--config.model.latent_dim=4",
+        f"--workdir={run}",
+        *QUICK,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    source.unlink()
+    new = mixed_table(300, 1)
+    new.to_csv(tmp_path / "new.csv", index=False)
+    new.to_parquet(tmp_path / "new.parquet")
+    made = {}
+    for mode, name in (("predict", "new.csv"), ("encode", "new.parquet")):
+        output = tmp_path / f"{mode}.csv"
+        done = run_main(
+            f"--mode={mode}",
+            f"--workdir={run}",
+            f"--input={tmp_path / name}",
+            f"--output={output}",
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        made[mode] = pd.read_csv(output, float_precision="round_trip")
+    assert "unusual" in made["predict"]
+    assert (made["predict"]["label_name"] == new["species"]).all()
+    assert_rows_agree(load(run), new, made["predict"], made["encode"])
+    new.assign(colour="pink").to_csv(tmp_path / "bad.csv", index=False)
+    done = run_main(
+        "--mode=predict", f"--workdir={run}", f"--input={tmp_path / 'bad.csv'}"
+    )
+    assert done.returncode == 3
+    assert "'pink', which training never had" in done.stderr
+
+
+@pytest.mark.process
+def test_a_folder_of_pictures(run_main, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("new", 20)):
+        for i in range(count):
+            name = tmp_path / part / "ab"[i % 2] / f"{i}.png"
+            name.parent.mkdir(parents=True, exist_ok=True)
+            level = 60 + 120 * (i % 2)
+            pixels = rng.integers(0, 60, (6, 5)).astype(np.uint8) + level
+            Image.fromarray(pixels.astype(np.uint8)).save(name)
+    run = tmp_path / "run"
+    done = run_main(
+        "--config=configs/catvae.py",
+        f"--config.data.source={tmp_path / 'train'}",
+        f"--config.data.cache_dir={tmp_path / 'cache'}",
+        "--config.data.test_fraction=0",
+        "--config.model.num_clusters=2",
+        "--config.model.latent_dim=4",
+        f"--workdir={run}",
+        *QUICK,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made = {}
+    for mode in ("predict", "encode"):
+        output = tmp_path / f"{mode}.csv"
+        done = run_main(
+            f"--mode={mode}",
+            f"--workdir={run}",
+            f"--input={tmp_path / 'new'}",
+            f"--output={output}",
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        made[mode] = pd.read_csv(output, float_precision="round_trip")
+    files = made["predict"]["file"]
+    x = np.stack([np.asarray(Image.open(tmp_path / "new" / f)) for f in files])
+    assert list(made["predict"]["label_name"]) == [f.split("/")[0] for f in files]
+    assert_rows_agree(load(run), x, made["predict"], made["encode"])
+
+
+def test_mixed_frames(quick, tmp_path):
+    frame = mixed_table(80, 0).drop(columns="species")
+    model = CatVAE(n_clusters=2, columns={"visits": "poisson"}, **quick).fit(frame)
+    assert "colour: categorical" in model.decision_
+    drawn = model.sample(5, cluster=1)
+    assert list(drawn.columns) == list(frame.columns)
+    assert set(drawn["colour"]) <= set(frame["colour"])
+    assert drawn["visits"].dtype.kind == "i"
+    back = model.inverse_transform(model.transform(frame))
+    assert list(back.columns) == list(frame.columns)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        again.predict_proba(frame), model.predict_proba(frame)
+    )
+    with pytest.raises(ValueError, match="'pink', which training never had"):
+        model.predict(frame.assign(colour="pink"))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    by_path = CatVAE(n_clusters=2, columns={"visits": "poisson"}, **quick)
+    np.testing.assert_array_equal(
+        by_path.fit(tmp_path / "t.csv").labels_, model.labels_
+    )
+
+
+def test_a_folder_as_x(quick, tmp_path, images):
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{i:03d}.png")
+    model = VAE(**quick).fit(str(tmp_path))
+    np.testing.assert_array_equal(model.transform(images), model.transform(tmp_path))
+    np.testing.assert_array_equal(
+        model.transform(images), VAE(**quick).fit(images).transform(images)
+    )
