@@ -30,13 +30,21 @@ opening.define_flags()
 processes.define_flags()
 
 
-def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
-    """Runs the mode that the flags name; `evaluation` changes keys of a saved run."""
+def run_mode(
+    argv: list[str], evaluation: dict[str, object], places: dict[str, object]
+) -> None:
+    """Runs the mode that the flags name.
+
+    Args:
+      argv: arguments that are no flags.
+      evaluation: changes keys of a saved run for this evaluation.
+      places: where the data of a saved run lie.
+    """
     if len(argv) > 1:
         what = f"unexpected argument '{argv[1]}'"
         raise ConfigError(what, "command line", "flags start with --")
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
-    how = opening.from_flags()
+    how = opening.from_flags(places)
     if mode == "train" and member is not None:
         what = "training is of all members"
         raise ConfigError(what, "--member", "give it to another --mode")

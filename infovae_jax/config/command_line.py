@@ -18,6 +18,9 @@ from infovae_jax.errors import ConfigError, nearest
 
 CONFIG_FLAG = "config"
 _EVALUATION = "evaluation."
+_DATA = "data."
+# Of these a saved run may be told, as what lies there is compared with its own.
+_PLACES = ("source", "data_dir", "cache_dir")
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -48,23 +51,28 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     )
 
 
-def parse_flags(argv: list[str]) -> tuple[list[str], dict[str, object]]:
+def parse_flags(
+    argv: list[str],
+) -> tuple[list[str], dict[str, object], dict[str, object]]:
     """Parses the command line.
 
     Returns:
-      The arguments that are no flags, and the values that `--config.evaluation.<key>`
-      gives a saved run, where another mode than training is asked for.
+      The arguments that are no flags; and where another mode than training is asked
+      for, the values that `--config.evaluation.<key>` gives a saved run, and where its
+      data lie: 'data.source', 'data.data_dir' and 'data.cache_dir' as given.
 
     Raises:
       ConfigError: unknown flag or key (with the nearest name), a value of the
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
     argv, config = _with_config_file(argv)
-    evaluation = {}
+    evaluation, places = {}, {}
     mode = _mode(argv)
     if mode != "train":
         argv, texts = _take(argv, _EVALUATION)
         evaluation = _evaluation_values(texts)
+        argv, texts = _take(argv, _DATA, _PLACES)
+        places = {_DATA + key: text for key, text in texts.items()}
     if evaluation and mode != "evaluate":
         raise ConfigError(
             "only --mode=evaluate can change keys of a saved run",
@@ -81,7 +89,7 @@ def parse_flags(argv: list[str]) -> tuple[list[str], dict[str, object]]:
             with config.unlocked():
                 config.sweep.update(sweeps)
                 config.update_from_flattened_dict(dict.fromkeys(nones))
-        return rest, evaluation
+        return rest, evaluation, places
     except flags.Error as error:
         text = str(error).split("\n")[0]
         raise ConfigError(text, "command line", "see --help") from None
@@ -121,14 +129,17 @@ def _mode(argv: list[str]) -> str:
     return "train"
 
 
-def _take(argv: list[str], group: str) -> tuple[list[str], dict[str, str]]:
-    """Sets `--config.<group><key>=<text>` apart."""
+def _take(
+    argv: list[str], group: str, keys: Sequence[str] | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Sets `--config.<group><key>=<text>` apart, of `keys` or of any."""
     prefix, rest, texts = f"{CONFIG_FLAG}.{group}", [], {}
     arguments = iter(argv)
     for argument in arguments:
         name, equals, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name.startswith(prefix):
-            key = name.removeprefix(prefix)
+        key = name.removeprefix(prefix)
+        ours = name.startswith(prefix) and (keys is None or key in keys)
+        if argument.startswith("-") and ours:
             texts[key] = value if equals else next(arguments, "")
         else:
             rest.append(argument)

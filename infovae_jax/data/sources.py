@@ -37,6 +37,7 @@ def load(config: Any) -> Dataset:
         `likelihood`: see `distributions.likelihoods`.
         `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
+        `follow_links`: read images of a folder that links lead to outside it.
         `image_size`: int, (H, W) or None; resizes the images of a folder.
 
     Returns:
@@ -58,6 +59,11 @@ def load(config: Any) -> Dataset:
         note = "  data.image_size is not used: it resizes image folders only"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     return dataset
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a file or a folder, and no name of a dataset."""
+    return source not in SOURCES and not source.startswith("tfds:")
 
 
 def _choose(source: str):

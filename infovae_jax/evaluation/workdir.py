@@ -6,6 +6,7 @@ import numpy as np
 
 from infovae_jax.config import sweeps
 from infovae_jax.evaluation import Codes, evaluate, members, table_text
+from infovae_jax.evaluation.parts import Parts, state_of
 from infovae_jax.training import files, population
 from infovae_jax.training.saved import Saved
 
@@ -24,7 +25,10 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
         saved = choose_member(saved)
     run, params, step, folder = saved[:4]
     codes = Codes(run, params)
-    result = evaluate(run, params, step, metrics, codes)
+    parts = Parts(folder, state_of(run, params, step))
+    if parts.kept():
+        print(f"kept of an evaluation that was stopped: {', '.join(parts.kept())}")
+    result = evaluate(run, params, step, metrics, codes, parts)
     save_clusters(saved, codes)
     text = table_text(result)
     result["sha256"] = run.identity().digests()
@@ -37,6 +41,7 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
             result["table"] += members.summary_rows(record)
     # Stored before it is shown: a pipe that nobody reads costs no figures.
     files.write_record(folder / "evaluation.json", result)
+    parts.clear()
     print(text, flush=True)
     return saved
 
@@ -74,4 +79,5 @@ def save_clusters(saved: Saved, codes: Codes | None = None) -> None:
     for start in range(0, len(x), 1000):
         digest.update(np.ascontiguousarray(x[start : start + 1000]))
     split = np.array(digest.hexdigest())
-    np.savez(saved.folder / "clusters.npz", cluster=clusters, test_split=split)
+    path = files.outlet(saved.folder / "clusters.npz")
+    np.savez(path, cluster=clusters, test_split=split)

@@ -10,7 +10,7 @@ from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import figures, grids, page, rate_and_information, results
 from infovae_jax.report.gallery import PICTURES
-from infovae_jax.training import metrics, population
+from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
 DPI = 110
@@ -34,7 +34,7 @@ def write(
       ConfigError: `figures` is a file.
     """
     scene = _scene(run, params, workdir)
-    folder = workdir / "figures"
+    folder = files.outlet(workdir / "figures")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(
             "a file in place of the folder of pictures", str(folder), "move it away"
@@ -43,7 +43,7 @@ def write(
     sections, skipped = [], []
     for picture in PICTURES:
         figure = picture.draw(scene)
-        path = folder / f"{picture.name}.png"
+        path = files.outlet(folder / f"{picture.name}.png")
         if figure is None:
             skipped.append(picture.title)
             path.unlink(missing_ok=True)

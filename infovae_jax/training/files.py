@@ -31,6 +31,16 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
     sync(path.parent)
 
 
+def outlet(path: pathlib.Path) -> pathlib.Path:
+    """The path of a file or folder to be written; a link there is taken away.
+
+    It may lead out of the folder, which may be somebody else's.
+    """
+    if path.is_symlink():
+        path.unlink()
+    return path
+
+
 def sync(path: pathlib.Path) -> None:
     """Returns when a file's content, or a folder's entries, are on the disk."""
     handle = os.open(path, os.O_RDONLY)

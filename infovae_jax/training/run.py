@@ -21,7 +21,14 @@ from infovae_jax.config import sweeps
 from infovae_jax.data import batches, digest, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import files, identity, optimizer, programs, sharding
+from infovae_jax.training import (
+    files,
+    identity,
+    optimizer,
+    origin,
+    programs,
+    sharding,
+)
 from infovae_jax.types import Batch, Dataset, Objective
 
 # Examples whose neighbours take longer to find than one waits without a word.
@@ -245,6 +252,9 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
     """Makes the run's folder and its `config.json`, or checks that it is this run's.
 
+    Whoever calls it has named the places in the config: the folder is marked as made
+    here, see `origin`.
+
     Raises:
       ConfigError: the path is a file, not writable, or holds another run (the
         differing keys are named).
@@ -264,9 +274,10 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
                     str(workdir),
                     "give another --workdir, or the same config to go on",
                 )
-            return
-        identity.check_missing(workdir, config)
-        files.write_atomically(saved, config_lib.to_json(config))
+        else:
+            identity.check_missing(workdir, config)
+            files.write_atomically(saved, config_lib.to_json(config))
+        origin.mark(workdir, config)
     except ValueError as error:
         raise ConfigError(
             f"config.json is damaged ({error})", str(saved), "give another --workdir"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from infovae_jax import config as config_lib
 from infovae_jax.config import sweeps
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import identity, loop, population
+from infovae_jax.training import identity, loop, origin, population
 from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, open_run
 
@@ -72,7 +72,8 @@ def open_saved(
       opening: which checkpoint, and what is accepted.
 
     Raises:
-      ConfigError: no run there, one whose `config.json` is damaged, or no such member.
+      ConfigError: no run there, one whose `config.json` is damaged, one that was not
+        made here and names files that the command line does not, or no such member.
       DataError, CheckpointError: its data or its checkpoint cannot be read, or data or
         `config.json` are not those that it was trained with.
     """
@@ -95,6 +96,10 @@ def open_saved(
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
     identity.check_config(folder, config)
+    origin.require_named(folder, config, opening.places)
+    for key, value in opening.places.items():
+        group, _, name = key.partition(".")
+        config[group][name] = value
     config_lib.check(config)
     loop.enable_compilation_cache()
     many = sweeps.is_population(config)
