@@ -5,6 +5,7 @@
 INFOVAE_KILLS says how many each; a third of them fall inside a save.
 """
 
+import functools
 import os
 import random
 import shutil
@@ -63,6 +64,10 @@ class Lives:
         complete = {str(s) for s in checkpoint.Checkpoints(folder).steps()}
         return {path.name for path in folder.glob("*")} - complete
 
+    def saves_or_evaluated(self, left):
+        """Whether there is a half-saved one that the last kill did not leave."""
+        return self.half_saved() - left or self.evaluated()
+
     def evaluated(self):
         return (self.run / results.FILE).exists()
 
@@ -96,9 +101,7 @@ def test_kills_change_nothing(tmp_path, name):
         process, started = killed.start(), time.monotonic()
         left = killed.half_saved()
         if inside < INSIDE and kills % 2 == 0:
-            # A new one: what the last kill left is swept first.
-            new = lambda left=left: killed.half_saved() - left or killed.evaluated()
-            killed.wait(process, new)
+            killed.wait(process, functools.partial(killed.saves_or_evaluated, left))
             began = time.monotonic() - started
             time.sleep(chance.uniform(0.0, 0.1))
             killed.kill(process)

@@ -74,7 +74,12 @@ def _choose(source: str):
         return tfds.read_tfds, source.removeprefix("tfds:")
     path = pathlib.Path(os.path.expanduser(source))
     suffix = path.suffix.lower()
-    if source and path.is_dir():
+    try:
+        is_folder = bool(source) and path.is_dir()
+    except (OSError, ValueError) as error:  # no right, too long, a null byte
+        what = f"'{source[:80]}' cannot be read ({getattr(error, 'strerror', error)})"
+        raise DataError(what, "config.data.source", "check the path") from None
+    if is_folder:
         return folder.read_folder, path
     if suffix in FILE_READERS:
         if path.is_file():

@@ -1,4 +1,4 @@
-"""An evaluation that was stopped goes on with the next group, of the same state only."""
+"""An evaluation that was stopped goes on with the next group, of the same state."""
 
 import chex
 import jax
@@ -90,8 +90,8 @@ def test_an_evaluation_that_was_stopped_goes_on(tmp_path, make_config, monkeypat
     groups = {"likelihood": lambda *_: ROWS, "generation": stopped}
     monkeypatch.setattr(evaluation, "GROUPS", groups)
     names = "likelihood,generation"
+    kept = parts.Parts(tmp_path, state)
     with pytest.raises(KeyboardInterrupt):
-        kept = parts.Parts(tmp_path, state)
         evaluation.evaluate(run, params, 1, names, parts=kept)
     kept = parts.Parts(tmp_path, state)
     assert kept.kept() == ["core", "likelihood"]
