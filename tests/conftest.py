@@ -76,6 +76,7 @@ def spec():
 FAULTS = {
     *("faults", "signals", "power_cut", "output", "identity", "opening", "rewind"),
     *("checkpoint", "metrics", "interruption", "leftovers", "sealed", "resume"),
+    *("kills", "storage", "origin", "parts", "fuzz", "soak"),
 }
 
 

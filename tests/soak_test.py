@@ -61,7 +61,9 @@ def test_nothing_grows(tmp_path, caplog):
     third = len(after) // 3
     first, last = (np.median(part, 0) for part in (after[:third], after[-third:]))
     growth = last[1] / first[1] - 1
-    files, threads = (sorted(set(column)) for column in after[:, 2:].T)
+    files, threads = (
+        f"{a:g} to {b:g}" for a, b in zip(first[2:], last[2:], strict=True)
+    )
     print(
         f"{STEPS} steps in {series[-1][0]:.0f} s: resident {first[1] / 1024:.1f} MiB "
         f"to {last[1] / 1024:.1f} ({growth:+.2%}), files {files}, threads {threads}, "

@@ -25,8 +25,9 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
             temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # a write by itself does not know
         raise
     sync(path.parent)
 
