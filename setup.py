@@ -28,6 +28,11 @@ EXTRAS = {
     "images": ["pillow>=10"],
     # Models are saved as safetensors; without it as .npz.
     "export": ["safetensors>=0.5"],
+    "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
+    "hub": ["huggingface_hub>=0.30", "safetensors>=0.5"],
+    "wandb": ["wandb>=0.18"],
+    "trackio": ["trackio>=0.2"],
+    "mlflow": ["mlflow-skinny>=2.18"],
     # What `python -m infovae_jax.benchmark --peers` measures beside us.
     "peers": ["torch>=2.4", "pythae>=0.1.2"],
     "tensorboard": ["tensorboard>=2.16"],
@@ -43,6 +48,9 @@ EXTRAS["test"] = [
     *EXTRAS["images"],
     *EXTRAS["tfds"],
     *EXTRAS["export"],
+    *EXTRAS["onnx"],
+    *EXTRAS["hub"],
+    "build>=1.2",
     "pandas>=2.2",
     "polars>=1.20",
 ]
@@ -54,8 +62,31 @@ setuptools.setup(
     description="Information-maximising variational autoencoders in JAX and Flax",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    packages=setuptools.find_packages(include=["infovae_jax", "infovae_jax.*"]),
-    package_data={"infovae_jax.report": ["templates/*.j2"]},
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    keywords="variational autoencoder, clustering, mutual information, jax",
+    # The configs stand in a folder of their own, and in a wheel inside the package.
+    packages=[
+        *setuptools.find_packages(include=["infovae_jax", "infovae_jax.*"]),
+        "infovae_jax.configs",
+    ],
+    package_dir={"infovae_jax.configs": "configs"},
+    package_data={
+        "infovae_jax": ["py.typed"],
+        "infovae_jax.report": ["templates/*.j2"],
+    },
+    entry_points={"console_scripts": ["infovae = infovae_jax.__main__:main"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",
@@ -69,6 +100,7 @@ setuptools.setup(
         "numpy>=1.26",
         "optax>=0.2.5,<0.3",
         "orbax-checkpoint>=0.11.20,<0.13",
+        "packaging>=23",
         "psutil>=5.9.8",
         "scikit-learn>=1.6",
         "scipy>=1.12",

@@ -15,7 +15,7 @@ def get_config(preset="digits"):
     config = base.get_recipe("infocatvae", preset)
     if preset in ("mnist", "fashion_mnist", "kmnist"):
         config.train.num_epochs = 25
-        config.optimizer.learning_rate = "ramp(0.002, 15, 0.0002, 25)"
+        config.optimizer.learning_rate = "ramp(0.002, 60%, 0.0002, 100%)"
     if preset in ("fashion_mnist", "kmnist"):
         # Clothes are no less themselves when they lean, but then rarely do.
         config.model.neighbours = True

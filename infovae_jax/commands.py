@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -26,6 +27,7 @@ from infovae_jax.training import (
     processes,
     rewind,
     sharding,
+    trackers,
     train_step,
 )
 from infovae_jax.training.opening import DEFAULT, Opening, sweep
@@ -50,6 +52,8 @@ def train(
         raise ConfigError("an empty path", "--workdir", "name a folder")
     # Through JSON and back, so that a run and its continuation see equal values.
     config = config_lib.from_json(config_lib.to_json(config))
+    config_lib.check(config)
+    trackers.require(config.train.tracker)
     loop.enable_compilation_cache()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
@@ -61,7 +65,9 @@ def train(
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     if opening.step is None:
-        processes.on_first(lambda: claim_workdir(config, folder))
+        longer = processes.on_first(lambda: claim_workdir(config, folder))
+        if longer is not None:
+            processes.say(longer)
     with contextlib.ExitStack() as held:
         processes.on_first(lambda: held.enter_context(locked(folder)))
         processes.on_first(lambda: sweep(folder))
@@ -71,8 +77,11 @@ def train(
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
         program = population.make_program(run, folder, mesh) if many else None
-        evaluators = [] if many else _evaluators(run)
-        state = loop.train(run, folder, mesh, evaluators, program, opening.strict)
+        remembered: dict = {}
+        evaluators = [] if many else _evaluators(run, remembered)
+        state = loop.train(
+            run, folder, mesh, evaluators, program, opening.strict, remembered
+        )
     params = sharding.to_local(train_step.variables(state))
     saved = Saved(run, params, blocks.steps_done(state), folder, accepted)
     processes.on_first(lambda: evaluate_and_report(saved))
@@ -210,8 +219,34 @@ def encode(
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
 
 
+def export(
+    workdir: str | None,
+    output: str | None,
+    formats: Sequence[str] = (),
+    member: int | None = None,
+    opening: Opening = DEFAULT,
+) -> None:
+    """Writes the model of a run to a folder that needs less; see docs/export.md.
+
+    `output`: the folder; `formats`: of `export.folder.FORMATS`.
+    """
+    if not output:
+        what = "no --output"
+        raise ConfigError(what, "command line", "name a folder for the model")
+    from infovae_jax.estimators import loading
+    from infovae_jax.export import folder as folder_lib
+
+    folder_lib.check_formats(formats)
+    folder = folder_lib.claim(pathlib.Path(output))
+    loading.of_run(open_saved(workdir, member, opening).chosen(member)).save(
+        folder, formats
+    )
+    names = ", ".join(sorted(path.name for path in folder.iterdir()))
+    print(f"wrote {folder}: {names}")
+
+
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}
-NAMES = ("train", *BY_NAME, "sample")
+NAMES = ("train", *BY_NAME, "sample", "export")
 
 
 def default_workdir(config: ConfigDict) -> pathlib.Path:
@@ -225,7 +260,7 @@ def default_workdir(config: ConfigDict) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def _evaluators(run: Run) -> list[loop.Evaluator]:
+def _evaluators(run: Run, remembered: dict) -> list[loop.Evaluator]:
     """What training measures beside the bound; made when first called."""
 
     @functools.cache
@@ -238,7 +273,7 @@ def _evaluators(run: Run) -> list[loop.Evaluator]:
     def assignments():
         from infovae_jax.evaluation.assignment_history import make_assignment_evaluator
 
-        return make_assignment_evaluator(run)
+        return make_assignment_evaluator(run, remembered)
 
     chosen = run.config.evaluation
     wanted = ((chosen.plane, plane), (chosen.assignments, assignments))

@@ -2,13 +2,15 @@
 
 python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
     [--config.key=value ...] [--workdir=DIR]
-python -m infovae_jax.main --mode=evaluate|report|sample|encode --workdir=DIR
+python -m infovae_jax.main --mode=evaluate|report|sample|encode|export --workdir=DIR
     [--metrics=core|all|representation,disentanglement,generation] [--member=0]
+    [--output=FOLDER] [--formats=stablehlo,onnx]
 
 One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
 """
 
+import os
 import sys
 import traceback
 
@@ -16,6 +18,8 @@ from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped
 
 if __name__ == "__main__":
     SIGNAL_ENDING.install()  # before the imports, which take seconds
+    # XLA takes a slow compilation for a fault, and says so in a box of stars.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags  # noqa: E402
 
@@ -41,8 +45,7 @@ def run_mode(
       places: where the data of a saved run lie.
     """
     if len(argv) > 1:
-        what = f"unexpected argument '{argv[1]}'"
-        raise ConfigError(what, "command line", "flags start with --")
+        raise command_line.unexpected(argv[1])
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
     how = opening.from_flags(places)
     if mode == "train" and member is not None:
@@ -53,6 +56,8 @@ def run_mode(
         commands.train(CONFIG.value, workdir, how)
     elif mode == "sample":
         commands.sample(workdir, FLAGS.num_samples, FLAGS.cluster, member, how)
+    elif mode == "export":
+        commands.export(workdir, FLAGS.output, FLAGS.formats, member, how)
     elif mode == "evaluate":
         if FLAGS.inception is not None:
             evaluation["inception"] = FLAGS.inception
@@ -64,7 +69,8 @@ def run_mode(
 def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
-        run_mode(*command_line.parse_flags(sys.argv))
+        if not command_line.answer(sys.argv, __doc__):
+            run_mode(*command_line.parse_flags(sys.argv))
     except Stopped as stopped:
         processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:

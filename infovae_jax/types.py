@@ -66,6 +66,20 @@ class CodePart(NamedTuple):
     kind: str = "prior"
 
 
+class Neighbours(NamedTuple):
+    """Nearest training examples of those of a batch, which come behind them.
+
+    Of each kind one for each of the B examples, `[B + ..., ...]` in all.
+
+    Attributes:
+      drawn_from: k, where one drawn from the k nearest comes; 0: none.
+      rank: k, where the k-th nearest itself comes, last; 0: none.
+    """
+
+    drawn_from: int = 0
+    rank: int = 0
+
+
 class DataSpec(NamedTuple):
     """What the data are, decided and printed before anything compiles.
 
@@ -154,8 +168,10 @@ class Objective(NamedTuple):
       code_parts: of the code in order, of `latent_dim` dims in all; empty
         where it is one.
       uses_labels: whether the loss takes a `Batch`, and cluster k means class k.
-      neighbours: k, where the loss takes a batch `[2B, ...]` whose second half are
-        partners of the first, drawn from their k nearest neighbours; else 0.
+      neighbours: which ones the loss takes behind the examples of a batch.
+      divergences: `divergences(params, batch, key) -> (logits [B, K], {name: [B]})`, of
+        q(c | x) to that of each change of x that the loss holds against, nats, as in
+        evaluation, of a batch as the loss takes it; None where it holds against none.
       bound_recipe: how `elbo` samples, for the record.
     """
 
@@ -175,7 +191,8 @@ class Objective(NamedTuple):
     log_densities: Callable[..., tuple[Array, Array]]
     code_parts: tuple[CodePart, ...] = ()
     uses_labels: bool = False
-    neighbours: int = 0
+    neighbours: Neighbours = Neighbours()
+    divergences: Callable[..., tuple[Array, Metrics]] | None = None
     bound_recipe: str = "1 sample per example"
 
 

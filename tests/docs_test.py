@@ -1,5 +1,6 @@
-"""The Python blocks of the pages run, in order, as a reader would run them."""
+"""The blocks of the pages run, in order, as a reader would run them."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -13,7 +14,7 @@ BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("page", ["docs/estimators.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/estimators.md", "docs/export.md", "README.md"])
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     blocks = BLOCK.findall((ROOT / page).read_text())
     assert blocks
@@ -25,3 +26,21 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_shell_blocks_run(tmp_path):
+    """Of the page on the command, which this environment may not have installed."""
+    text = (ROOT / "docs" / "command.md").read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    command = f'infovae() {{ "{sys.executable}" -m infovae_jax "$@"; }}\n'
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command + "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "model" / "manifest.json").is_file()

@@ -21,9 +21,10 @@ LAYERS = [
     ["objectives"],
     ["training"],
     ["evaluation"],
-    ["report"],
-    ["estimators", "commands", "benchmark"],
+    ["report", "export"],
+    ["estimators", "commands", "benchmark", "doctor"],
     ["main"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST = {"objectives": 60}
@@ -123,7 +124,7 @@ def test_rooms_are_few_and_stand_in_at_most_ten_levels():
     """A room is an entry of the root; its level is the longest way down from it."""
     rooms = {part_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
     assert rooms == set(LEVEL)
-    assert len(rooms) + 1 <= 18  # with __init__
+    assert len(rooms) + 1 <= 20  # with __init__
     below = {room: set() for room in rooms}
     for name, targets in graph().items():
         own = name.split(".")[1] if "." in name else None

@@ -81,7 +81,7 @@ def step_variant(objective_name: str, reading: str, num_clusters: int) -> Varian
     objectives.check(config)
     spec = DataSpec(SHAPE, "uint8", "bernoulli", 60_000, 0, False)
     objective = objectives.make(config, spec)
-    transform = optimizer.make_optimizer(config.optimizer, 1)
+    transform = optimizer.make_optimizer(config.optimizer, 1, 1)
     state = jax.jit(lambda: train_step.init_train_state(objective, transform, 0))()
     lit = jax.random.uniform(jax.random.key(1), (BATCH_SIZE, *SHAPE)) < 0.2
     batch = lit.astype(jnp.uint8) * jnp.uint8(255)

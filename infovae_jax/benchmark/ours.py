@@ -44,11 +44,11 @@ class JaxVariant:
         self._num_examples = len(images)
         config = make_config(case)
         self.objective = objectives.make(config, case.spec(len(images)))
-        transform = optimizer.make_optimizer(config.optimizer, 1)
+        transform = optimizer.make_optimizer(config.optimizer, 1, 1)
         step = train_step.make_train_step(
             self.objective,
             transform,
-            train_step.make_schedules(config.weights, 1),
+            train_step.make_schedules(config.weights, 1, config.train.num_epochs),
             targets=train_step.make_targets(config.weights),
         )
         self._multi_step = train_step.make_multi_step(step)

@@ -35,7 +35,7 @@ def make_ways(
     config.network.encoder_hidden = config.network.decoder_hidden = (hidden, hidden)
     images = cases.random_images(case)
     objective = objectives.make(config, case.spec(len(images)))
-    transform = optimizer.make_optimizer(config.optimizer, 1)
+    transform = optimizer.make_optimizer(config.optimizer, 1, 1)
     step = train_step.make_train_step(objective, transform, {})
     multi_step = train_step.make_multi_step(step)
     members = [sweeps.Member(seed, {}) for seed in range(num_members)]

@@ -15,21 +15,35 @@ from infovae_jax.config import groups, knobs
 from infovae_jax.errors import ConfigError, nearest, unknown
 
 
+def packaged_configs() -> pathlib.Path:
+    """The folder of the package's own configs: in a wheel inside it, else beside it."""
+    package = pathlib.Path(__file__).parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
 def find_config_file(name: str) -> pathlib.Path:
-    """The config file of that name: from here, or else from beside the package.
+    """The config file of that name: from here, or else one of the package's own.
+
+    Those may be called `configs/vae.py`, `vae.py` or `vae`.
 
     Raises:
       ConfigError: there is none; says where was looked.
     """
-    beside = pathlib.Path(__file__).parents[2]
-    for path in (pathlib.Path(name), beside / name):
+    own, plain = packaged_configs(), pathlib.Path(name)
+    short = plain.name if plain.parent.name in ("", "configs") else name
+    found = [plain, own / short, own / f"{short}.py"]
+    if len(plain.parts) > 2:
+        found = [plain]
+    for path in found:
         if path.is_file():
             return path
-    options = [f"configs/{p.name}" for p in (beside / "configs").glob("*.py")]
+    options = [p.stem for p in own.glob("*.py") if p.stem != "base"]
+    near = nearest(plain.stem or name, options)
     raise ConfigError(
-        f"no config file{nearest(name, options)}",
-        f"--config={name}, in {pathlib.Path.cwd()} and {beside}",
-        "name a file in configs/",
+        f"no config file{near}",
+        f"--config={name}, in {pathlib.Path.cwd()} and {own}",
+        f"name a file, or one of {', '.join(sorted(options))}",
     )
 
 

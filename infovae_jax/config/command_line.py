@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+import infovae_jax
 from infovae_jax.config import (
     find_config_file,
     flatten,
@@ -21,12 +22,30 @@ _EVALUATION = "evaluation."
 _DATA = "data."
 # Of these a saved run may be told, as what lies there is compared with its own.
 _PLACES = ("source", "data_dir", "cache_dir")
+_GROUPS = (*groups.BY_NAME, "model", "weights", "sweep")
+# What others call a key.
+ALIASES = {
+    **dict.fromkeys(("lr", "learning_rate", "eta"), "optimizer.learning_rate"),
+    **dict.fromkeys(("epochs", "max_epochs", "n_epochs"), "train.num_epochs"),
+    **dict.fromkeys(("batch", "bs", "batchsize", "batch_size"), "train.batch_size"),
+    **dict.fromkeys(("k", "clusters", "n_clusters", "c_dim"), "model.num_clusters"),
+    **dict.fromkeys(
+        ("d", "z_dim", "latent", "latent_dims", "latent_size", "code_size"),
+        "model.latent_dim",
+    ),
+    **dict.fromkeys(("beta", "kl", "kl_weight"), "weights.kl_z"),
+    **dict.fromkeys(("dataset", "path", "file", "input"), "data.source"),
+    **dict.fromkeys(("random_state", "random_seed"), "seed"),
+    **dict.fromkeys(("seeds", "n_seeds"), "num_seeds"),
+    **dict.fromkeys(("hidden", "layers", "hidden_dims"), "network.encoder_hidden"),
+    **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
+}
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
     """Defines `--config=FILE.py[:preset]` and `--config.key=value`."""
     return config_flags.DEFINE_config_file(
-        CONFIG_FLAG, None, "path to a config file, with an optional :preset"
+        CONFIG_FLAG, None, "a config file or the name of a packaged one, and :preset"
     )
 
 
@@ -46,9 +65,59 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_integer(
         "cluster", None, "--mode=sample: draw from this one only", lower_bound=0
     )
+    flags.DEFINE_string("output", None, "where a mode writes (export: a folder)")
+    flags.DEFINE_list(
+        "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"
+    )
     flags.DEFINE_integer(
         "member", None, "other modes: this member of a population", lower_bound=0
     )
+
+
+def answer(argv: list[str], usage: str) -> bool:
+    """Prints what `--help`, `-h`, `--helpfull` or `--version` ask for.
+
+    `usage`: what the command does, in words.
+
+    Returns:
+      Whether one of them was there.
+    """
+    asked = {a.lstrip("-") for a in argv[1:] if a.startswith("-")}
+    if "version" in asked:
+        print(f"infovae_jax {infovae_jax.__version__}")
+        return True
+    if not asked & {"help", "h", "helpfull", "helpshort"}:
+        return False
+    print(f"{usage.strip()}\n\nFlags:")
+    for module, found in sorted(flags.FLAGS.flags_by_module_dict().items()):
+        if module.startswith("absl"):
+            continue
+        for flag in found:
+            default = "" if flag.default is None else f" (default: {flag.default})"
+            print(f"  --{flag.name}: {flag.help}{default}")
+    if "helpfull" in asked:
+        print("\nKeys of --config.KEY=VALUE that all runs share:")
+        for name, group in {"": groups.Run, **groups.BY_NAME}.items():
+            values = knobs.defaults(group)
+            for key, declared in knobs.declared(group).items():
+                full = f"{name}.{key}" if name else key
+                print(f"  {full}: {declared.meaning} (default: {values[key]!r})")
+        print("\nThose of an objective, and its weights: docs/reference.md")
+    else:
+        print("\n--helpfull lists the keys of --config.KEY=VALUE, too.")
+    return True
+
+
+def unexpected(argument: str) -> ConfigError:
+    """The error of an argument that is no flag."""
+    fix = "flags start with --"
+    if argument.partition(":")[0].endswith(".py"):
+        fix = f"write --config={argument}"
+    elif argument.startswith(tuple(f"{name}." for name in _GROUPS)):
+        fix = f"write --{CONFIG_FLAG}.{argument}"
+    elif "=" in argument:
+        fix = f"write --{argument}"
+    return ConfigError(f"unexpected argument '{argument}'", "command line", fix)
 
 
 def parse_flags(
@@ -65,6 +134,9 @@ def parse_flags(
       ConfigError: unknown flag or key (with the nearest name), a value of the
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
+    if any(argument in ("--help", "-help", "-h") for argument in argv[1:]):
+        print(_help())
+        sys.exit(0)
     argv, config = _with_config_file(argv)
     evaluation, places = {}, {}
     mode = _mode(argv)
@@ -90,6 +162,8 @@ def parse_flags(
                 config.sweep.update(sweeps)
                 config.update_from_flattened_dict(dict.fromkeys(nones))
         return rest, evaluation, places
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown_flag(error, config) from None
     except flags.Error as error:
         text = str(error).split("\n")[0]
         raise ConfigError(text, "command line", "see --help") from None
@@ -99,6 +173,20 @@ def parse_flags(
         raise ConfigError(str(error), "command line", "check the values") from None
     finally:
         sys.argv = whole
+
+
+def _help() -> str:
+    """Every flag in a line; absl's own are left out."""
+    known = flags.FLAGS.flags_by_module_dict()
+    lines = [
+        f"  --{flag.name}  {flag.help}"
+        for module, own in known.items()
+        if not module.startswith("absl")
+        for flag in own
+        if not flag.name.startswith(f"{CONFIG_FLAG}.")
+    ]
+    keys = f"  --{CONFIG_FLAG}.<key>=<value>  any key of docs/reference.md"
+    return "\n".join(["flags:", *sorted(lines), keys])
 
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
@@ -169,6 +257,17 @@ def _evaluation_values(texts: dict[str, str]) -> dict[str, object]:
     return values
 
 
+def _unknown_flag(error: flags.UnrecognizedFlagError, config) -> ConfigError:
+    """A flag that there is not, with the key or the flag that may be meant."""
+    name, what = error.flagname, f"unknown flag '--{error.flagname}'"
+    known = sorted(flatten(config)) if config is not None else []
+    key = _meant(name, known)
+    if key:
+        return ConfigError(what, "command line", f"write --{CONFIG_FLAG}.{key}=...")
+    own = [flag for flag in flags.FLAGS if not flag.startswith(f"{CONFIG_FLAG}.")]
+    return ConfigError(f"{what}{nearest(name, own)}", "command line", "see --help")
+
+
 def _unknown_key(argv: list[str], error: Exception) -> ConfigError:
     """Finds which override names a key that the config does not have."""
     _, config = _with_config_file(argv)
@@ -191,8 +290,13 @@ def _unknown_key(argv: list[str], error: Exception) -> ConfigError:
 
 def _nearest_key(key: str, known: list[str]) -> str:
     """Nearest full key; a last part that matches exactly wins ('lr' excepted)."""
+    match = _meant(key, known)
+    return f" (did you mean '{match}'?)" if match else nearest(key, known)
+
+
+def _meant(key: str, known: list[str]) -> str | None:
+    """The key of that last part, or of what the field calls so; else None."""
     last = key.rpartition(".")[2]
     same = [name for name in known if name.rpartition(".")[2] == last]
-    aliases = {"lr": "optimizer.learning_rate", "epochs": "train.num_epochs"}
-    match = same[0] if same else aliases.get(last)
-    return f" (did you mean '{match}'?)" if match else nearest(key, known)
+    match = ALIASES.get(last.lower())
+    return match if match in known else next(iter(same), None)

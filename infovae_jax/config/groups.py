@@ -47,7 +47,7 @@ class Data:
     data_dir: str | None = knob(None, "where TFDS prepared its datasets")
     cache_dir: str | None = knob(None, "decoded copies; None: ~/.cache")
     num_train: int | None = knob(
-        None, "first examples of the training split; None: all", at_least=1
+        None, "training examples, drawn by split_seed; None: all", at_least=1
     )
     test_fraction: float = knob(
         0.2, "held out where the source has no test split", above=0, below=1
@@ -91,7 +91,7 @@ class Data:
 class Network:
     """Encoder and decoder."""
 
-    kind: str = knob("mlp", "of encoder and decoder", options=tuple(networks.KINDS))
+    kind: str = knob("mlp", "of encoder and decoder", options=networks.KINDS)
     encoder_hidden: tuple[int, ...] = knob(
         (500, 500), "dense layers, also after convolutions", shortest=0, **_SIZES
     )
@@ -172,6 +172,12 @@ class Train:
     hang_seconds: int = knob(
         1800, "exit code 7 if a dispatch takes longer; 0: no limit", at_least=0
     )
+    tracker: str = knob(
+        "none",
+        "takes the rows of metrics, too; its failures cost no result",
+        options=("none", "wandb", "trackio", "mlflow"),
+    )
+    tracker_project: str = knob("infovae_jax", "project or experiment of the tracker")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ and the reference table all follow from them.
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -41,7 +41,7 @@ class Knob(NamedTuple):
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    options: tuple[str, ...] | None = None
+    options: Collection[str] | None = None
     schedule: bool = False
     length: int | None = None
     shortest: int = 1

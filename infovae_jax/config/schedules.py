@@ -10,7 +10,8 @@ Every weight and the learning rate accept a number or one of
     warmup_cosine(peak, warmup, end, epochs)  0 -> peak over `warmup`, then cosine
 
 Durations are in epochs (fractions allowed) so that a recipe does not depend on
-the size of the data or of the batch. The text is parsed, never evaluated.
+the size of the data or of the batch, or shares of the training: ramp(0, 40%, 1, 50%)
+has all its parts however long one trains. The text is parsed, never evaluated.
 
 A weight may instead be a wish about its term:
 
@@ -22,6 +23,7 @@ The weight is then a Lagrange multiplier of the training state.
 
 import ast
 import math
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -173,27 +175,68 @@ def check(
         )
 
 
-def make_schedule(value: object, steps_per_epoch: int, where: str) -> Schedule:
+def make_schedule(
+    value: object, steps_per_epoch: int, where: str, num_epochs: float
+) -> Schedule:
     """Turns a number or a schedule text into `schedule(step) -> scalar`.
 
     Args:
       value: number or text, see the module's docstring.
       steps_per_epoch: steps in one epoch.
       where: the config key, for error messages.
+      num_epochs: of the training, which durations in per cent are shares of.
 
     Raises:
-      ConfigError: the text is not a schedule.
+      ConfigError: the text is not a schedule, or its durations do not follow one
+        another in so many epochs.
     """
     if is_constant(value):
         return optax.constant_schedule(float(value))
-    kind, values, durations = _read(value, where)
-    steps = [max(1, round(epochs * steps_per_epoch)) for epochs in durations]
-    return kind.make(steps, *values)
+    kind, values, _ = _read(value, where)
+    epochs = durations(value, num_epochs, where)
+    return kind.make([max(1, round(e * steps_per_epoch)) for e in epochs], *values)
 
 
-def _read(value: object, where: str) -> tuple[_Kind, list[float], list[float]]:
-    """Kind, values and durations in epochs of a schedule in words."""
-    name, args = parse_call(value, where, _HELP, [*_KINDS, "target"])
+def durations(value: object, num_epochs: float, where: str) -> list[float]:
+    """The ends of a schedule's parts in epochs, of a training of `num_epochs`.
+
+    Raises:
+      ConfigError: as `make_schedule`.
+    """
+    _, _, given = _read(value, where)
+    epochs = [n * num_epochs / 100 if share else n for n, share in given]
+    if epochs != sorted(epochs):
+        raise ConfigError(
+            f"the parts of '{value}' do not follow one another in {num_epochs:g} "
+            "epochs",
+            where,
+            "give all of them in epochs, or all in per cent",
+        )
+    return epochs
+
+
+def depends_on_length(value: object) -> bool:
+    """Whether a schedule has durations in per cent of the training."""
+    return isinstance(value, str) and "%" in value
+
+
+def _shares(value: object) -> tuple[str, list[bool]]:
+    """A text without its per cent signs, and which of its arguments had one."""
+    text = str(value)
+    inside = text[text.find("(") + 1 : text.rfind(")")]
+    shares = [part.rstrip().endswith("%") for part in inside.split(",")]
+    return re.sub(r"(?<=[\d.])\s*%(?=\s*[,)])", "", text), shares
+
+
+def _read(
+    value: object, where: str
+) -> tuple[_Kind, list[float], list[tuple[float, bool]]]:
+    """Kind, values and durations of a schedule in words.
+
+    A duration is a number, and whether it is per cent of the training (else epochs).
+    """
+    text, shares = _shares(value)
+    name, args = parse_call(text, where, _HELP, [*_KINDS, "target"])
     wrong = ConfigError(f"wrong arguments in '{value}'", where, _HELP)
     if name == "target":
         raise wrong
@@ -201,25 +244,38 @@ def _read(value: object, where: str) -> tuple[_Kind, list[float], list[float]]:
     if kind.values is None:
         if len(args) < 3 or len(args) % 2 == 0:
             raise wrong
-        values, durations = args[0::2], args[1::2]
+        of_values, of_durations = range(0, len(args), 2), range(1, len(args), 2)
     else:
         if len(args) != len(kind.values) + len(kind.durations):
             raise wrong
-        values = [args[i] for i in kind.values]
-        durations = [args[i] for i in kind.durations]
-    if durations != sorted(durations) or not 0 < durations[0] <= durations[-1]:
-        raise wrong
-    if durations[-1] > MAX_EPOCHS:
-        raise ConfigError(
-            f"'{value}' lasts {durations[-1]:g} epochs",
-            where,
-            f"give at most {MAX_EPOCHS:g}",
-        )
+        of_values, of_durations = kind.values, kind.durations
+    values = [args[i] for i in of_values]
+    given = [(args[i], shares[i]) for i in of_durations]
+    _check_durations(value, given, any(shares[i] for i in of_values), where)
     if name == "exponential" and not min(values) > 0:
         raise ConfigError(
             f"'{value}' has a value <= 0", where, "exponential needs positive values"
         )
-    return kind, values, durations
+    return kind, values, given
+
+
+def _check_durations(value, given, shared_value: bool, where: str) -> None:
+    """Raises ConfigError where the parts of a schedule have no order of their own."""
+    shares = [number for number, share in given if share]
+    epochs = [number for number, share in given if not share]
+    ordered = shares == sorted(shares) and epochs == sorted(epochs)
+    if shared_value or not ordered or min(number for number, _ in given) <= 0:
+        raise ConfigError(f"wrong arguments in '{value}'", where, _HELP)
+    if max(shares, default=0) > 100:
+        raise ConfigError(
+            f"'{value}' goes on after 100 % of the training", where, "give at most 100%"
+        )
+    if max(epochs, default=0) > MAX_EPOCHS:
+        raise ConfigError(
+            f"'{value}' lasts {max(epochs):g} epochs",
+            where,
+            f"give at most {MAX_EPOCHS:g}",
+        )
 
 
 def parse_call(

@@ -14,6 +14,7 @@ import numpy as np
 
 from infovae_jax.data import cache, digest
 from infovae_jax.data.permutation import words
+from infovae_jax.types import Neighbours
 
 # Partners of a run's batches; its epochs are streams from 0, those of the labelled
 # examples belong to another seed.
@@ -80,6 +81,35 @@ def _save(path: pathlib.Path, array: np.ndarray) -> None:
     except OSError:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def behind(
+    seed: int,
+    step: int,
+    rows: np.ndarray,
+    neighbours: np.ndarray,
+    wanted: Neighbours,
+) -> list[np.ndarray]:
+    """The neighbours that come behind the examples of each step, int32 `[S, B]` each.
+
+    Where there are fewer than asked for, all others are neighbours, and the farthest
+    one is the k-th.
+
+    Args:
+      seed: of the run.
+      step: the first step.
+      rows: examples of the steps, `[S, B]`.
+      neighbours: from `nearest`, `[n, k]`.
+      wanted: which of them.
+    """
+    found = []
+    if wanted.drawn_from:
+        near = neighbours[:, : wanted.drawn_from]
+        found.append(partners(seed, step, rows, near))
+    if wanted.rank:
+        farthest = min(wanted.rank, neighbours.shape[1]) - 1
+        found.append(neighbours[rows, farthest])
+    return found
 
 
 def partners(

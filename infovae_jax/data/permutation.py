@@ -7,7 +7,7 @@ import numpy as np
 # have the order of the visible labels. (TEST_SPLIT is older than that and harmless: it
 # orders all examples, an epoch those that it left.)
 TEST_SPLIT = 0
-VISIBLE_LABELS, VALIDATION = 2**63, 2**63 + 1
+VISIBLE_LABELS, VALIDATION, SUBSETS = 2**63, 2**63 + 1, 2**63 + 2
 GENERATED = 2**62
 
 

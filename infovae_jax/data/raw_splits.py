@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.data import subsets
 from infovae_jax.data.permutation import TEST_SPLIT, VALIDATION, permutation
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.types import Dataset
@@ -169,26 +170,32 @@ def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = No
     return y.astype(np.int32)
 
 
-def first_examples(raw: Raw, num_train: int) -> Raw:
-    """The source with the first `num_train` training examples only.
+def some_examples(raw: Raw, num_train: int, seed: int) -> Raw:
+    """The source with `num_train` training examples only, a draw by `seed`.
+
+    No label has a part in it, since a model is trained on them. `origin` tells which
+    they are.
 
     Raises:
       ConfigError: there are not that many, or none is asked for.
     """
-    if not 1 <= num_train <= len(raw.train_x):
+    count = len(raw.train_x)
+    if not 1 <= num_train <= count:
         raise ConfigError(
-            f"{num_train} of {len(raw.train_x)} training examples",
+            f"{num_train} of {count} training examples",
             "config.data.num_train",
-            f"give 1 to {len(raw.train_x)}",
+            f"give 1 to {count}",
         )
+    kept = subsets.draw(num_train, count, seed)
     factors = raw.factors and {
-        name: (train[:num_train], test) for name, (train, test) in raw.factors.items()
+        name: (train[kept], test) for name, (train, test) in raw.factors.items()
     }
+    origin = raw.origin or (np.arange(count), np.arange(len(raw.test_x)))
     return raw._replace(
-        train_x=raw.train_x[:num_train],
-        train_y=None if raw.train_y is None else raw.train_y[:num_train],
+        train_x=subsets.take(raw.train_x, kept),
+        train_y=None if raw.train_y is None else raw.train_y[kept],
         factors=factors,
-        origin=raw.origin and (raw.origin[0][:num_train], raw.origin[1]),
+        origin=(np.asarray(origin[0])[kept], origin[1]),
     )
 
 

@@ -33,7 +33,8 @@ def load(config: Any) -> Dataset:
         `cache_dir`: folder of decoded images; None for the user's cache folder.
         `test_fraction`, `split_seed`: the part set aside where a source has no test
           split of its own, and what fixes its choice.
-        `num_train`: how many of the first training examples are used, or None.
+        `num_train`: how many training examples are used, or None; drawn by
+          `split_seed`.
         `likelihood`: see `distributions.likelihoods`.
         `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
@@ -53,8 +54,13 @@ def load(config: Any) -> Dataset:
     reader, argument = _choose(str(config.source))
     raw = reader(argument, config)
     if config.num_train is not None:
-        raw = raw_splits.first_examples(raw, config.num_train)
+        count, seed = len(raw.train_x), config.split_seed
+        raw = raw_splits.some_examples(raw, config.num_train, seed)
     dataset = spec.decide(raw, config)
+    if config.num_train is not None:
+        used = f"{config.num_train} of {count} examples"
+        note = f"  training on {used}, drawn by seed {seed}"
+        dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     if config.image_size is not None and reader is not folder.read_folder:
         note = "  data.image_size is not used: it resizes image folders only"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")

@@ -21,7 +21,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import arrays, batches
+from infovae_jax.data import arrays, batches, digest
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
@@ -55,6 +55,9 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Kind of encoder and decoder.
     hidden : tuple of int or None
         Dense layers of the encoder, mirrored in the decoder; None: by the size of x.
+    encoder, decoder : None, a Flax linen or nnx module, or a pair (init, apply)
+        In place of those of `network`: rows `[B, d]` or images `[B, H, W, C]` to
+        features `[B, F]`, and codes `[B, latent]` to rows; see `networks.own`.
     likelihood : str
         p(x | z), see `distributions.likelihoods`; 'auto': Bernoulli for values in
         [0, 1], a Gaussian of learned scale for standardised columns.
@@ -78,8 +81,11 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         See `early_stopping`.
     n_seeds : int
         Runs with the seed and those after it, of which one is chosen without labels:
-        clusterings by their agreement with one another, others by the bound;
+        clusterings by the information that changes of x leave them, or without
+        invariance in the loss by their agreement with one another, others by the bound;
         `members_` says how.
+    warm_start : bool
+        `fit` goes on from the parameters, and with the scaling, of the fit before.
     config : dict or None
         Any other key of docs/reference.md, dotted: {'network.activation': 'gelu'}.
     random_state : int, RandomState or None
@@ -91,6 +97,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     latent_dim: int | None = None
     network: str = "mlp"
     hidden: tuple[int, ...] | None = None
+    encoder: Any = None
+    decoder: Any = None
     likelihood: str = "auto"
     scaling: str = "auto"
     epochs: int | None = None
@@ -101,6 +109,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     n_seeds: int = 1
+    warm_start: bool = False
     config: dict | None = None
     random_state: Any = None
     verbose: int = 1
@@ -127,14 +136,20 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         say = print if self.verbose else lambda text: None
         if type(self.n_seeds) is not int or self.n_seeds < 1:
             raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
+        if self._goes_on() and x.shape[1:] != self._spec.shape:
+            raise ValueError(
+                f"warm_start with X of another shape, {x.shape[1:]} in place of "
+                f"{self._spec.shape}: keep the shape of the data, or start anew"
+            )
         config, dataset, scale = self._prepared(x, labels, num_labels)
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
         say(self.decision_)
+        start = self.params_ if self._goes_on() else None
         fits = []
         for number in range(self.n_seeds):
             own = config.copy_and_resolve_references()
             own.seed = config.seed + number
-            fits.append(self._trained(own, dataset))
+            fits.append(self._trained(own, dataset, start))
             say(fits[-1][1].reason)
         chosen = 0
         if self.n_seeds > 1:
@@ -143,6 +158,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             say(f"seed {seed} of {self.n_seeds}: {self.members_['how']}")
         run, fitted = fits[chosen]
         self.adopt(run, fitted.params, scale)
+        self.data_digest_ = digest.combined(digest.of_dataset(dataset))
         self.seed_, self.history_ = run.config.seed, fitted.history
         self.n_iter_, self.stop_reason_ = fitted.epochs, fitted.reason
 
@@ -158,7 +174,9 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         train = np.delete(x, away, axis=0) if len(away) else x
         config = settings.resolve(self, x.shape[1:], len(train), seed)
         likelihood, is_table = config.data.likelihood, self.image_shape_ is None
-        scale = scaling_lib.choose(train, self.scaling, likelihood, is_table)
+        scale = self._scaling if self._goes_on() else None
+        if scale is None:
+            scale = scaling_lib.choose(train, self.scaling, likelihood, is_table)
         if likelihood == "auto" and scale.kind == "standardize":
             config.data.likelihood = "learned_gaussian"
         config_lib.check(config)
@@ -168,8 +186,12 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         return config, dataset, scale
 
+    def _goes_on(self) -> bool:
+        """Whether a fit starts from what the one before it has learned."""
+        return bool(self.warm_start) and hasattr(self, "params_")
+
     def _trained(
-        self, config: ConfigDict, dataset: Dataset
+        self, config: ConfigDict, dataset: Dataset, start: Any
     ) -> tuple[Run, in_memory.Fitted]:
         """One run, shown as it goes on."""
         run = open_run(config, lambda text: None, dataset)
@@ -180,7 +202,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 progress = in_memory.make_progress(run)
                 shown.callback(progress.close)
                 show = progress.show
-            return run, in_memory.fit(run, patience, show=show)
+            return run, in_memory.fit(run, patience, show, start)
 
     def adopt(self, run: Run, params: Any, scale: scaling_lib.Scaling) -> None:
         """Takes over what a run has learned: parameters, and how x is brought to it."""
@@ -257,10 +279,17 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ]
         return self._original(np.concatenate(parts)[:n_samples])
 
-    def save(self, folder) -> None:
-        """Writes the model to a folder, without pickle; `infovae_jax.load` reads it."""
+    def save(self, folder, formats=()) -> None:
+        """Writes the model to a folder, without pickle; `infovae_jax.load` reads it.
+
+        Parameters
+        ----------
+        folder : path
+        formats : sequence of 'stablehlo' and 'onnx'
+            Programs beside it; see docs/export.md.
+        """
         check_is_fitted(self, "params_")
-        saving.save(self, folder)
+        saving.save(self, folder, formats)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -272,7 +301,8 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _run(self) -> Run:
         """The run as far as codes and samples need it; its data are gone."""
-        return settings.make_run(self._config, self._spec)
+        kind = settings.kind_of(self) if settings.has_own_networks(self) else None
+        return settings.make_run(self._config, self._spec, kind)
 
     def _device_params(self) -> Any:
         return jax.device_put(self.params_)

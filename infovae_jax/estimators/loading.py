@@ -9,16 +9,22 @@ import jax
 import numpy as np
 
 from infovae_jax import config as config_lib
+from infovae_jax import objectives
 from infovae_jax.data import numpy_files, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
+from infovae_jax.export import folder as folder_lib
+from infovae_jax.export import numpy_runtime
 from infovae_jax.training.run import Run
-from infovae_jax.training.saved import open_saved
+from infovae_jax.training.saved import Saved, open_saved
 from infovae_jax.types import DataSpec
 
 # Another processor rounds otherwise.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
+# Numbers of a prior that need no proof: 40 MB.
+_MAX_PRIOR = 10**7
+_MAX_ROW = 10**8
 
 
 def classes() -> dict[str, type]:
@@ -32,11 +38,17 @@ def classes() -> dict[str, type]:
     }
 
 
-def load(folder: str | pathlib.Path) -> Any:
+def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -> Any:
     """The estimator that `save` wrote, or the model of a trained run's workdir.
 
     What it makes of the rows that lie beside it is compared with what it made when it
     was saved.
+
+    Args:
+      folder: of `est.save` or of a run.
+      encoder: the same that the estimator was given, whose code is in no file; None
+        where it was given none.
+      decoder: likewise.
 
     Raises:
       CheckpointError: the folder holds no model, a damaged one, or one that gives
@@ -44,64 +56,84 @@ def load(folder: str | pathlib.Path) -> Any:
       ConfigError: a workdir without run.
     """
     folder = pathlib.Path(folder)
-    if not (folder / saving.MODEL).is_file():
+    names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
+    if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():
-            return _from_workdir(folder)
+            return of_run(open_saved(str(folder)).chosen())
         raise CheckpointError(
-            f"no model here (neither {saving.MODEL} nor config.json)",
+            f"no model here (neither {numpy_runtime.MODEL} nor config.json)",
             str(folder),
             "name a folder of est.save, or a trained run's workdir",
         )
-    try:
-        model = _read(folder)
-    except (
-        ConfigError,
-        DataError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise CheckpointError(
-            f"the model cannot be read ({type(error).__name__}: {error})",
-            str(folder),
-            "save it again",
-        ) from error
+    with folder_lib.reading(folder):
+        model = _read(folder, {"encoder": encoder, "decoder": decoder})
     _compare(model, folder)
     return model
 
 
-def _read(folder: pathlib.Path) -> Any:
-    record = json.loads((folder / saving.MODEL).read_text(encoding="utf-8"))
-    if record["format_version"] > saving.FORMAT_VERSION:
+def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
+    text = (folder / numpy_runtime.MODEL).read_text(encoding="utf-8")
+    record = json.loads(text)
+    version = record["format_version"]
+    if version > saving.FORMAT_VERSION:
         raise ValueError("saved by a newer infovae_jax, which is needed to read it")
+    if version > 1:
+        numpy_runtime.check_manifest(folder)
+    _require_own(record.get("own_networks", {}), own, folder)
     model = classes()[record["class"]](
-        **{name: _tuples(value) for name, value in record["parameters"].items()}
+        **{name: _tuples(value) for name, value in record["parameters"].items()}, **own
     )
-    tensors = saving.read_arrays(folder)
+    tensors = folder_lib.read_arrays(folder)
     config = config_lib.from_json(json.dumps(record["config"]))
     config_lib.check(config)
+    objectives.check(config)
     spec = record["spec"]
     spec = DataSpec(**{**spec, "shape": tuple(spec["shape"])})
-    run = settings.make_run(config_lib.to_json(config), spec)
-    model.adopt(
-        run, saving.unflatten(tensors, "params"), scaling.from_json(record["scaling"])
-    )
+    _require_sizes(config, spec, tensors)
+    kind = settings.kind_of(model) if settings.has_own_networks(model) else None
+    run = settings.make_run(config_lib.to_json(config), spec, kind)
+    params = folder_lib.unflatten(tensors, "params")
+    model.adopt(run, params, scaling.from_json(record["scaling"]))
     shape = record["image_shape"]
     model.image_shape_ = None if shape is None else tuple(shape)
     for name in saving.PLAIN:
         if name in record["fitted"]:
             setattr(model, name, record["fitted"][name])
     for name, values in record["names"].items():
+        if name not in ("classes_", "feature_names_in_"):
+            raise ValueError(f"names of '{name[:40]}'")
         setattr(model, name, np.asarray(values, np.dtype(record["dtypes"][name])))
-    table = {k.partition("/"): v for k, v in tensors.items()}
+    table = {k.partition("/"): np.array(v) for k, v in tensors.items()}
     model.history_ = {k: v for (first, _, k), v in table.items() if first == "history"}
     if "labels_" in tensors:
-        model.labels_ = tensors["labels_"]
+        model.labels_ = np.array(tensors["labels_"])
     _require_shapes(model, run)
     return model
+
+
+def _require_own(saved: dict[str, str], own: dict[str, Any], folder) -> None:
+    """The networks of somebody's own are given where the model has some."""
+    for name, value in own.items():
+        if (name in saved) != (value is not None):
+            what = (
+                f"the model has an {name} of one's own ({saved[name]})"
+                if name in saved
+                else f"the model has no {name} of one's own"
+            )
+            fix = f"load(folder, {name}=...), with the same; or use numpy_runtime"
+            if name not in saved:
+                fix = f"leave {name} out"
+            raise CheckpointError(what, str(folder), fix)
+
+
+def _require_sizes(config: Any, spec: DataSpec, tensors: dict[str, np.ndarray]) -> None:
+    """Before anything of such a size is made: it is none of this model."""
+    if not 0 < math.prod(spec.shape) <= _MAX_ROW:
+        raise ValueError(f"rows of shape {spec.shape}")
+    learned = sum(array.size for array in tensors.values())
+    sizes = [config.model.get(key, 1) for key in ("num_clusters", "latent_dim")]
+    if max(sizes) > learned or math.prod(sizes) > max(_MAX_PRIOR, learned):
+        raise ValueError("the arrays are not of the networks that model.json describes")
 
 
 def _require_shapes(model: Any, run: Run) -> None:
@@ -115,21 +147,24 @@ def _require_shapes(model: Any, run: Run) -> None:
         raise ValueError("the arrays are not of the networks that model.json describes")
 
 
-def _from_workdir(folder: pathlib.Path) -> Any:
-    """The model of a run, of a population the member that it chose."""
-    saved = open_saved(str(folder)).chosen()
+def of_run(saved: Saved) -> Any:
+    """The model of a run, of a population of one of its members.
+
+    Raises:
+      ConfigError: no estimator has its objective.
+    """
     run, params, step = saved.run, saved.params, saved.step
     by_objective = {cls.objective: cls for cls in classes().values()}
     config, spec = run.config, run.dataset.spec
     if config.objective not in by_objective:
         raise ConfigError(
             f"no estimator has the objective '{config.objective}'",
-            str(folder),
+            str(saved.folder),
             "use --mode=encode --workdir",
         )
     model = by_objective[config.objective](random_state=config.seed)
     zero, one = np.zeros(()), np.ones(())
-    how = f"as the run of {folder} took them"
+    how = "as the run took them"
     model.image_shape_ = None if spec.shape[0] == spec.shape[2] == 1 else spec.shape
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
@@ -137,8 +172,8 @@ def _from_workdir(folder: pathlib.Path) -> Any:
     model.adopt(run, params, scaling.Scaling("none", zero, one, spec.dtype, how))
     model.seed_, model.n_iter_ = config.seed, step // run.steps_per_epoch
     model.decision_, model.stop_reason_ = run.dataset.decision, f"at step {step}"
-    model.history_ = {}
-    if spec.num_labels:
+    model.history_, model.data_digest_ = {}, run.identity().digests()["data"]
+    if run.objective.uses_labels:
         model.classes_ = np.arange(spec.num_labels)
     return model
 
@@ -148,13 +183,14 @@ def _tuples(value: Any) -> Any:
 
 
 def _compare(model: Any, folder: pathlib.Path) -> None:
+    path = folder / numpy_runtime.CHECK
     try:
-        check = numpy_files.read_archive(folder / saving.CHECK, sorted)
+        check = numpy_files.read_archive(path, sorted)
         found = saving.outputs(model, check.pop("x"))
     except (DataError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"the model cannot be checked ({error})",
-            str(folder / saving.CHECK),
+            str(path),
             "save again",
         ) from error
     for name, value in found.items():

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from sklearn.utils import check_random_state
 
 from infovae_jax import config as config_lib
-from infovae_jax import objectives
+from infovae_jax import networks, objectives
 from infovae_jax.config import groups, sweeps
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.training.run import Run
@@ -49,6 +49,19 @@ def recipe_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     return {"images": min(shape[:2]) > 1} if name == "infocatvae" else {}
 
 
+def has_own_networks(estimator: Any) -> bool:
+    """Whether encoder or decoder are somebody's own."""
+    return estimator.encoder is not None or estimator.decoder is not None
+
+
+def kind_of(estimator: Any) -> str:
+    """`config.network.kind`, in this process, of an estimator's networks."""
+    base = estimator.network
+    if not has_own_networks(estimator) or base not in networks.KINDS:
+        return base
+    return networks.kind_of(estimator.encoder, estimator.decoder, base)
+
+
 def resolve(
     estimator: Any, shape: tuple[int, int, int], num_examples: int, seed: int
 ) -> ConfigDict:
@@ -82,7 +95,7 @@ def resolve(
         "seed": seed,
         "data.source": "arrays",
         "data.likelihood": estimator.likelihood,
-        "network.kind": estimator.network,
+        "network.kind": kind_of(estimator),
         "network.encoder_hidden": hidden,
         "network.decoder_hidden": hidden[::-1],
         "optimizer.learning_rate": (
@@ -134,9 +147,17 @@ def plain(value: Any) -> Any:
     return value
 
 
-def make_run(config_json: str, spec: DataSpec) -> Run:
-    """A run without data, whose objective and programs are shared."""
+def make_run(config_json: str, spec: DataSpec, kind: str | None = None) -> Run:
+    """A run without data, whose objective and programs are shared.
+
+    Args:
+      config_json: resolved.
+      spec: of the data.
+      kind: of network, where it has another name in this process.
+    """
     config = config_lib.from_json(config_json)
+    if kind is not None:
+        config.network.kind = kind
     empty = np.zeros((0, *spec.shape), spec.dtype)
     dataset = Dataset(empty, None, empty, None, spec, (), "")
     run = Run(config, dataset, None, None, 0, shares=True)

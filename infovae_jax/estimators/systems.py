@@ -150,7 +150,10 @@ class NVAE(ClassifierMixin, BaseVAE):
         """
         with value_errors():
             x = inputs.as_images(self, X, reset=True)
-            self.classes_, labels = inputs.as_classes(y, len(x))
+            classes, labels = inputs.as_classes(y, len(x))
+            if self._goes_on() and not np.array_equal(classes, self.classes_):
+                raise ValueError("warm_start with other classes: start anew")
+            self.classes_ = classes
             self._fit(x, labels, len(self.classes_))
         return self
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import DataError, MetricError, unknown
-from infovae_jax.evaluation import inception
+from infovae_jax.evaluation import inception, subsets
 from infovae_jax.evaluation.encoding import (
     Codes,
     Encoded,
@@ -58,7 +58,8 @@ def evaluate(
     Returns:
       What `evaluation.json` holds: `step`, `split`, `recipe`, `metrics` (name to
       number, list or None), `standard_errors` (name to number, of the figures that
-      have one) and `table`, rows of (name, value, recipe).
+      have one), `table`, rows of (name, value, recipe), and `subsets`, which examples
+      figures are of that are not of all; see `subsets.record`.
 
     Raises:
       ConfigError: an unknown group, or no file of Inception weights.
@@ -95,6 +96,7 @@ def evaluate(
         "metrics": {row.name: row.value for row in rows},
         "standard_errors": {r.name: r.error for r in rows if r.error is not None},
         "table": [[row.name, format_value(row.value), row.recipe] for row in rows],
+        "subsets": subsets.record(run, chosen)[0],
     }
 
 

@@ -100,23 +100,21 @@ def kmeans_starts(num_clusters: int) -> int:
 
 
 def kmeans_clusters(
-    train_x: np.ndarray, test_x: np.ndarray, num_clusters: int, max_examples: int
+    train_x: np.ndarray, test_x: np.ndarray, num_clusters: int
 ) -> np.ndarray:
     """Clusters of `test_x` by k-means on raw values: the figure to beat.
 
     Args:
-      train_x: `[n, ...]`; the first `max_examples` are fitted.
+      train_x: `[n, ...]`, fitted.
       test_x: `[m, ...]`.
       num_clusters: K, or as many as there are examples where those are fewer.
-      max_examples: bounds the time.
 
     Returns:
       `[m]` integers.
     """
     from sklearn.cluster import KMeans
 
-    fit_x = np.asarray(train_x[:max_examples])
-    fit_x = checks.array(fit_x, WHERE, "train_x").astype(np.float32)
+    fit_x = checks.array(train_x, WHERE, "train_x").astype(np.float32)
     test_x = checks.array(test_x, WHERE, "test_x")
     checks.same_width(WHERE, train_x=fit_x, test_x=test_x)
     starts = kmeans_starts(num_clusters)

@@ -212,6 +212,38 @@ def generated_information(
     return gaussian_channel_information(codes, means)
 
 
+def _squared_error(decode, params, x, codes, chunk: int) -> float:
+    """Of `decode(params, codes)` beside images x, a mean over them of a sum."""
+    total = 0.0
+    for i in range(0, len(x), chunk):
+        images = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
+        total += float(((images - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
+    return total / len(x)
+
+
+def explained(
+    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = 256
+) -> float | None:
+    """What share of the variance of images `x` their reconstructions explain.
+
+    1 - sum |x - decode(mean)|^2 / sum |x - x_mean|^2, x_mean the mean of x: below 0
+    where it would do better. None where the images do not differ.
+
+    Args:
+      objective: gives `decode`.
+      params: its parameters.
+      x: images as the model sees them, `[n, H, W, C]`.
+      mean: their posterior means `[n, d]`.
+      chunk: images decoded at once.
+    """
+    spread = float(((x - x.mean(0)) ** 2).sum(dtype=np.float64)) / len(x)
+    # Rounding leaves a little of images that are alike.
+    if spread <= 1e-12 * float((x.astype(np.float64) ** 2).mean() + 1.0):
+        return None
+    error = _squared_error(jax.jit(objective.decode), params, x, mean, chunk)
+    return 1.0 - error / spread
+
+
 def masked_errors(
     objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = 256
 ) -> dict[str, float]:
@@ -232,11 +264,7 @@ def masked_errors(
     average = mean.mean(0)
 
     def error(codes):
-        total = 0.0
-        for i in range(0, len(x), chunk):
-            images = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
-            total += float(((images - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
-        return total / len(x)
+        return _squared_error(decode, params, x, codes, chunk)
 
     errors = {"all": error(mean)}
     for name, (dims, _) in part_slices(objective).items():

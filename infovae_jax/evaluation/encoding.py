@@ -8,11 +8,12 @@ import jax
 import numpy as np
 
 from infovae_jax.data import batches
+from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
+from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.training.run import Run
 
-MAX_TRAIN = 60_000  # first training examples that figures are fitted on
 CORRUPTED_BATCH = 500
 
 
@@ -72,9 +73,14 @@ class Codes:
 
     @functools.cached_property
     def train(self) -> Encoded:
-        """Of the first MAX_TRAIN training examples."""
-        x = self._run.dataset.train_x[:MAX_TRAIN]
+        """Of the training examples that figures are fitted on: `train_rows`."""
+        x = take(self._run.dataset.train_x, self.train_rows)
         return encode_split(self._run, self._params, x)
+
+    @functools.cached_property
+    def train_rows(self) -> np.ndarray:
+        """Their positions in the training split."""
+        return subsets.indices(self._run, "codes")
 
     @functools.cached_property
     def test(self) -> Encoded:
@@ -127,11 +133,13 @@ def make_splits(run: Run, params: Any, codes: Codes | None = None) -> Splits:
         return batches.map_batches(mean, x, CORRUPTED_BATCH)[:, kept]
 
     def split(x, labels, encoded: Encoded) -> Split:
-        labels = None if labels is None else np.asarray(labels[: len(x)])
+        labels = None if labels is None else np.asarray(labels)
         return Split(prepared(run, x), labels, encoded.mean[:, kept])
 
+    rows, labels = codes.train_rows, dataset.train_y
+    labels = None if labels is None else take(labels, rows)
     return Splits(
-        split(dataset.train_x[:MAX_TRAIN], dataset.train_y, codes.train),
+        split(take(dataset.train_x, rows), labels, codes.train),
         split(dataset.test_x, dataset.test_y, codes.test),
         encode,
     )

@@ -7,14 +7,15 @@ import jax
 import numpy as np
 
 from infovae_jax.data import batches
+from infovae_jax.data.subsets import take
 from infovae_jax.distributions import Gaussian
+from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.codes import information_bounds, part_slices
 from infovae_jax.evaluation.encoding import require_finite
 from infovae_jax.evaluation.probes import standardized
 from infovae_jax.training.run import Run
 
 DATA, LABEL = "information/data", "information/label"
-TEST_EXAMPLES, PROBE_EXAMPLES = 1000, 2000
 # Share of the uniform guess in the probe's answer: one test example of a class that
 # the probe never saw, or a confident mistake, does not make the bound -infinity.
 UNIFORM_SHARE = 1e-3
@@ -68,11 +69,12 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     The axes of the information plane (Tishby, Pereira & Bialek 1999,
     arXiv physics/0004057; with bounds for both, Alemi et al. 2018, arXiv 1711.00464,
     and Poole et al. 2019, arXiv 1905.06922): `information/data` is a lower bound on
-    I_q(x; z) over the first 1,000 test examples, at most the log of their number;
-    `information/label` that of `label_information` with the first 2,000 training
-    codes, where the data carry labels. Both of the same code: one z ~ q(z | x) an
-    example by a fixed key, the dims that have noise (no class probabilities, no code
-    without prior), of the most probable cluster's posterior where there are clusters.
+    I_q(x; z) over 1,000 test examples, at most the log of their number;
+    `information/label` that of `label_information` with 2,000 training codes, where
+    the data carry labels; the examples are draws, see `subsets`. Both of the same code:
+    one z ~ q(z | x) an example by a fixed key, the dims that have noise (no class
+    probabilities, no code without prior), of the most probable cluster's posterior
+    where there are clusters.
     Empty for a code without such dims; NonFiniteError where the model diverged.
     """
     dataset = run.dataset
@@ -80,23 +82,24 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     if not noisy:
         return lambda params: {}
     keys = jax.random.split(jax.random.key(run.config.evaluation.seed), 5)
+    train_rows, test_rows = (subsets.indices(run, name) for name in (LABEL, DATA))
     train_x, test_x = (
         np.asarray(batches.prepare(np.asarray(x), key, run.config.data.binarize))
         for x, key in (
-            (dataset.train_x[:PROBE_EXAMPLES], keys[0]),
-            (dataset.test_x[:TEST_EXAMPLES], keys[1]),
+            (take(dataset.train_x, train_rows), keys[0]),
+            (take(dataset.test_x, test_rows), keys[1]),
         )
     )
 
     def evaluate(params) -> dict[str, float]:
         q = posteriors(params, test_x, DATA)
-        figures = {DATA: information_bounds(*q, keys[2], chunk=TEST_EXAMPLES).lower}
+        figures = {DATA: information_bounds(*q, keys[2], chunk=1000).lower}
         if dataset.train_y is not None and dataset.test_y is not None:
             figures[LABEL] = label_information(
                 _drawn(posteriors(params, train_x, LABEL), keys[3]),
-                np.asarray(dataset.train_y[:PROBE_EXAMPLES]),
+                np.asarray(dataset.train_y[train_rows]),
                 _drawn(q, keys[4]),
-                np.asarray(dataset.test_y[:TEST_EXAMPLES]),
+                np.asarray(dataset.test_y[test_rows]),
                 dataset.spec.num_labels,
             )
         return figures
@@ -111,7 +114,8 @@ def _make_posteriors(run: Run) -> tuple[Callable[..., Gaussian], int]:
         [np.full(part.size, part.kind == "prior") for _, part in parts]
     )
     # One shape for both splits, so one program.
-    size = min(run.config.evaluation.batch_size, TEST_EXAMPLES, len(run.dataset.test_x))
+    tested = len(subsets.indices(run, DATA))
+    size = min(run.config.evaluation.batch_size, tested)
     encode = jax.jit(run.objective.encode)
 
     def posteriors(params, x, metric: str) -> Gaussian:

@@ -1,9 +1,11 @@
 """Figures of every member of a population, and which member to go on with.
 
-The choice uses no labels. A bound is comparable between members, whatever weights they
-were trained with, since its terms are taken unweighted; what a clusterer found is worth
-more the more the other members found it too (stability: Ben-Hur, Elisseeff & Guyon
-2002; Lange et al. 2004).
+The choice uses no labels. A clusterer with invariance in its loss is chosen by the
+information that its clusters keep (see `invariance`); of others, what one found is
+worth more the more the other members found it too (stability: Ben-Hur, Elisseeff &
+Guyon 2002; Lange et al. 2004); what does not cluster is chosen by the bound. All are
+comparable between members, whatever weights they were trained with, since terms are
+taken unweighted.
 """
 
 import functools
@@ -17,14 +19,22 @@ import numpy as np
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import batches
+from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import assignments, clustering, codes, encoding
+from infovae_jax.evaluation import (
+    assignments,
+    clustering,
+    codes,
+    encoding,
+    invariance,
+    subsets,
+)
+from infovae_jax.evaluation.invariance import INFORMATION
 from infovae_jax.evaluation.table import aligned, format_value
 from infovae_jax.training import population, sharding
 from infovae_jax.training.run import Run
 
 STABILITY = "stability/ari"
-STABILITY_EXAMPLES = 10_000
 # Figures that need labels, best first for the oracle.
 BY_LABELS = ("cluster/accuracy", "classification/accuracy")
 # Shown for every member.
@@ -33,9 +43,22 @@ MAIN = (
     "validation/elbo",
     "active_units",
     "cluster/used",
+    INFORMATION,
     STABILITY,
     *BY_LABELS,
 )
+
+
+_WORDS = {
+    INFORMATION: (
+        "the most information in its clusters that changes of the examples leave, "
+        "I(x; c) - KL(q(c|x) || q(c|changed x)), on the training split"
+    ),
+    STABILITY: (
+        "the highest mean agreement (ARI) of its clusters with those of the other "
+        "members, on the training split"
+    ),
+}
 
 
 class Choice(NamedTuple):
@@ -74,8 +97,18 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
         figures |= _against_labels(run, logits)
     if clusters and not run.objective.uses_labels and len(means) > 1:
         # On images of the training split: the test split has no part in it.
-        some = run.dataset.train_x[:STABILITY_EXAMPLES]
-        _, train_logits = encode(params, some)
+        if invariance.is_measurable(run):
+            train_logits, divergence = _assigned(run, params, strategy, chunk, mesh)
+            pairs = zip(train_logits, divergence, strict=True)
+            figures[INFORMATION] = [
+                invariance.invariant_information(*pair)
+                if all(np.isfinite(array).all() for array in pair)
+                else np.nan
+                for pair in pairs
+            ]
+        else:
+            some = take(run.dataset.train_x, subsets.indices(run, "members"))
+            _, train_logits = encode(params, some)
         figures |= stability(train_logits.argmax(-1), sweeps.members_of(run.config))
     return {
         name: [float(v) if np.isfinite(v) else None for v in values]
@@ -101,6 +134,17 @@ def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
         return batches.map_batches(function, x, settings.batch_size, key, axis=1)
 
     return encode
+
+
+def _assigned(
+    run: Run, params: Any, strategy: str, chunk: int, mesh
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `[M, n, K]` and divergences `[M, n]` of training examples."""
+    mapped = (True, False, False)
+    assign = invariance.make_assign(run)
+    every = population.over_members(assign, strategy, chunk, mapped)
+    every = jax.jit(population.sharded(every, mesh, mapped))
+    return invariance.over_training(run, functools.partial(every, params), axis=1)
 
 
 def _where_finite(figure: Callable[..., float], arrays: np.ndarray) -> list[float]:
@@ -172,7 +216,8 @@ def choose(
 ) -> Choice:
     """The member to go on with, found without labels.
 
-    By stability for a clusterer with at least three members, else by the bound on the
+    By the information that its clusters keep where that was measured, else by
+    stability for a clusterer with at least three members, else by the bound on the
     validation share, or on the test split where there is none. First the values whose
     seeds have the best mean, then the best of these seeds; a tie is broken by the
     bound.
@@ -187,8 +232,11 @@ def choose(
     """
     held_out = "validation/elbo" in figures
     bound = "validation/elbo" if held_out else "elbo"
-    stable = STABILITY in figures and len(members) >= 3
-    score = STABILITY if stable else bound
+    score = bound
+    if INFORMATION in figures:
+        score = INFORMATION
+    elif STABILITY in figures and len(members) >= 3:
+        score = STABILITY
     alive = [i for i in range(len(members)) if _finite(figures, i, (score, bound))]
     if not alive:
         raise NonFiniteError(
@@ -206,12 +254,7 @@ def choose(
     best = max(groups.values(), key=mean)
     chosen = max(best, key=lambda i: (figures[score][i], figures[bound][i]))
     split = split or ("validation share" if held_out else "test split, without labels")
-    how = f"the highest bound on the {split}"
-    if stable:
-        how = (
-            "the highest mean agreement (ARI) of its clusters with those of the other "
-            "members, on images of the training split"
-        )
+    how = _WORDS.get(score, f"the highest bound on the {split}")
     if len(groups) > 1 and len(alive) > len(groups):
         how += ", among the seeds of the values with the best mean"
     return Choice(chosen, how)

@@ -5,14 +5,26 @@ import hashlib
 import numpy as np
 
 from infovae_jax.config import sweeps
-from infovae_jax.evaluation import Codes, evaluate, members, table_text
+from infovae_jax.evaluation import (
+    Codes,
+    chosen_groups,
+    evaluate,
+    members,
+    subsets,
+    table_text,
+    verdicts,
+)
 from infovae_jax.evaluation.parts import Parts, state_of
 from infovae_jax.training import files, population
+from infovae_jax.training.metrics import read_metrics
 from infovae_jax.training.saved import Saved
 
 
 def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
-    """Writes `evaluation.json` and `clusters.npz`, and prints the table.
+    """Writes `evaluation.json` and what lies beside it, and prints the table.
+
+    Beside it: `clusters.npz`, and `subsets.npz` with the examples that a figure is of
+    where these are not all.
 
     Args:
       saved: a run; of a population, a member is chosen first.
@@ -30,6 +42,8 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
         print(f"kept of an evaluation that was stopped: {', '.join(parts.kept())}")
     result = evaluate(run, params, step, metrics, codes, parts)
     save_clusters(saved, codes)
+    _, indices = subsets.record(run, chosen_groups(metrics))
+    np.savez_compressed(files.outlet(folder / subsets.FILE), **indices)
     text = table_text(result)
     result["sha256"] = run.identity().digests()
     if saved.accepted is not None:
@@ -39,11 +53,22 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
         record = population.read(folder)
         if "figures" in record:
             result["table"] += members.summary_rows(record)
+    found = verdicts.judge(_facts(saved, result["metrics"]))
+    result["verdicts"] = [verdict._asdict() for verdict in found]
     # Stored before it is shown: a pipe that nobody reads costs no figures.
     files.write_record(folder / "evaluation.json", result)
     parts.clear()
-    print(text, flush=True)
+    print(f"{text}\n{verdicts.text(found)}", flush=True)
     return saved
+
+
+def _facts(saved: Saved, figures: dict) -> verdicts.Facts:
+    """What the verdicts of a run are made from."""
+    run, folder = saved.run, saved.folder
+    rows = read_metrics(folder, run.member)
+    rows = [row for row in rows if row["step"] <= saved.step]
+    record = {} if run.member is None else population.read(folder)
+    return verdicts.facts(run, figures, rows, saved.step, record.get("figures"))
 
 
 def choose_member(saved: Saved) -> Saved:

@@ -1,8 +1,10 @@
 """Networks over plain dicts of parameters; the only folder that imports flax.linen."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from infovae_jax.networks import decoders, encoders
+from infovae_jax.networks import decoders, encoders, own
 from infovae_jax.networks.heads import (
     cluster_shifts,
     make_classifier,
@@ -15,6 +17,7 @@ from infovae_jax.types import Network
 __all__ = [
     "KINDS",
     "cluster_shifts",
+    "kind_of",
     "make_classifier",
     "make_code_head",
     "make_decoder",
@@ -26,6 +29,17 @@ KINDS = {
     "mlp": (encoders.make_mlp, decoders.make_mlp),
     "conv": (encoders.make_conv, decoders.make_conv),
 }
+
+
+def kind_of(encoder: Any, decoder: Any, base: str) -> str:
+    """The kind of network with these parts of one's own; see `own`.
+
+    Args:
+      encoder: a Flax module, a pair `(init, apply)`, or None: that of the kind `base`.
+      decoder: likewise.
+      base: of KINDS.
+    """
+    return own.kind_of(encoder, decoder, base, KINDS)
 
 
 def make_encoder(

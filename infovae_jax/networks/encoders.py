@@ -105,7 +105,7 @@ class _ConvEncoder(nn.Module):
                 for part in parts
             ]
         h = conv_batch_last.join(parts) if batch_last else parts[0]
-        h = h.reshape(len(h), -1)
+        h = h.reshape(h.shape[0], -1)
         if self.hidden:
             h = dense(self.hidden, self.initializer, "dense", self.dtype)(h)
             h = activate(normalize(h, self.normalization, train, "norm_dense"))

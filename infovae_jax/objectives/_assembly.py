@@ -6,6 +6,7 @@ parameters, decoding, samples, densities and importance weights are derived here
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax import networks
 from infovae_jax.config.knobs import Weight, knob
+from infovae_jax.data.batches import prepare
 from infovae_jax.distributions import Gaussian
 from infovae_jax.distributions.likelihoods import Likelihood
 from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
@@ -24,6 +26,7 @@ from infovae_jax.objectives._terms import default_hparams
 from infovae_jax.types import (
     STATISTICS,
     Array,
+    Batch,
     DataSpec,
     HParams,
     Metrics,
@@ -151,11 +154,11 @@ class Assembly:
         """
         return Objective(
             init=self.init,
-            loss=loss or self.loss,
-            elbo=self.elbo,
-            log_weight=self.log_weight,
-            encode=self.encode,
-            classify=self.classify,
+            loss=_of_values(loss or self.loss),
+            elbo=_of_values(self.elbo),
+            log_weight=_of_values(self.log_weight),
+            encode=_of_values(self.encode),
+            classify=self.classify and _of_values(self.classify),
             decode=self.decode,
             sample=self.sample,
             prior=prior,
@@ -163,9 +166,23 @@ class Assembly:
             latent_dim=prior.mean.shape[-1],
             draw=self.draw,
             sample_code=self.sample_code,
-            log_densities=self.log_densities,
+            log_densities=_of_values(self.log_densities),
             **more,
         )
+
+
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(params, x, ...)` that takes bytes, as data are stored, by 1/255."""
+
+    @functools.wraps(function)
+    def scaled(params, x, *arguments, **named):
+        def value(a):
+            return prepare(a, None, "none") if a.dtype == jnp.uint8 else a
+
+        x = jax.tree.map(value, x) if isinstance(x, Batch) else value(jnp.asarray(x))
+        return function(params, x, *arguments, **named)
+
+    return scaled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +242,7 @@ class Clustering(Assembly):
         batch: ArrayLike,
         logits: Array,
         key: Array,
-        partners: Array | None,
+        others: _invariance.Others,
     ) -> Metrics:
         """The terms of `_invariance` that are switched on; moments of each its own."""
         return _invariance.terms(
@@ -235,12 +252,23 @@ class Clustering(Assembly):
             logits,
             key,
             self.options,
-            partners,
+            others,
         )
 
+    def divergences(
+        self, params: Params, batch: ArrayLike, key: Array
+    ) -> tuple[Array, Metrics]:
+        """See `types.Objective`."""
+        x, others = _invariance.split(batch, self.options)
+        logits = self.classify(params, x)
+        parts = (params, x, logits, key, self.options, others)
+        return logits, _invariance.terms(self.classify, *parts)
+
     def objective(self, *arguments: Any, **more: Any) -> Objective:
-        """As of every system; batches come with partners where a term asks for them."""
-        neighbours = _invariance.num_neighbours(self.options)
+        """As of every system; batches come with what neighbours a term asks for."""
+        if _invariance.is_on(self.options):
+            more["divergences"] = self.divergences
+        neighbours = _invariance.needed_neighbours(self.options)
         return super().objective(*arguments, neighbours=neighbours, **more)
 
     def random_clusters(self, key: Array, num: int, num_clusters: int, cluster=None):

@@ -16,7 +16,7 @@ kind as a batch with moments of its own.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from jaxtyping import Float
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _affine, _virtual_adversarial
 from infovae_jax.objectives._terms import divergence_of_change
-from infovae_jax.types import Array, Batch, Metrics, Params
+from infovae_jax.types import Array, Batch, Metrics, Neighbours, Params
 
 HPARAMS = {
     "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r), where computed"),
@@ -50,6 +50,21 @@ class Config(_virtual_adversarial.Config, _affine.Config):
     )
 
 
+class Others(NamedTuple):
+    """Neighbours of the examples of a batch, `[B, H, W, C]` each, or None.
+
+    Attributes:
+      partners: drawn from the nearest.
+      ranked: the k-th nearest.
+    """
+
+    partners: Array | None = None
+    ranked: Array | None = None
+
+
+_NONE = Others()
+
+
 def noisy(classify, params, batch: ArrayLike, logits, key: Array, options) -> Array:
     """x + s e of each example."""
     return batch + options.noise_scale * jax.random.normal(key, jnp.shape(batch))
@@ -62,26 +77,34 @@ CHANGES = {
 }
 
 
-def num_neighbours(options: Config) -> int:
-    """k, of `types.Objective`."""
-    return options.neighbours_count if options.neighbours else 0
+def is_on(options: Config) -> bool:
+    """Whether any part is computed."""
+    return options.neighbours or any(getattr(options, name) for name in CHANGES)
 
 
-def split(batch: ArrayLike | Batch, options: Config) -> tuple[Any, Array | None]:
-    """A batch, and the partners of its examples if it came with some.
+def needed_neighbours(options: Config) -> Neighbours:
+    """What `types.Objective` says of them."""
+    return Neighbours(
+        options.neighbours_count if options.neighbours else 0,
+        options.invariance_rank if options.invariance else 0,
+    )
+
+
+def split(batch: ArrayLike | Batch, options: Config) -> tuple[Any, Others]:
+    """A batch, and the neighbours of its examples that came with it.
 
     Args:
-      batch: `[B, H, W, C]`, or `[2B, H, W, C]` with the partners behind; or a `Batch`.
+      batch: `[B, H, W, C]`, or more with the neighbours behind; or a `Batch`.
       options: say which.
     """
-    if not options.neighbours:
-        return batch, None
-    size = jax.tree.leaves(batch)[0].shape[0] // 2
-    first, second = (
-        jax.tree.map(lambda array, part=part: array[part], batch)
-        for part in (slice(size), slice(size, None))
-    )
-    return first, second.x if isinstance(second, Batch) else second
+    needed = needed_neighbours(options)
+    if not any(needed):
+        return batch, Others()
+    size = jax.tree.leaves(batch)[0].shape[0] // (1 + sum(map(bool, needed)))
+    x = batch.x if isinstance(batch, Batch) else batch
+    partners = x[size : 2 * size] if needed.drawn_from else None
+    others = Others(partners, x[-size:] if needed.rank else None)
+    return jax.tree.map(lambda array: array[:size], batch), others
 
 
 def terms(
@@ -91,7 +114,7 @@ def terms(
     logits: Float[Array, "B K"],
     key: Array,
     options: Config,
-    partners: Float[Array, "B H W C"] | None = None,
+    others: Others = _NONE,
 ) -> Metrics:
     """The parts that are switched on, by name, `[B]` in nats, unweighted.
 
@@ -104,17 +127,17 @@ def terms(
       logits: `classify(params, batch)`, computed already.
       key: of the step.
       options: switches and ranges.
-      partners: a neighbour of each example, where there are some.
+      others: neighbours of the examples, where a part asks for them.
     """
-    changed = {
-        name: change(
-            classify, params, batch, logits, jax.random.fold_in(key, stream), options
-        )
-        for name, (change, stream) in CHANGES.items()
-        if getattr(options, name)
-    }
-    if partners is not None:
-        changed["neighbours"] = partners
+    more = {"invariance": {"neighbour": others.ranked}}
+    changed = {}
+    for name, (change, stream) in CHANGES.items():
+        if getattr(options, name):
+            own = (jax.random.fold_in(key, stream), options)
+            given = (classify, params, batch, logits, *own)
+            changed[name] = change(*given, **more.get(name, {}))
+    if others.partners is not None:
+        changed["neighbours"] = others.partners
     return {
         name: divergence_of_change(logits, classify(params, x))
         for name, x in changed.items()

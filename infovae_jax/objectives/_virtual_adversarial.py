@@ -1,7 +1,9 @@
 """Classifications that small changes of the input do not alter, without a network.
 
-Virtual adversarial training (Miyato et al. 2018, arXiv 1704.03976), here with a radius
-from the batch itself: a share of each example's distance to its nearest neighbour.
+Virtual adversarial training (Miyato et al. 2018, arXiv 1704.03976), with a radius for
+each example: a share of its distance to the nearest other one of the batch, or to its
+k-th nearest in the whole training set, which does not depend on the size of the batch
+(IMSAT, Hu et al. 2017, arXiv 1702.08720: a quarter, k = 10).
 """
 
 import dataclasses
@@ -20,7 +22,13 @@ class Config:
 
     invariance: bool = knob(False, "whether the invariance term is computed at all")
     invariance_radius: float = knob(
-        0.25, "|r| as a share of the nearest neighbour's distance", above=0
+        0.25, "|r| as a share of a neighbour's distance", above=0
+    )
+    invariance_rank: int = knob(
+        0,
+        "k, that neighbour is the k-th nearest training example; 0: the nearest of the "
+        "batch",
+        at_least=0,
     )
     invariance_probe: float = knob(
         20.0, "length of the step that finds the direction of r", above=0
@@ -35,6 +43,13 @@ def nearest_distances(x: Float[Array, "B H W C"]) -> Float[Array, " B"]:
     squares = jnp.where(jnp.eye(x.shape[0], dtype=bool), jnp.inf, squares)
     # Rounding may leave a small negative square between equal images.
     return jnp.sqrt(jnp.maximum(squares.min(-1), 0.0))
+
+
+def distances(
+    x: Float[Array, "B H W C"], y: Float[Array, "B H W C"]
+) -> Float[Array, " B"]:
+    """Euclidean distance of each example to its own other one."""
+    return jnp.sqrt(((x - y) ** 2).reshape(x.shape[0], -1).sum(-1))
 
 
 def adversarial_changes(
@@ -80,6 +95,7 @@ def changed(
     logits: Float[Array, "B K"],
     key: Array,
     options: Config,
+    neighbour: Float[Array, "B H W C"] | None = None,
 ) -> Float[Array, "B H W C"]:
     """x + r of each example, r its worst small change.
 
@@ -90,13 +106,18 @@ def changed(
       logits: `classify(params, batch)`, computed already.
       key: one PRNG key.
       options: radius and probe.
+      neighbour: whose distance gives the radius; None: the nearest of the batch.
     """
     fixed = jax.lax.stop_gradient(params)
+    if neighbour is None:
+        lengths = nearest_distances(batch)
+    else:
+        lengths = distances(batch, neighbour)
     return batch + adversarial_changes(
         lambda x: classify(fixed, x),
         batch,
         logits,
         key,
-        options.invariance_radius * nearest_distances(batch),
+        options.invariance_radius * lengths,
         options.invariance_probe,
     )

@@ -153,9 +153,9 @@ class CatVAE(Clustering):
         return {**terms, "balance": balance(logits)}, logits, statistics
 
     def loss(self, params, batch, key, hparams):
-        batch, partners = _invariance.split(batch, self.options)
+        batch, others = _invariance.split(batch, self.options)
         terms, logits, statistics = self.batch_terms(params, batch, key, hparams)
-        terms |= self.invariances(params, batch, logits, key, partners)
+        terms |= self.invariances(params, batch, logits, key, others)
         total, metrics = weighted_loss(terms, hparams, statistics)
         return total, metrics | cluster_metrics(logits)
 

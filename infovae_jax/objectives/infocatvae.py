@@ -97,12 +97,12 @@ class InfoCatVAE(catvae.CatVAE):
         return cross_entropy, (logits.argmax(-1) == labels).astype(jnp.float32).mean()
 
     def loss(self, params, batch, key, hparams):
-        batch, partners = _invariance.split(batch, self.options)
+        batch, others = _invariance.split(batch, self.options)
         terms, logits, statistics = self.batch_terms(params, batch, key, hparams)
         key_prior = jax.random.fold_in(key, _PRIOR_STREAM)
         cross_entropy, accuracy = self.reclassification(params, key_prior)
         terms["reclassification"] = cross_entropy
-        terms |= self.invariances(params, batch, logits, key, partners)
+        terms |= self.invariances(params, batch, logits, key, others)
         total, metrics = weighted_loss(terms, hparams, statistics)
         metrics |= cluster_metrics(logits)
         metrics["info/mi_bound"] = math.log(self.options.num_clusters) - cross_entropy

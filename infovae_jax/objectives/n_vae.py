@@ -94,7 +94,7 @@ class NVAE(_assembly.Clustering):
         """Decoder outputs of codes [z_s; z_c; y]."""
         z_s, z_c, y = self.split(z)
         y = y.reshape(-1, self.num_classes)
-        blocks = z_c.reshape(len(y), self.num_classes, self.options.class_dim)
+        blocks = z_c.reshape(y.shape[0], self.num_classes, self.options.class_dim)
         gated = jax.vmap(gate)(blocks, y).reshape(*z.shape[:-1], -1)
         return self.apply(params, "decoder", jnp.concatenate([z_s, gated], -1))
 
@@ -116,7 +116,7 @@ class NVAE(_assembly.Clustering):
         return kl_s.sum(-1), per_block.sum(-1)
 
     def loss(self, params, batch, key, hparams):
-        batch, partners = _invariance.split(batch, self.options)
+        batch, others = _invariance.split(batch, self.options)
         x, label = as_batch(batch)
         q, (logits, statistics) = self.posterior(params, x, self.train_logits)
         z = distributions.gaussian_sample(example_keys(key, x), q)
@@ -138,7 +138,7 @@ class NVAE(_assembly.Clustering):
             # A mean over the labelled examples, however few of the batch they are.
             "classification": -(target * log_q).sum() / num_known,
         }
-        terms |= self.invariances(params, x, logits, key, partners)
+        terms |= self.invariances(params, x, logits, key, others)
         total, metrics = weighted_loss(terms, hparams, statistics)
         right = known * (logits.argmax(-1) == label)
         metrics["info/accuracy"] = right.sum() / num_known

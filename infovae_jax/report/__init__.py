@@ -8,8 +8,15 @@ import numpy as np
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import clustering, encode_split, prepared
-from infovae_jax.report import figures, grids, page, rate_and_information, results
-from infovae_jax.report.gallery import PICTURES
+from infovae_jax.report import (
+    figures,
+    grids,
+    numbers,
+    page,
+    rate_and_information,
+    results,
+)
+from infovae_jax.report.gallery import PICTURES, question_of
 from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
@@ -19,7 +26,7 @@ DPI = 110
 def write(
     run: Run, params: Any, workdir: pathlib.Path, step: int | None = None
 ) -> pathlib.Path:
-    """Writes `figures/*.png` and `report.html` of a run.
+    """Writes `figures/*.png`, the numbers behind each as `.npz`, and `report.html`.
 
     Args:
       run: from `open_run`.
@@ -41,16 +48,21 @@ def write(
         )
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
-    for picture in PICTURES:
+    for picture in sorted(PICTURES, key=lambda picture: question_of(picture.name)):
         figure = picture.draw(scene)
         path = files.outlet(folder / f"{picture.name}.png")
         if figure is None:
             skipped.append(picture.title)
             path.unlink(missing_ok=True)
+            path.with_suffix(".npz").unlink(missing_ok=True)
             continue
         _save(figure, path)
+        data = files.outlet(path.with_suffix(".npz"))
+        np.savez_compressed(data, **numbers.of_figure(figure))
         recipe = scene.evaluation.recipe_of(picture.recipe)
-        sections.append(page.Section(picture.title, picture.caption, path, recipe))
+        caption = picture.caption_for(run.objective.uses_labels)
+        question = question_of(picture.name)[1]
+        sections.append(page.Section(picture.title, caption, path, recipe, question))
     return page.write(run, workdir, sections, skipped, scene.evaluation, step)
 
 

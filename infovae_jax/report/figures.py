@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from infovae_jax.data import subsets as draws
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.evaluation import Encoded, clustering
+from infovae_jax.evaluation import Encoded, clustering, subsets
 from infovae_jax.evaluation.codes import part_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
@@ -24,7 +25,6 @@ COLUMNS = 10
 MAX_WIDTH = 25.0  # inches
 MAX_TRAVERSED_DIMS = 20
 MAP_LEAST = 5  # t-SNE needs neighbours
-MAP_POINTS = 1500
 # Clusters that fit a picture; of more, those with the most test examples.
 MAX_CLUSTERS = 40
 
@@ -114,9 +114,13 @@ def loss_curves(scene: Scene) -> Figure | None:
         if name != "loss"
     ]
     panels += [(n, [n]) for n in ("cluster/usage",) if n in scene.rows[-1]]
-    assigned = [f"assignment/{n}" for n in ("accuracy", "smallest", "largest")]
-    if any(assigned[-1] in row for row in scene.rows):
-        panels.append(("assignments, test", assigned))
+    for title, names in (
+        ("assignments, test", ("accuracy", "churn", "smallest", "largest")),
+        ("certainty of clusters, test", ("entropy", "mutual_information")),
+    ):
+        assigned = [f"assignment/{name}" for name in names]
+        if any(assigned[-1] in row for row in scene.rows):
+            panels.append((title, assigned))
     weights = [n for n in scene.rows[-1] if n.startswith("weight/")]
     changing = [n for n in weights if len({row.get(n) for row in scene.rows}) > 1]
     if changing:
@@ -185,16 +189,17 @@ def reconstructions(scene: Scene) -> Figure:
 
 
 def one_of_each(scene: Scene, count: int) -> np.ndarray:
-    """Indices of test examples, label after label where there are labels."""
-    count = min(count, len(scene.test_x))
-    if scene.labels is None:
-        return np.arange(count)
-    rank = np.zeros(len(scene.labels), np.int64)
-    for label in np.unique(scene.labels):
-        members = np.flatnonzero(scene.labels == label)
+    """Test examples drawn by the seed, label after label where there are labels."""
+    total, labels = len(scene.test_x), scene.labels
+    order = draws.in_order(total, scene.run.config.evaluation.seed, labels)
+    if labels is None:
+        return order[:count]
+    labels = np.asarray(labels)[order]
+    rank = np.zeros(total, np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
         rank[members] = np.arange(len(members))
-    order = np.lexsort((scene.labels, rank))
-    return order[:count]
+    return order[np.lexsort((labels, rank))][:count]
 
 
 def cluster_samples(scene: Scene) -> Figure | None:
@@ -236,11 +241,18 @@ def traversals(scene: Scene) -> Figure:
             z[row, :, dim] = np.linspace(observed.min(), observed.max(), len(shares))
         else:
             z[row, :, dim] += 2.5 * shares
+    images = scene.decode(z)
+    # The dims that change most come first, and those that change nothing not at all.
+    changes = ((images - images.mean(1, keepdims=True)) ** 2).reshape(len(dims), -1)
+    changes = changes.sum(1)
+    order = np.argsort(-changes, kind="stable")
+    order = order[changes[order] >= 0.01 * changes.max()]
+    dims, images = dims[order], images[order]
     names = [all_names[dim] for dim in dims]
     columns = [f"{2.5 * share:+.1f}" for share in shares]
     if "free" in [kinds[dim] for dim in dims]:
         columns = ["min"] + [""] * (len(shares) - 2) + ["max"]
-    return image_grid(scene.decode(z), value_range(scene), names, columns)
+    return image_grid(images, value_range(scene), names, columns)
 
 
 def interpolations(scene: Scene) -> Figure:
@@ -282,8 +294,8 @@ def latent_map(scene: Scene) -> Figure | None:
     """
     from sklearn.manifold import TSNE
 
-    codes = scene.codes.mean[:MAP_POINTS]
-    flat = codes
+    shown = subsets.indices(scene.run, "latent_map")
+    flat = codes = scene.codes.mean[shown]
     if len(codes) < MAP_LEAST:
         return None
     if codes.shape[1] == 1:
@@ -293,12 +305,12 @@ def latent_map(scene: Scene) -> Figure | None:
         flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
     groups = []
     if scene.codes.logits is not None:
-        clusters = scene.codes.logits.argmax(-1)[:MAP_POINTS]
+        clusters = scene.codes.logits.argmax(-1)[shown]
         names = [cluster_name(scene, c) for c in range(scene.codes.logits.shape[-1])]
         groups.append(("cluster: matched label", clusters, names))
     if scene.labels is not None:
         names = [label_name(scene, i) for i in range(int(scene.labels.max()) + 1)]
-        groups.append(("label", np.asarray(scene.labels[:MAP_POINTS]), names))
+        groups.append(("label", np.asarray(scene.labels)[shown], names))
     if not groups:
         groups.append(("", np.zeros(len(flat), int), [""]))
     figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
@@ -366,14 +378,18 @@ def confusion_matrix(scene: Scene) -> Figure | None:
             axes.text(
                 column, row, count, ha="center", va="center", fontsize=8, color=colour
             )
-    axes.set_xticks(
-        range(table.shape[1]), [label_name(scene, i) for i in range(table.shape[1])]
+    names = [label_name(scene, i) for i in range(table.shape[1])]
+    totals = [f"{n}\n{t}" for n, t in zip(names, table.sum(0), strict=True)]
+    axes.set_xticks(range(table.shape[1]), totals if len(names) <= 12 else names)
+    names = [cluster_name(scene, int(c)) for c in order]
+    axes.set_yticks(
+        range(table.shape[0]),
+        [f"{n}  ({t})" for n, t in zip(names, table.sum(1), strict=True)],
     )
-    axes.set_yticks(range(table.shape[0]), [cluster_name(scene, int(c)) for c in order])
     axes.tick_params(labelsize=8)
     axes.tick_params(axis="x", rotation=0 if table.shape[1] <= 12 else 90)
-    axes.set_xlabel("label", fontsize=9)
-    axes.set_ylabel("cluster: matched label", fontsize=9)
+    axes.set_xlabel(f"label, {table.sum()} in all", fontsize=9)
+    axes.set_ylabel("cluster: matched label (total)", fontsize=9)
     return figure
 
 

@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from infovae_jax.report import code_parts, figures, rate_and_information, scores
+from infovae_jax.report import (
+    cluster_members,
+    code_parts,
+    figures,
+    rate_and_information,
+    scores,
+)
 
 
 class Picture(NamedTuple):
@@ -16,6 +22,8 @@ class Picture(NamedTuple):
       draw: `draw(scene) -> Figure or None`.
       recipe: beginnings of the names of the figures it shows; the recipe of the
         first of each stands below the picture.
+      caption_of_classes: in its place where the clusters are classes that training
+        learned from labels.
     """
 
     name: str
@@ -23,6 +31,41 @@ class Picture(NamedTuple):
     caption: str
     draw: Callable
     recipe: tuple[str, ...] = ()
+    caption_of_classes: str = ""
+
+    def caption_for(self, uses_labels: bool) -> str:
+        """The caption of a run that learned from labels, or of one that did not."""
+        return (uses_labels and self.caption_of_classes) or self.caption
+
+
+# What one asks, and the pictures that help to answer it, in the order of the page.
+QUESTIONS = {
+    "Are the data explained?": ("reconstructions", "density", "masked"),
+    "What are the clusters?": (
+        *("cluster_members", "confusion_matrix", "cluster_samples"),
+        *("occupancy", "calibration", "moving_away"),
+    ),
+    "What does the code hold?": (
+        *("latent_map", "traversals", "plane", "factor_kl", "shared_traversals"),
+        *("class_traversals", "disentanglement", "probe_accuracy", "robustness"),
+    ),
+    "What does the model make?": (
+        *("prior_samples", "interpolations", "class_samples_wide"),
+        *("generation", "artificial"),
+    ),
+    "How did training go?": (
+        *("loss_curves", "rate_distortion", "information_plane"),
+        *("information_curves", "members"),
+    ),
+}
+
+
+def question_of(name: str) -> tuple[int, str, int]:
+    """Place and words of a picture's question, and its place among its pictures."""
+    for place, (question, names) in enumerate(QUESTIONS.items()):
+        if name in names:
+            return place, question, names.index(name)
+    return len(QUESTIONS), "What else is there?", 0
 
 
 PICTURES = (
@@ -46,7 +89,7 @@ PICTURES = (
         "Information plane",
         "What the code says of the image (to the right) and of its label (upwards) "
         "after each evaluation: two lower bounds, of one code z ~ q(z|x) an example. "
-        "I(x; z) is that of the first 1,000 test examples and cannot pass the log of "
+        "I(x; z) is that of at most 1,000 test examples and cannot pass the log of "
         "their number (dotted): near it, read 'at least'. I(z; y) is H(y) less the "
         "cross-entropy of a logistic probe fitted on 2,000 training codes. Good codes "
         "for the label alone are high up and far left (Tishby et al. 1999; bounds: "
@@ -107,7 +150,8 @@ PICTURES = (
         "calibration",
         "Calibration",
         "Accuracy of the classifier of the model among examples of equal confidence: "
-        "below the diagonal it is too sure. Below: how many examples each bin holds.",
+        "below the diagonal it is too sure. Below: how many examples each bin holds, "
+        "in numbers and as a share.",
         scores.calibration,
         ("calibration",),
     ),
@@ -126,20 +170,39 @@ PICTURES = (
         figures.reconstructions,
     ),
     Picture(
+        "cluster_members",
+        "Real members of each cluster",
+        "Test examples. Each row is a cluster, with the label matched to it and how "
+        "many it has: those whose codes are nearest to the mean of the cluster, those "
+        "at the middle distance, those with the smallest lead over another cluster, "
+        "and, with labels, the most certain of another label than the matched one.",
+        cluster_members.gallery,
+        caption_of_classes="Test examples. Each row is a class, with how many the "
+        "classifier puts there: those nearest to the mean code, those at the middle "
+        "distance, those with the smallest lead over another class, and the most "
+        "certain mistakes.",
+    ),
+    Picture(
         "cluster_samples",
         "Samples of each cluster",
         "Columns are clusters (with the label matched to each), rows are independent "
         "draws z ~ N(mu_c, I). A clean column means that the cluster is one thing. "
         "Of more than 40 clusters, here and below, the 40 most used.",
         figures.cluster_samples,
+        caption_of_classes="Columns are classes, rows are independent draws of the "
+        "code from the prior with the class given. A clean column means that the "
+        "decoder obeys the class. Of more than 40 classes, here and below, the 40 "
+        "most used.",
     ),
     Picture(
         "confusion_matrix",
         "Clusters against labels",
-        "Test examples of each label (columns) in each cluster (rows). Labels were "
-        "never used in training; the one-to-one matching that names the rows is the "
-        "Hungarian one.",
+        "Test examples of each label (columns) in each cluster (rows), with "
+        "totals. Labels were never used in training; the one-to-one matching that "
+        "names the rows is the Hungarian one.",
         figures.confusion_matrix,
+        caption_of_classes="Test examples of each label (columns) and what the "
+        "classifier q(y|x), trained with labels, takes them for (rows).",
     ),
     Picture(
         "latent_map",
@@ -155,6 +218,8 @@ PICTURES = (
         "Share of test examples in each cluster, by the most probable cluster and by "
         "the mean probability.",
         figures.occupancy,
+        caption_of_classes="Share of test examples that the classifier puts in each "
+        "class, by the most probable class and by the mean probability.",
     ),
     Picture(
         "interpolations",
@@ -169,13 +234,16 @@ PICTURES = (
         "Rows are clusters, columns multiples of the centroid: 0 is the origin that "
         "all clusters share, 1 the centroid itself.",
         figures.moving_away,
+        caption_of_classes="Rows are classes, columns multiples of the code of the "
+        "class without factors.",
     ),
     Picture(
         "traversals",
         "Latent traversals",
         "One latent dim a row, moved by up to 2.5 prior standard deviations about the "
         "code of one test image; a dim without prior from its smallest to its largest "
-        "value on the test split.",
+        "value on the test split. The dim that changes most comes first; those that "
+        "change less than a hundredth of that are left out.",
         figures.traversals,
     ),
     Picture(

@@ -10,20 +10,27 @@ import jinja2
 
 import infovae_jax
 from infovae_jax import config as config_lib
+from infovae_jax.report import headline
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.files import write_atomically
 from infovae_jax.training.run import Run
 
 MAX_BYTES = 5_000_000
+# Pixels of a picture that a telephone shows whole without losing its letters.
+NARROW = 560
 
 
 class Section(NamedTuple):
-    """A picture with its title, how to read it, and how its figures came about."""
+    """A picture with its title, how to read it, and how its figures came about.
+
+    `question`: that it helps to answer; pictures of one stand together.
+    """
 
     title: str
     caption: str
     path: pathlib.Path
     recipe: str = ""
+    question: str = ""
 
 
 def write(
@@ -50,7 +57,10 @@ def write(
     text = _template().render(
         title=f"{config.objective} on {config.data.source}, seed {config.seed}",
         facts=pictures + versions,
-        sections=_embedded(sections),
+        what=headline.what(run),
+        headline=headline.figures(run, evaluation),
+        commands=headline.commands(run, workdir),
+        questions=_by_question(_embedded(sections)),
         evaluation=evaluation,
         evaluate=f"{command}evaluate{at}",
         provenance=_provenance(run, evaluation),
@@ -83,9 +93,31 @@ def _embedded(sections: list[Section]) -> list[dict[str, Any]]:
         image = base64.b64encode(section.path.read_bytes()).decode()
         fits = size + len(image) < 0.95 * MAX_BYTES
         size += len(image) if fits else 0
-        own = {"id": section.path.stem, "file": section.path.name}
+        width, height = _size(section.path)
+        own = {
+            "id": section.path.stem,
+            "file": section.path.name,
+            "alt": f"{section.title}. {section.caption.split('. ')[0].rstrip('.')}.",
+            "width": width,
+            "height": height,
+            "size": "wide" if width > NARROW else "narrow",
+        }
         embedded.append(section._asdict() | own | {"image": image if fits else None})
     return embedded
+
+
+def _by_question(sections: list[dict[str, Any]]) -> list[tuple[str, list]]:
+    """(question, its pictures) in the order of the first picture of each."""
+    by_question: dict[str, list] = {}
+    for section in sections:
+        by_question.setdefault(section["question"], []).append(section)
+    return list(by_question.items())
+
+
+def _size(path: pathlib.Path) -> tuple[int, int]:
+    """Width and height of a PNG, from its header."""
+    header = path.read_bytes()[16:24]
+    return int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")
 
 
 def _steps(run: Run, step: int) -> str:

@@ -5,7 +5,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from infovae_jax.evaluation.information_plane import DATA, LABEL, TEST_EXAMPLES
+from infovae_jax.evaluation import subsets
+from infovae_jax.evaluation.information_plane import DATA, LABEL
 from infovae_jax.report import style
 from infovae_jax.report.figures import Scene
 
@@ -64,7 +65,7 @@ def information(scene: Scene) -> Figure | None:
     if not len(points):
         return None
     figure, [axes] = style.charts(width=6.0, height=4.4)
-    labels = scene.labels[:TEST_EXAMPLES]
+    labels = np.asarray(scene.labels)[subsets.indices(scene.run, DATA)]
     shares = np.bincount(labels) / len(labels)
     shares = shares[shares > 0]
     ceilings = np.log(len(labels)), -(shares * np.log(shares)).sum()

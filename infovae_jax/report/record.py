@@ -1,10 +1,11 @@
 """The figures of finished runs as one file, from which tables and pages are made.
 
 python -m infovae_jax.report.record NAME WORKDIR [WORKDIR ...] --command="..."
-    [--folder=results] [--last_steps=500]
+    [--folder=results] [--last_steps=500] [--add]
 
 Writes `results/NAME.json`: what was run (command, config, seeds), by what (versions,
-processor, commit), how long it took, and every figure of every run.
+processor, commit), how long it took, and every figure of every run. With `--add` the
+runs are further seeds of what `results/NAME.json` holds.
 """
 
 import os
@@ -86,6 +87,51 @@ def of_runs(workdirs: list[pathlib.Path], command: str, last_steps: int) -> Reco
         next(filter(None, map(_digests, workdirs)), {}),
         environment(),
     )
+
+
+def extended(first: Record, more: Record) -> Record:
+    """The runs of two records of one config and data, as one record of all seeds.
+
+    Args:
+      first: a record.
+      more: of other seeds; its command, which makes the runs of both, is kept.
+
+    Raises:
+      ConfigError: another config or data, or a seed that both have.
+    """
+    for what, mine, other in (
+        ("config", first.config, more.config),
+        ("data", first.data, more.data),
+    ):
+        if mine != other:
+            fix = "record them under another name"
+            raise ConfigError(f"the {what} of the further runs differs", "--add", fix)
+    if twice := sorted(set(first.seeds) & set(more.seeds)):
+        raise ConfigError(f"seeds {twice} are there already", "--add", "leave them out")
+    counts = len(first.seeds), len(more.seeds)
+    # Of runs by several versions each is named, in the order of the runs.
+    made_by = {
+        name: ", ".join(dict.fromkeys((first.environment.get(name, "unknown"), value)))
+        for name, value in more.environment.items()
+    }
+    return Record(
+        more.command,
+        more.config,
+        first.seeds + more.seeds,
+        _appended(first.figures, more.figures, counts),
+        _appended(first.training, more.training, counts),
+        first.minutes + more.minutes,
+        more.data,
+        made_by,
+    )
+
+
+def _appended(first, more, counts):
+    """Columns of both; of a name that one of them lacks None stands there."""
+    return {
+        name: first.get(name, [None] * counts[0]) + more.get(name, [None] * counts[1])
+        for name in sorted({*first, *more})
+    }
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
@@ -201,13 +247,15 @@ def main() -> None:
     parser.add_argument("--command", required=True)
     parser.add_argument("--folder", type=pathlib.Path, default=FOLDER)
     parser.add_argument("--last_steps", type=int, default=500)
+    parser.add_argument("--add", action="store_true")
     with ending_in_one_line():
         options = parser.parse_args()
         if not NAME.fullmatch(options.name):
             fix = "use small letters, digits and _"
             raise ConfigError(f"the name '{options.name}'", "command line", fix)
         path = options.folder / f"{options.name}.json"
-        write(of_runs(options.workdirs, options.command, options.last_steps), path)
+        found = of_runs(options.workdirs, options.command, options.last_steps)
+        write(extended(read(path), found) if options.add else found, path)
         print(f"wrote {path}")
 
 

@@ -19,7 +19,8 @@ _INTRO = """# Every key
 
 Made by `python -m infovae_jax.report.reference --write`. On the command line a key is
 `--config.<key>=<value>`. Every weight, and the learning rate, is a number or a schedule
-in words such as `linear(0, 1, 5)`, with durations in epochs; a weight of a term may
+in words such as `linear(0, 1, 5)`, with durations in epochs or
+in per cent of the training (`linear(0, 1, 20%)`); a weight of a term may
 also be a wish, `target(<nats>)`.
 """
 

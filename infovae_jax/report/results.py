@@ -12,7 +12,7 @@ FILE = "evaluation.json"
 DAMAGED = "evaluation.json is damaged"
 # (title, prefixes); a figure belongs to the first section with its name or group.
 SECTIONS = (
-    ("Bound and likelihood", ("elbo", "nll", "bits_per_dim")),
+    ("Bound and likelihood", ("elbo", "nll", "bits_per_dim", "reconstruction")),
     ("Information in the code", ("active_units", "information", "rate")),
     ("Parts of the code", ("squared_error", "factor")),
     ("Clusters", ("cluster", "kmeans", "sample")),
@@ -43,6 +43,7 @@ class Evaluation(NamedTuple):
       recipe: what holds for all figures.
       errors: name -> standard error, where one was estimated.
       problem: why there are no figures, or ''.
+      verdicts: faults that the figures show, in words; None: nobody looked.
     """
 
     metrics: dict[str, Any]
@@ -52,6 +53,7 @@ class Evaluation(NamedTuple):
     recipe: dict[str, Any]
     errors: dict[str, float]
     problem: str = ""
+    verdicts: list[str] | None = None
 
     @property
     def recipes(self) -> dict[str, str]:
@@ -110,7 +112,16 @@ def read(workdir: pathlib.Path) -> Evaluation:
         str(found.get("split", "test")),
         found.get("recipe", {}),
         found.get("standard_errors", {}),
+        verdicts=_verdicts(found),
     )
+
+
+def _verdicts(found: dict[str, Any]) -> list[str] | None:
+    """The sentences of a file that has some, of one before there were any None."""
+    verdicts = found.get("verdicts")
+    if not isinstance(verdicts, list):
+        return None
+    return [str(v["text"]) for v in verdicts if isinstance(v, dict) and "text" in v]
 
 
 def _has_form(found: dict[str, Any]) -> bool:

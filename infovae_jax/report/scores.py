@@ -47,7 +47,10 @@ def density(scene: Scene) -> Figure | None:
     metrics, recipes = scene.evaluation.metrics, scene.evaluation.recipes
     errors, rows = scene.evaluation.errors, []
     if metrics.get("elbo") is not None:
-        rows.append(("ELBO", metrics["elbo"], None, None, recipes["elbo"]))
+        same = metrics.get("nll/minus_elbo")
+        value = metrics["elbo"] if same is None else -same
+        text = recipes["elbo"] + ("" if same is None else "; the examples of the next")
+        rows.append(("ELBO", value, None, None, text))
     if metrics.get("nll") is not None:
         error = 2 * (metrics.get("nll/standard_error") or 0.0)
         text = recipes["nll"].replace("; importance-weighted upper bound", "")
@@ -250,6 +253,11 @@ def calibration(scene: Scene) -> Figure | None:
         *named, loc="outside upper center", ncols=3, fontsize=8, frameon=False
     )
     bottom.bar(centres, np.nan_to_num(share), 0.94 / count, color=style.GREY)
+    total = scene.evaluation.recipe.get("examples", 0)
+    for place, value in zip(centres, np.nan_to_num(share), strict=True):
+        text = f"{value * total:.0f}" if total else ""
+        bottom.annotate(text, (place, value), ha="center", va="bottom", fontsize=7)
+    bottom.margins(y=0.25)
     bottom.set_xlim(0, 1)
     style.finish(bottom, "confidence, max q(y|x)", "share of examples")
     return figure

@@ -5,7 +5,8 @@ python -m infovae_jax.report.summary WORKDIR [WORKDIR ...] [--last_steps=500]
 
 Of the evaluation, or with --last_steps of the last training steps; with --against the
 difference of two groups of runs and its standard error. Of a population every member
-counts as a run. Where all runs cluster, their agreement on the test split follows. The
+counts as a run. Where all runs cluster, their agreement on the test split follows; of
+runs with several numbers of clusters, instead, a table of these and one suggestion. The
 plot shows the runs in the plane of rate and distortion, and where they logged it in the
 information plane, with the path of each run; `--plane` the latter alone.
 """
@@ -18,12 +19,19 @@ import statistics
 import zipfile
 
 import numpy as np
+from ml_collections import ConfigDict
 
+from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import stability
+from infovae_jax.report import cluster_counts
+from infovae_jax.report.results import config
 from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, population
+
+# Keys in which runs of one config may differ.
+_OF_A_SEED = ("seed", "num_seeds", "data.data_dir", "data.cache_dir")
 
 
 class Parser(argparse.ArgumentParser):
@@ -124,7 +132,23 @@ def summarize(workdirs: list[pathlib.Path], num_steps: int | None = None) -> str
         mean, low, high = statistics.fmean(values), min(values), max(values)
         lines.append(f"{name:<{width}} {mean:9.4g} {spread} {low:9.4g} {high:9.4g}")
     of = "" if num_steps is None else f", means of the last {num_steps} training steps"
-    return "\n".join([f"{len(results)} runs{of}", *lines])
+    head = [f"{len(results)} runs{of}", *different_configs(workdirs)]
+    return "\n".join([*head, *lines])
+
+
+def different_configs(workdirs: list[pathlib.Path]) -> list[str]:
+    """A line that names the keys in which the runs differ, beside seeds; or none."""
+    folders = [folder for folder in workdirs if (folder / "config.json").is_file()]
+    flat = [config_lib.flatten(ConfigDict(config(folder))) for folder in folders]
+    differing = []
+    for key in dict.fromkeys(key for values in flat for key in values):
+        found = dict.fromkeys(str(values.get(key, "absent")) for values in flat)
+        if len(found) > 1 and key not in _OF_A_SEED:
+            differing.append(f"{key} ({', '.join(found)})")
+    if not differing:
+        return []
+    more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    return [f"note: runs of different configs: {', '.join(differing[:5])}{more}"]
 
 
 def compare(
@@ -193,6 +217,24 @@ def cluster_agreement(workdirs: list[pathlib.Path]) -> dict[str, float]:
     return {f"stability/{name}": value for name, value in found.items()}
 
 
+def print_clusters(workdirs: list[pathlib.Path]) -> None:
+    """Prints how alike the clusters of runs are; of several K, which one they suggest.
+
+    Raises:
+      ConfigError: see `cluster_agreement` and `cluster_counts.count_of`.
+    """
+    groups = cluster_counts.by_clusters(workdirs)
+    if len(groups) > 1:
+        counts = [
+            cluster_counts.count_of(clusters, folders, cluster_agreement)
+            for clusters, folders in groups.items()
+        ]
+        print(cluster_counts.table(counts))
+        return
+    for name, value in cluster_agreement(workdirs).items():
+        print(f"{name:<20} {value:9.4g}  {STABILITY_RECIPES[name]}")
+
+
 STABILITY_RECIPES = {
     "stability/ari": "mean over pairs of runs",
     "stability/nmi": "mean over pairs of runs, arithmetic",
@@ -232,8 +274,7 @@ def main() -> None:
             print(compare(options.workdirs, options.against, options.last_steps))
         else:
             print(summarize(options.workdirs, options.last_steps))
-            for name, value in cluster_agreement(options.workdirs).items():
-                print(f"{name:<20} {value:9.4g}  {STABILITY_RECIPES[name]}")
+            print_clusters(options.workdirs)
         workdirs = [*options.workdirs, *options.against]
         for path, both in ((options.plot, True), (options.plane, False)):
             if path:

@@ -19,6 +19,9 @@ from infovae_jax.types import TrainState
 
 # Optimiser steps of one program between two looks at signals and figures.
 MAX_BLOCK = 100
+# Seconds that the host can tell apart from those of the block before, and below which
+# it cannot tell anything.
+TIMED, UNTIMED = 0.1, 1e-3
 
 
 def block_length(config: ConfigDict, steps_per_epoch: int) -> int:
@@ -69,6 +72,10 @@ class Dispatched(NamedTuple):
 class Reader:
     """Waits for the figures of dispatched blocks, in their order.
 
+    A block may be done before the one before it was read: what is shorter than TIMED
+    shares its time with what came just before. The first holds the compiling, and is
+    shared by a second one only that seems to have taken no time.
+
     Args:
       to_row: what a block gives -> what a row of `metrics.jsonl` holds of it.
       where: names the run in an error.
@@ -87,6 +94,7 @@ class Reader:
         self._steps_per_epoch = steps_per_epoch
         self._examples_per_step = examples_per_step
         self._idle_since = 0.0
+        self._pool = self._first = (0.0, 0.0)  # examples, seconds
 
     def row(self, block: Dispatched) -> dict[str, float]:
         """The block's row of `metrics.jsonl`.
@@ -101,8 +109,23 @@ class Reader:
         began = max(block.began, self._idle_since)
         self._idle_since = block.ended or time.perf_counter()
         examples = (block.last - block.first) * self._examples_per_step
-        row["time/examples_per_second"] = examples / (self._idle_since - began)
+        row["time/examples_per_second"] = self._rate(examples, began)
         return row
+
+    def _rate(self, examples: int, began: float) -> float:
+        seconds = self._idle_since - began
+        if not self._first[0]:
+            self._first = (examples, seconds)
+            return examples / max(seconds, 1e-9)
+        pool = self._pool
+        if not pool[0] and seconds < UNTIMED:
+            pool = self._first
+        if seconds < TIMED:
+            examples, seconds = examples + pool[0], seconds + pool[1]
+        # Old blocks leave, so that a change of pace shows.
+        kept = min(1.0, 2 * TIMED / max(seconds, 1e-9))
+        self._pool = (kept * examples, kept * seconds)
+        return examples / max(seconds, 1e-9)
 
 
 class Program(NamedTuple):

@@ -28,6 +28,7 @@ from infovae_jax.training import files, processes
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine"
+REMEMBERED = "remembered"
 FORMAT_VERSION = 1
 _STEP = re.compile(r"0|[1-9][0-9]*")
 _CUT = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")  # as Orbax names its own
@@ -69,7 +70,13 @@ class Checkpoints:
         """The newest complete step, or None."""
         return max(self.steps(), default=None)
 
-    def save(self, step: int, state: Any, lost_members: Sequence[int] = ()) -> None:
+    def save(
+        self,
+        step: int,
+        state: Any,
+        lost_members: Sequence[int] = (),
+        remembered: dict[str, Any] | None = None,
+    ) -> None:
         """Saves a pytree; returns when it is on disk, hashed and complete.
 
         Of several processes only the first calls it.
@@ -78,13 +85,15 @@ class Checkpoints:
           step: its step.
           state: the pytree.
           lost_members: of a population, those that are not finite, for the manifest.
+          remembered: of the evaluators, for the manifest.
 
         Raises:
           StorageError: it cannot be written; older checkpoints stay as they are.
         """
         path = self.folder / str(step)
         try:
-            self._write(path, step, state, list(lost_members))
+            found = {"lost_members": list(lost_members), REMEMBERED: remembered}
+            self._write(path, step, state, {k: v for k, v in found.items() if v})
         except Exception as error:
             for left in (path, *self.folder.glob(f"{step}.orbax-checkpoint-tmp*")):
                 shutil.rmtree(left, ignore_errors=True)
@@ -95,7 +104,7 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             _remove(self.folder / str(old))
 
-    def _write(self, path: pathlib.Path, step: int, state: Any, lost: list) -> None:
+    def _write(self, path: pathlib.Path, step: int, state: Any, more: dict) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path):
             _remove(path)
@@ -107,7 +116,7 @@ class Checkpoints:
             if file.is_file()
         }
         manifest = {"format_version": FORMAT_VERSION, "step": step, "sha256": hashes}
-        manifest |= self._about | ({"lost_members": lost} if lost else {})
+        manifest |= self._about | more
         for file in [*path.rglob("*"), path, self.folder]:
             files.sync(file)
         files.write_record(path / MANIFEST, manifest)

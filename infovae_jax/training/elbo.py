@@ -15,17 +15,19 @@ _ODD = 2654435761
 
 
 def make_bound_evaluator(run: Run):
-    """`evaluate_bound(params) -> {'test/elbo', 'test/<term>'}` on the whole test split.
+    """`evaluate_bound(params, x=None) -> {'test/elbo', 'test/<term>'}`.
 
-    Means in nats per example, with a fixed key, so that curves are comparable.
+    Means over `x` `[n, H, W, C]` as stored, by default the whole test split, in nats
+    per example, with a fixed key, so that curves are comparable.
     """
     eval_step = run.kept(
         "eval_step",
         lambda: jax.jit(make_eval_step(run.objective, run.config.data.binarize)),
     )
 
-    def evaluate_bound(params) -> dict[str, float]:
-        means = mean_bound(run, eval_step, params, run.dataset.test_x)
+    def evaluate_bound(params, x=None) -> dict[str, float]:
+        x = run.dataset.test_x if x is None else x
+        means = mean_bound(run, eval_step, params, x)
         return {f"test/{name}": float(value) for name, value in means.items()}
 
     return evaluate_bound

@@ -55,6 +55,7 @@ def fit(
     run: Run,
     patience: int | None = None,
     show: Callable[[dict], None] | None = None,
+    start: Any = None,
 ) -> Fitted:
     """Trains a run from its first step to its end, in memory.
 
@@ -66,8 +67,10 @@ def fit(
       patience: epochs after which training ends where that bound has not risen, with
         the parameters that it was highest for; None: never.
       show: takes each row of metrics as it comes.
+      start: parameters to start from, statistics included; None: new ones of the seed.
 
     Raises:
+      ConfigError: `start` is of other networks.
       NonFiniteError: the loss or a parameter left the numbers.
     """
     mesh = run.make_mesh()
@@ -79,7 +82,10 @@ def fit(
         if show is not None:
             show(row)
 
-    state = sharding.put_tree(program.init(), program.shardings)
+    state = program.init()
+    if start is not None:
+        state = train_step.with_variables(state, start)
+    state = sharding.put_tree(state, program.shardings)
     outlet = blocks.Outlet(
         _WHERE, remember, lambda what: None, lambda: False, memory.keep
     )

@@ -17,6 +17,7 @@ from infovae_jax.training import (
     metrics,
     processes,
     sharding,
+    trackers,
     train_step,
 )
 from infovae_jax.training.blocks import (
@@ -45,7 +46,9 @@ def make_step(run: Run) -> train_step.TrainStep:
     return train_step.make_train_step(
         run.objective,
         run.transform,
-        train_step.make_schedules(config.weights, run.steps_per_epoch),
+        train_step.make_schedules(
+            config.weights, run.steps_per_epoch, config.train.num_epochs
+        ),
         config.data.binarize,
         train_step.make_targets(config.weights),
     )
@@ -90,6 +93,7 @@ def train(
     evaluators: Sequence[Evaluator] = (),
     program: Program | None = None,
     strict: bool = False,
+    remembered: dict[str, Any] | None = None,
 ) -> TrainState:
     """Trains to the end, from the newest checkpoint if there is one.
 
@@ -107,6 +111,8 @@ def train(
       program: what to run; by default `single_program`.
       strict: refuse a damaged newest checkpoint; else it is set aside, and the newest
         good one is used.
+      remembered: what evaluators keep from one call to the next, as JSON has it. Each
+        checkpoint holds what it was then, and a continuation begins with that.
 
     Returns:
       The final state.
@@ -127,15 +133,23 @@ def train(
     start, total = steps_done(state), config.train.num_epochs * run.steps_per_epoch
     every = block_length(config, run.steps_per_epoch)
     first_process = processes.is_first()
+    remembered = {} if remembered is None else remembered
+    if start and first_process:
+        remembered.update(saved.manifest(start).get(checkpoint.REMEMBERED, {}))
     writer = metrics.MetricsWriter(workdir, start, every) if first_process else None
     if start:
         processes.say(f"resumed at step {start} of {total}")
     progress = Progress(start, total, run.steps_per_epoch)
+    tracker = None
+    if first_process:
+        tracker = trackers.of_run(config, workdir)
 
     def show(row):
         if writer is not None:
             writer.write(row)
             progress.show(row)
+        if tracker is not None:
+            tracker.log(row)
 
     def keep(last, row, state, due, stop):
         if due or stop:
@@ -145,7 +159,8 @@ def train(
             )
             if writer is not None:
                 writer.sync()
-            processes.on_first(functools.partial(saved.save, last, host, lost))
+            save = functools.partial(saved.save, last, host, lost, remembered)
+            processes.on_first(save)
         if stop:
             raise guard.interrupted(workdir, last)
         return False
@@ -168,6 +183,8 @@ def train(
         if writer is not None:
             writer.close()
         progress.close()
+        if tracker is not None:
+            tracker.close()
 
 
 def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: Any):

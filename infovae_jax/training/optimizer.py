@@ -17,13 +17,17 @@ class TracedRate(NamedTuple):
 
 
 def make_optimizer(
-    config: ConfigDict, steps_per_epoch: int, traced_rate: bool = False
+    config: ConfigDict,
+    steps_per_epoch: int,
+    num_epochs: int,
+    traced_rate: bool = False,
 ) -> optax.GradientTransformation:
     """The optimiser of `config.optimizer`.
 
     Args:
       config: the sub-config `config.optimizer`.
       steps_per_epoch: turns the schedule's epochs into steps.
+      num_epochs: of the training, which a schedule may give shares of.
       traced_rate: whether the learning rate is the state's last part, a `TracedRate`,
         so that members of a population differ in it.
 
@@ -33,10 +37,13 @@ def make_optimizer(
     if traced_rate:
         # Every optimiser here ends in a product with its rate.
         unit = ConfigDict({**config.to_dict(), "learning_rate": 1.0})
-        inner = make_optimizer(unit, steps_per_epoch)
+        inner = make_optimizer(unit, steps_per_epoch, num_epochs)
         return optax.chain(inner, _scale_by_traced_rate(config.learning_rate))
     rate = schedules.make_schedule(
-        config.learning_rate, steps_per_epoch, "config.optimizer.learning_rate"
+        config.learning_rate,
+        steps_per_epoch,
+        "config.optimizer.learning_rate",
+        num_epochs,
     )
     makers = {
         "adam": lambda: optax.adam(rate, config.b1, config.b2),

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from infovae_jax.config import schedules
 from infovae_jax.types import DataSpec
 
 MAX_KEPT = 128
@@ -37,6 +38,8 @@ _FREE_KEYS = {
         "checkpoint_every",
         "keep_checkpoints",
         "hang_seconds",
+        "tracker",
+        "tracker_project",
     ),
 }
 # Several threads may fit; what is made may itself ask for what is kept.
@@ -47,11 +50,15 @@ _kept: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
 def identity(config: ConfigDict, spec: DataSpec) -> Hashable:
     """What the networks, the loss and the optimiser of a run are made of."""
     values = {k: v for k, v in config.to_dict().items() if k not in _FREE_GROUPS}
+    scalars = [*values["weights"].values(), values["optimizer"]["learning_rate"]]
+    length = None
+    if any(map(schedules.depends_on_length, scalars)):
+        length = values["train"]["num_epochs"]
     for group, keys in _FREE_KEYS.items():
         part = values[group] if group else values
         for key in keys:
             part.pop(key, None)
-    return json.dumps(values, sort_keys=True), spec._replace(num_examples=0)
+    return json.dumps(values, sort_keys=True), length, spec._replace(num_examples=0)
 
 
 def kept(key: Hashable, make: Callable[[], Any]) -> Any:

@@ -1,5 +1,6 @@
 """What a training run shows on stderr while it goes on."""
 
+import shutil
 import sys
 import time
 
@@ -7,18 +8,30 @@ from tqdm import tqdm
 
 from infovae_jax.training import processes
 
-# Shown beside the terms of the loss.
-ALWAYS = ("loss", "test/elbo", "assignment/accuracy")
+WIDTH = 80
+COMPILING = "compiling (usually 5-15 s)"
+# Figures that are shown, in this order, by the name they have there.
+SHOWN = {
+    "loss": "loss",
+    "test/elbo": "test elbo",
+    "assignment/accuracy": "accuracy",
+}
+# Of a run without a terminal: how many lines at most, and seconds between two.
+MAX_LINES, SECONDS = 20, 2.0
 
 
 class Progress:
-    """A bar with ETA and the terms where stderr is a terminal, else plain lines.
+    """A bar with the time left where stderr is a terminal, else a few plain lines.
+
+    Every evaluation keeps a line above the bar. Without a terminal there are at most
+    MAX_LINES of them, however long the run.
 
     Args:
       start: step before the first one shown.
       total: the last step.
       steps_per_epoch: of the run.
-      tell_start: whether it is said how long the process took to the first step.
+      tell_start: whether it is said that there is something to wait for, and how long
+        the process took to the first step.
     """
 
     def __init__(
@@ -26,46 +39,69 @@ class Progress:
     ):
         self._total, self._steps_per_epoch = total, steps_per_epoch
         self._bar = None
-        self._last_line = time.monotonic() - 60.0
+        self._last_line, self._last_step = time.monotonic() - 60.0, None
         self._said_start = not tell_start
-        if processes.is_first() and sys.stderr.isatty():
+        self._latest: dict[str, float] = {}
+        if not processes.is_first():
+            return
+        if tell_start and start < total:
+            print(COMPILING, file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
             self._bar = tqdm(
-                total=total, initial=start, unit="step", dynamic_ncols=True
+                total=total,
+                initial=start,
+                ncols=min(WIDTH, shutil.get_terminal_size().columns),
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}",
             )
+            self._bar.set_description_str(self._epochs(start), refresh=False)
 
     def show(self, row: dict[str, float]) -> None:
         """Shows one row of metrics, and once how long the start took."""
         if not self._said_start:
             self._said_start = True
-            text = f"time to first step: {seconds_since_start():.1f} s"
-            tqdm.write(text, file=sys.stderr)
-        terms = {
-            name.removeprefix("term/"): value
-            for name, value in row.items()
-            if name.startswith("term/") or name in ALWAYS
-        }
-        text = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
+            self._say(f"time to first step: {seconds_since_start():.1f} s")
+        found = {label: row[name] for name, label in SHOWN.items() if name in row}
+        self._latest |= found
+        measured = len(found) > 1
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{text} nats", refresh=False)
+            if measured:
+                self._say(self._line(row, found))
+            figures = " ".join(f"{k} {v:.4g}" for k, v in self._latest.items())
+            self._bar.set_description_str(self._epochs(row["step"]), refresh=False)
+            self._bar.set_postfix_str(figures, refresh=False)
             self._bar.update(row["step"] - self._bar.n)
-            return
-        # Plain lines at most every two seconds, so that logs stay readable.
-        now = time.monotonic()
-        if now - self._last_line < 2.0 and row["step"] < self._total:
-            return
-        self._last_line = now
-        rate = row["time/examples_per_second"]
-        print(
-            f"step {int(row['step'])}/{self._total} epoch {row['epoch']:.2f} "
-            f"{text} nats ({rate:.0f} examples/s)",
-            file=sys.stderr,
-            flush=True,
-        )
+        elif self._is_due(row["step"], measured):
+            self._say(self._line(row, found))
 
     def close(self) -> None:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
+
+    def _epochs(self, step: float) -> str:
+        done, total = (s / self._steps_per_epoch for s in (step, self._total))
+        return f"epoch {done:.3g}/{total:.3g}"
+
+    def _line(self, row: dict[str, float], found: dict[str, float]) -> str:
+        figures = " ".join(f"{name} {value:.4g}" for name, value in found.items())
+        rate = row["time/examples_per_second"]
+        step = f"step {int(row['step'])}/{self._total}"
+        return f"{step} epoch {row['epoch']:.4g} {figures} {rate:.0f} ex/s"
+
+    def _is_due(self, step: float, measured: bool) -> bool:
+        """Whether a plain line is worth its place."""
+        now, last = time.monotonic(), self._last_step
+        far = last is None or step - last >= self._total / MAX_LINES
+        old = now - self._last_line
+        due = far and old >= SECONDS and (measured or last is None or old >= 60.0)
+        if not due and step < self._total:
+            return False
+        self._last_line, self._last_step = now, step
+        return True
+
+    @staticmethod
+    def _say(text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
 
 
 def seconds_since_start() -> float:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax import data as data_lib
 from infovae_jax import objectives
-from infovae_jax.config import sweeps
+from infovae_jax.config import schedules, sweeps
 from infovae_jax.data import batches, digest, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
@@ -47,8 +47,8 @@ class Run(NamedTuple):
       labels: `[n]` int32 that training sees, -1 where unknown; None where the
         objective takes none.
       added: labelled examples added to each batch.
-      neighbours: of every training example, int32 `[n, k]`, from which each example
-        of a batch gets a partner, or None.
+      neighbours: of every training example, int32 `[n, k]`, some of which come with
+        each batch, or None.
       validation_x: `[v, H, W, C]` held out of the training split, or None.
       member: which member of a population this run is, or None.
       shares: whether its programs are kept for other runs of this process, see `kept`.
@@ -98,7 +98,7 @@ class Run(NamedTuple):
     ) -> np.ndarray:
         """Training examples of steps first..last-1, `[last - first, B]` int32.
 
-        Partners of a batch's examples follow behind them, `[last - first, 2 B]`.
+        See `with_neighbours` for what may follow behind them.
         """
         seed = self.config.seed if seed is None else seed
         rows = batches.training_indices(
@@ -110,10 +110,21 @@ class Run(NamedTuple):
             np.flatnonzero(self.labels >= 0) if self.added else None,
             self.added,
         )
+        return self.with_neighbours(rows, first, seed)
+
+    def with_neighbours(
+        self, rows: np.ndarray, first: int, seed: int | None = None
+    ) -> np.ndarray:
+        """Examples `[S, B]` of steps from `first` on, and the neighbours behind them.
+
+        `types.Neighbours` says which.
+        """
         if self.neighbours is None:
             return rows
-        partners = neighbours.partners(seed, first, rows, self.neighbours)
-        return np.concatenate([rows, partners], axis=1)
+        seed = self.config.seed if seed is None else seed
+        wanted = self.objective.neighbours
+        behind = neighbours.behind(seed, first, rows, self.neighbours, wanted)
+        return np.concatenate([rows, *behind], axis=1)
 
     def training_data(self) -> Batch | np.ndarray:
         """What a step takes its batch from: all images, with labels where used."""
@@ -137,6 +148,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     """
     config_lib.check(config)
     objectives.check(config)
+    _check_schedules(config)
     shares = dataset is not None
     dataset = dataset if shares else data_lib.load(config.data)
     digests = None if shares else digest.of_dataset(dataset)
@@ -163,20 +175,32 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     transform = run.kept(
         "transform",
         lambda: optimizer.make_optimizer(
-            config.optimizer, steps_per_epoch, sweeps.LEARNING_RATE in config.sweep
+            config.optimizer,
+            steps_per_epoch,
+            config.train.num_epochs,
+            sweeps.LEARNING_RATE in config.sweep,
         ),
         steps_per_epoch,
     )
     run = run._replace(objective=objective, transform=transform)
-    if objective.neighbours:
+    if any(objective.neighbours):
         run = _with_neighbours(run, say)
     return _with_labels(run) if objective.uses_labels else run
+
+
+def _check_schedules(config: ConfigDict) -> None:
+    """Raises ConfigError where the parts of a schedule are in no order."""
+    scalars = {f"config.weights.{k}": v for k, v in config.weights.items()}
+    scalars["config.optimizer.learning_rate"] = config.optimizer.learning_rate
+    for where, value in scalars.items():
+        if schedules.depends_on_length(value):
+            schedules.durations(value, config.train.num_epochs, where)
 
 
 def _with_neighbours(run: Run, say) -> Run:
     x = run.dataset.train_x
     # Of a single example nothing is near but itself.
-    count = min(run.objective.neighbours, len(x) - 1)
+    count = min(max(run.objective.neighbours), len(x) - 1)
     if not count:
         return run._replace(neighbours=np.zeros((1, 1), np.int32))
     if len(x) > MANY:
@@ -249,11 +273,16 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         os.close(handle)
 
 
-def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
+def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
     """Makes the run's folder and its `config.json`, or checks that it is this run's.
 
     Whoever calls it has named the places in the config: the folder is marked as made
     here, see `origin`.
+
+    A run that differs in nothing but more epochs is the same run, longer.
+
+    Returns:
+      A line to say where the run became longer, else None.
 
     Raises:
       ConfigError: the path is a file, not writable, or holds another run (the
@@ -268,16 +297,21 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
             old = config_lib.from_json(saved.read_text())
             identity.check_config(workdir, old)
             changed = config_lib.difference(old, config)
+            if changed and _only_longer(old, config):
+                return _lengthen(workdir, old, config)
             if changed:
                 raise ConfigError(
                     f"the workdir holds another config: {', '.join(changed)}",
                     str(workdir),
-                    "give another --workdir, or the same config to go on",
+                    "give another --workdir, or the same config to go on (only "
+                    "train.num_epochs may grow)",
                 )
-        else:
-            identity.check_missing(workdir, config)
-            files.write_atomically(saved, config_lib.to_json(config))
+            origin.mark(workdir, config)
+            return None
+        identity.check_missing(workdir, config)
+        files.write_atomically(saved, config_lib.to_json(config))
         origin.mark(workdir, config)
+        return None
     except ValueError as error:
         raise ConfigError(
             f"config.json is damaged ({error})", str(saved), "give another --workdir"
@@ -290,3 +324,26 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
             str(workdir),
             "give another --workdir",
         ) from None
+
+
+def _only_longer(old: ConfigDict, new: ConfigDict) -> bool:
+    shorter = config_lib.from_json(config_lib.to_json(new))
+    shorter.train.num_epochs = old.train.num_epochs
+    grows = new.train.num_epochs > old.train.num_epochs
+    return grows and not config_lib.difference(old, shorter)
+
+
+def _lengthen(workdir: pathlib.Path, old: ConfigDict, new: ConfigDict) -> str:
+    """Makes `new` the config of a run, and notes where from."""
+    found = identity.stored(workdir)
+    if found is not None:
+        identity.note(workdir, identity.config_change(*found, new))
+    files.write_atomically(workdir / "config.json", config_lib.to_json(new))
+    scalars = [*new.weights.values(), new.optimizer.learning_rate]
+    stretched = "; its schedules in per cent are from here on of all these epochs"
+    return (
+        f"note: the run goes on to {new.train.num_epochs} epochs in place of "
+        f"{old.train.num_epochs}"
+        + stretched
+        * any(map(schedules.depends_on_length, scalars))
+    )

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
 from infovae_jax.data import batches
+from infovae_jax.errors import ConfigError
 from infovae_jax.types import (
     MODEL_STATE,
     STATISTICS,
@@ -81,11 +82,13 @@ def merge_statistics(trained: Params, statistics: Params) -> Params:
 
 
 def make_schedules(
-    weights: ConfigDict, steps_per_epoch: int
+    weights: ConfigDict, steps_per_epoch: int, num_epochs: int
 ) -> dict[str, schedules.Schedule]:
     """The weights of `config.weights` that are schedules, as functions of the step."""
     return {
-        name: schedules.make_schedule(value, steps_per_epoch, f"config.weights.{name}")
+        name: schedules.make_schedule(
+            value, steps_per_epoch, f"config.weights.{name}", num_epochs
+        )
         for name, value in weights.items()
         if not (schedules.is_constant(value) or schedules.is_target(value))
     }
@@ -103,6 +106,26 @@ def make_targets(weights: ConfigDict) -> dict[str, schedules.Target]:
 def variables(state: TrainState) -> Params:
     """What the objective's functions take: trained parameters and statistics."""
     return merge_statistics(state.params, state.model_state)
+
+
+def with_variables(state: TrainState, params: Params) -> TrainState:
+    """The state with other parameters and statistics; the optimiser's stays.
+
+    Raises:
+      ConfigError: they are of other networks.
+    """
+    trained, statistics = split_statistics(jax.tree.map(jnp.asarray, params))
+
+    def shapes(tree):
+        return jax.tree.map(jnp.shape, tree)
+
+    if shapes((trained, statistics)) != shapes((state.params, state.model_state)):
+        raise ConfigError(
+            "the earlier parameters are of other networks",
+            "warm_start",
+            "keep the sizes and the shape of the data, or start anew",
+        )
+    return state._replace(params=trained, model_state=statistics)
 
 
 def multipliers_after(

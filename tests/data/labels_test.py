@@ -117,14 +117,35 @@ def test_factors_of_an_archive(data_config, tmp_path, raises_line):
         load(data_config(path))
 
 
-def test_the_first_training_examples(data_config, raises_line):
+def test_some_training_examples_are_a_draw(data_config, raises_line):
     whole, part = load(data_config("digits")), load(data_config("digits", num_train=99))
     assert len(part.train_x) == len(part.train_y) == part.spec.num_examples == 99
-    np.testing.assert_array_equal(part.train_x, whole.train_x[:99])
+    (train, test), kept = whole.origin, part.origin[0]
+    rows = np.searchsorted(train, kept)
+    assert rows.max() > 1000
+    np.testing.assert_array_equal(part.train_x, whole.train_x[rows])
+    np.testing.assert_array_equal(part.train_y, whole.train_y[rows])
+    np.testing.assert_array_equal(part.origin[1], test)
     np.testing.assert_array_equal(part.test_x, whole.test_x)
+    assert "training on 99 of 1438 examples, drawn by seed 0" in part.decision
+    other = load(data_config("digits", num_train=99, split_seed=1))
+    assert not np.array_equal(other.origin[0], kept)
     for number in (0, 2000):
         with raises_line(ConfigError, 2, str(number), "1438"):
             load(data_config("digits", num_train=number))
+
+
+def test_a_draw_of_files_ordered_by_class_has_all_classes(data_config, tmp_path):
+    path = tmp_path / "data.npz"
+    y = np.repeat(np.arange(4), 300)
+    x = np.random.default_rng(0).random((1200, 2, 2), dtype=np.float32)
+    causes = {"factor_a_train": np.arange(1200.0), "factor_a_test": np.arange(1200.0)}
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y, **causes)
+    part = load(data_config(path, num_train=200))
+    counts = np.bincount(part.train_y, minlength=4)
+    assert counts.min() > 25
+    np.testing.assert_array_equal(part.train_x[..., 0], x[part.origin[0]])
+    np.testing.assert_array_equal(part.factors["a"][0], part.origin[0])
 
 
 @pytest.mark.parametrize("seed", [0, 5, -1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infovae_jax import VAE, CatVAE, load
+from infovae_jax import VAE, CatVAE, InfoCatVAE, load
 
 
 def test_the_clustering_that_agrees_most_is_chosen(tmp_path, table, quick):
@@ -17,6 +17,14 @@ def test_the_clustering_that_agrees_most_is_chosen(tmp_path, table, quick):
     np.testing.assert_array_equal(alone.labels_, model.labels_)
     model.save(tmp_path)
     assert load(tmp_path).members_ == found
+
+
+def test_with_invariance_the_clustering_that_keeps_most_is_chosen(table, quick):
+    model = InfoCatVAE(n_clusters=3, n_seeds=2, **quick).fit(table)
+    found = model.members_
+    assert found["chosen"] == int(np.argmax(found["information"]))
+    assert "changes of the examples" in found["how"]
+    assert len(found["agreement"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from hostile_models import seal
 
 from infovae_jax import NVAE, VAE, CatVAE, InfomaxVAE, load
 from infovae_jax.errors import CheckpointError, ConfigError
@@ -89,6 +90,9 @@ def test_another_model_beside_the_arrays(folder, table, quick):
     name = next(n for n in arrays if n.endswith("decoder/outputs/bias"))
     arrays[name] = arrays[name] + 1
     np.savez(folder / "model.npz", **arrays)
+    with pytest.raises(CheckpointError, match="not as it was written"):
+        load(folder)
+    seal(folder)
     with pytest.raises(CheckpointError, match="other decoded"):
         load(folder)
 
@@ -101,7 +105,7 @@ def test_another_model_beside_the_arrays(folder, table, quick):
         ("model.json", lambda text: text.replace('"VAE"', '"os"'), "cannot be read"),
         (
             "model.json",
-            lambda text: text.replace('"format_version": 1', '"format_version": 9'),
+            lambda text: text.replace('"format_version": 2', '"format_version": 9'),
             "newer infovae_jax",
         ),
         ("model.npz", lambda text: text[:100], "cannot be read"),
@@ -111,6 +115,7 @@ def test_another_model_beside_the_arrays(folder, table, quick):
 def test_damage_is_refused(folder, name, change, message):
     path = folder / name
     path.write_bytes(change(path.read_text("latin-1")).encode("latin-1"))
+    seal(folder)
     with pytest.raises(CheckpointError, match=message):
         load(folder)
 
@@ -119,8 +124,20 @@ def test_arrays_of_other_networks(folder):
     record = json.loads((folder / "model.json").read_text())
     record["config"]["network"]["encoder_hidden"] = [9]
     (folder / "model.json").write_text(json.dumps(record))
+    seal(folder)
     with pytest.raises(CheckpointError, match="not of the networks"):
         load(folder)
+
+
+def test_a_folder_of_the_first_format(folder, table):
+    """Without manifest, graphs and digests, as they were written before."""
+    path = folder / "model.json"
+    record = json.loads(path.read_text()) | {"format_version": 1}
+    del record["own_networks"], record["clusters"], record["date"]
+    path.write_text(json.dumps(record))
+    for name in ("manifest.json", "graphs.json", "numpy_runtime.py"):
+        (folder / name).unlink()
+    assert load(folder).transform(table).shape == (60, 20)
 
 
 def test_no_model(tmp_path):

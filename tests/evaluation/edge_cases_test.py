@@ -263,5 +263,5 @@ def test_fewer_samples_than_dims_and_a_single_one():
     assert alone.lower == pytest.approx(0.0, abs=1e-5)
     assert alone.upper is None
     assert codes.active_units(wide[:1]) == 0
-    found = clustering.kmeans_clusters(wide, wide, 10, 100)
+    found = clustering.kmeans_clusters(wide, wide, 10)
     assert len(np.unique(found)) == 4

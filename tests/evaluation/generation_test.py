@@ -120,23 +120,39 @@ def test_frechet_distance_of_few_samples_is_that_of_their_span():
 def test_kernel_distance_by_hand_and_by_brute_force():
     # Features (1), (1) and (0), (0): k(1, 1) = 8, k(0, 0) = k(0, 1) = 1.
     real, made = np.ones((2, 1)), np.zeros((2, 1))
-    assert gen.kernel_distance(real, made, 3) == (8 + 1 - 2 * 1, 0.0)
+    assert gen.kernel_distance(real, made, 3) == (8 + 1 - 2 * 1, None)
     rng = np.random.default_rng(7)
-    real, made = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)) + 0.5
+    real, made = rng.normal(size=(3, 3)), rng.normal(size=(3, 3)) + 0.5
 
     def k(a, b):
         return (sum(i * j for i, j in zip(a, b, strict=True)) / 3 + 1) ** 3
 
     within = [
-        np.mean([k(x[i], x[j]) for i in range(7) for j in range(7) if i != j])
+        np.mean([k(x[i], x[j]) for i in range(3) for j in range(3) if i != j])
         for x in (real, made)
     ]
     across = np.mean([k(a, b) for a in real for b in made])
     value, error = gen.kernel_distance(real, made, 4)
     assert value == pytest.approx(sum(within) - 2 * across)
-    assert error == pytest.approx(0.0, abs=1e-12)  # every subset is the whole
-    # Unlike sizes: subsets of the smaller.
-    assert np.isfinite(gen.kernel_distance(real, made[:3], 4)[0])
+    assert error is None  # every subset is the whole
+    # Unlike sizes: subsets of half of the smaller.
+    value, error = gen.kernel_distance(rng.normal(size=(7, 3)), rng.normal(size=(9, 3)))
+    assert np.isfinite(value)
+    assert error > 0
+
+
+@pytest.mark.parametrize(("count", "subset"), [(60, 1000), (200, 20)])
+def test_the_error_of_the_kernel_distance_is_the_spread_of_new_data(count, subset):
+    """Whether all examples are in every subset or few are."""
+    rng = np.random.default_rng(0)
+    pairs = [
+        gen.kernel_distance(
+            rng.normal(size=(count, 3)), rng.normal(size=(count, 3)) + 0.7, 40, subset
+        )
+        for _ in range(60)
+    ]
+    values, errors = np.array(pairs).T
+    assert np.sqrt((errors**2).mean()) == pytest.approx(values.std(ddof=1), rel=0.35)
 
 
 def test_coverage_by_brute_force():

@@ -2,15 +2,18 @@
 
 import importlib.util
 import pathlib
+from types import SimpleNamespace
 
 import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from infovae_jax import commands, evaluation
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
-from infovae_jax.evaluation import classifier, encoding, generation, groups
+from infovae_jax.evaluation import classifier, encoding, generation, groups, subsets
 from infovae_jax.evaluation.groups import representation
 from infovae_jax.training.run import open_run
 from infovae_jax.training.saved import Saved
@@ -22,9 +25,10 @@ def small(monkeypatch):
     monkeypatch.setattr(representation, "NUM_DRAWS", 2)
     monkeypatch.setattr(representation, "SIGMAS", (0.5,))
     monkeypatch.setattr(representation, "MASKS", (0.5,))
-    monkeypatch.setattr(representation, "TSVM_EXAMPLES", 60)
+    for name, count in (("probe/tsvm", 60), ("ais", 3)):
+        use = subsets.USES[name]._replace(count=count)
+        monkeypatch.setitem(subsets.USES, name, use)
     monkeypatch.setattr(groups.generation, "CLASSIFIER_STEPS", 200)
-    monkeypatch.setattr(groups.likelihood, "AIS_EXAMPLES", 3)
     monkeypatch.setattr(groups.likelihood, "AIS_TEMPERATURES", 10)
     monkeypatch.setattr(groups.likelihood, "AIS_CHAINS", 2)
     monkeypatch.setattr(groups.generation, "ARTIFICIAL_SHARES", (0.0, 1.0))
@@ -50,8 +54,6 @@ def prepared_groups(run, params):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["vae", "infocatvae", "n_vae"])
 def test_figures_are_there_in_range_and_repeat(make_config, small, name):
-    import jax
-
     run = opened(make_config, name)
     params = run.objective.init(jax.random.key(0))
     rows = prepared_groups(run, params)
@@ -79,15 +81,40 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     floor, found = (rows[f"generation/{k}"].value for k in ("frechet_floor", "frechet"))
     assert 0 <= floor < found
     assert rows["artificial/accuracy_0"].value > 0.9
+    assert ("generation/sample_accuracy" in rows) == (name != "vae")
     # An untrained decoder's samples teach nothing.
     assert rows["artificial/accuracy_1"].value < 0.5
     assert not any(n.startswith("disentanglement") for n in rows)  # no factors
     assert not {"generation/fid", "generation/kid"} & set(rows)  # no Inception file
 
 
-def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_path):
-    import jax
+def test_samples_are_read_by_another_than_who_made_them():
+    """Cluster c of one-hot images holds label 2 - c, and 1 makes what 0 does."""
 
+    def sample(key, params, num, clusters):
+        made = jnp.where(clusters == 1, 0, clusters)
+        return jax.nn.one_hot(made, 3)[:, None, :, None]
+
+    objective = SimpleNamespace(
+        sample=sample,
+        classify=lambda params, x: 9.0 * x[:, 0, :, 0],
+        prior=SimpleNamespace(mean=np.zeros((3, 1))),
+        uses_labels=False,
+    )
+    settings = SimpleNamespace(samples_per_cluster=50, seed=0, batch_size=64)
+    run = SimpleNamespace(
+        objective=objective, config=SimpleNamespace(evaluation=settings)
+    )
+    x = np.eye(3, dtype=np.float32)[np.arange(60) % 3][:, None, :, None]
+    judge = SimpleNamespace(probabilities=lambda x: x[:, 0, ::-1, 0], recipe="judge")
+    split = encoding.Split(x, 2 - np.arange(60) % 3, x[:, 0, :, 0])
+    row = groups.generation._obedience(run, {}, split, judge)
+    assert row.value == pytest.approx(2 / 3)
+    assert "150 samples" in row.recipe
+    assert "smallest cluster 0.000" in row.recipe
+
+
+def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_path):
     rng = np.random.default_rng(0)
     light = rng.integers(0, 3, 240)
     x = np.repeat(light / 2.0, 16).reshape(-1, 4, 4, 1).astype(np.float32)
@@ -101,13 +128,11 @@ def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_pa
     made = {n for n in rows if n.startswith("generation")}
     assert made == {"generation/sharpness_samples", "generation/sharpness_test"}
     assert not any(n.startswith("probe") for n in rows)
-    assert "the first 3 test examples" in rows["ais/nll"].recipe
+    assert "3 test examples of 48, drawn by seed 0" in rows["ais/nll"].recipe
 
 
 def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path):
     """An archive as launch/prepare_yale_b.py writes it."""
-    import jax
-
     pytest.importorskip("PIL")
     script = pathlib.Path(__file__).resolve().parents[2] / "launch/prepare_yale_b.py"
     spec = importlib.util.spec_from_file_location("prepare_yale_b", script)
@@ -137,9 +162,7 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
 
 
 def test_large_training_sets_are_read_in_part(make_config, monkeypatch):
-    import jax
-
-    monkeypatch.setattr(encoding, "MAX_TRAIN", 300)
+    monkeypatch.setitem(subsets.USES, "codes", subsets.Use("train", 300))
     run = opened(make_config, "vae")
     splits = encoding.make_splits(run, run.objective.init(jax.random.key(0)))
     assert [len(part) for part in splits.train] == [300] * 3
@@ -169,8 +192,6 @@ def with_inception(make_config, tmp_path, x):
 
 
 def generated_rows(run):
-    import jax
-
     params = run.objective.init(jax.random.key(0))
     splits = encoding.make_splits(run, params)
     rows = groups.generation.rows(run, params, splits)
@@ -246,8 +267,6 @@ def test_the_command_line_names_the_inception_file(make_config, monkeypatch):
 
 
 def test_asking_for_groups_adds_them_to_the_core(make_config, small):
-    import jax
-
     run = opened(make_config, "vae")
     params = run.objective.init(jax.random.key(0))
     result = evaluation.evaluate(run, params, 1, "core,representation")

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial import distance
 
 from infovae_jax import networks, objectives
-from infovae_jax.objectives import _invariance
+from infovae_jax.objectives import _invariance, _virtual_adversarial
 from infovae_jax.types import MODEL_STATE, STATISTICS, Batch
 
 KEY = jax.random.key(0)
@@ -146,7 +147,7 @@ def test_neighbours_are_the_second_half_of_the_batch(make_config, spec, x, name)
     """The other terms see the first half alone; equal partners cost nothing."""
     plain, params = make(make_config, spec, name)
     objective, _ = make(make_config, spec, name, neighbours=True, neighbours_count=3)
-    assert (plain.neighbours, objective.neighbours) == (0, 3)
+    assert (plain.neighbours, objective.neighbours) == ((0, 0), (3, 0))
 
     def metrics(objective, x):
         labels = jnp.arange(len(x)) % 10
@@ -162,3 +163,46 @@ def test_neighbours_are_the_second_half_of_the_batch(make_config, spec, x, name)
     )
     assert others["term/neighbours"] > 0
     np.testing.assert_allclose(equal["term/neighbours"], 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize("name", ["catvae", "infocatvae", "n_vae"])
+def test_the_kth_neighbour_is_the_last_part_of_the_batch(
+    make_config, spec, x, name, drawn
+):
+    """It moves the adversarial term alone, which vanishes where it is the example."""
+    on = {"invariance": True, "invariance_rank": 7, "neighbours": drawn}
+    objective, params = make(make_config, spec, name, neighbours_count=3, **on)
+    assert objective.neighbours == (3 if drawn else 0, 7)
+
+    def terms(ranked):
+        images = jnp.concatenate([x, x[::-1], ranked] if drawn else [x, ranked])
+        labels = jnp.arange(len(images)) % 10
+        batch = Batch(images, labels) if name == "n_vae" else images
+        found = objective.loss(params, batch, KEY, objective.hparams)[1]
+        return {key: v for key, v in found.items() if key.startswith("term/")}
+
+    far, near = terms(x[::-1]), terms(x)
+    assert far.pop("term/invariance") > 0
+    np.testing.assert_allclose(near.pop("term/invariance"), 0.0, atol=1e-6)
+    chex.assert_trees_all_equal(far, near)
+    assert ("term/neighbours" in far) == drawn
+
+
+def test_the_worst_change_is_a_share_of_the_distance_to_a_neighbour(x):
+    def classify(_, x):
+        return x.reshape(len(x), -1) @ jax.random.normal(jax.random.key(2), (16, 10))
+
+    arguments = classify, None, x, classify(None, x), KEY
+    options = _virtual_adversarial.Config(invariance_radius=0.25)
+    in_batch, ranked = (
+        _virtual_adversarial.changed(*arguments, options, neighbour) - x
+        for neighbour in (None, x[::-1])
+    )
+    table = distance.cdist(*(np.asarray(x.reshape(12, -1)),) * 2)
+    for change, expected in (
+        (in_batch, (table + 1e9 * np.eye(12)).min(1)),
+        (ranked, table[np.arange(12), np.arange(12)[::-1]]),
+    ):
+        length = np.linalg.norm(change.reshape(12, -1), axis=1)
+        np.testing.assert_allclose(length, 0.25 * expected, rtol=1e-4)

@@ -54,6 +54,32 @@ def test_runs_of_different_configs_are_not_recorded_together(runs):
         record.of_runs(runs, "command", 60)
 
 
+def test_further_seeds_are_added(runs):
+    whole = record.of_runs(runs, "launch/seeds.sh", 60)
+    one, other = (record.of_runs([run], "launch/seeds.sh", 60) for run in runs)
+    assert record.extended(one, other) == whole
+    other.figures["probe"] = [0.5]
+    other = other._replace(environment=other.environment | {"jax": "9"})
+    both = record.extended(one, other)
+    assert both.figures["probe"] == [None, 0.5]
+    assert both.environment["jax"] == f"{one.environment['jax']}, 9"
+    assert both.environment["processor"] == one.environment["processor"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"config": {}}, "config of the further runs"),
+        ({"data": {"test images": "0"}}, "data of the further runs"),
+        ({"seeds": [0]}, r"seeds \[0\] are there"),
+    ],
+)
+def test_what_is_no_further_seed_is_refused(runs, change, words):
+    one, other = (record.of_runs([run], "launch/seeds.sh", 60) for run in runs)
+    with pytest.raises(ConfigError, match=words):
+        record.extended(one, other._replace(**change))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "{"])
 def test_what_is_no_record_is_said(tmp_path, text):
     (tmp_path / "a.json").write_text(text)

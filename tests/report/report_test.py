@@ -109,7 +109,9 @@ def write_evaluation(workdir, figures, **others):
 def evaluated_scene(tmp_path, num_labels=3, rows=()):
     """What the charts of the evaluation take of a scene."""
     spec = SimpleNamespace(num_labels=num_labels)
-    run = SimpleNamespace(dataset=SimpleNamespace(spec=spec))
+    config = SimpleNamespace(evaluation=SimpleNamespace(seed=0))
+    dataset = SimpleNamespace(spec=spec, test_x=np.zeros(4), test_y=None)
+    run = SimpleNamespace(dataset=dataset, config=config)
     return SimpleNamespace(run=run, evaluation=results.read(tmp_path), rows=list(rows))
 
 
@@ -413,10 +415,13 @@ def test_long_images_are_drawn_shorter():
 
 def test_a_map_of_one_dim_and_of_few_examples():
     codes = SimpleNamespace(mean=np.arange(8.0)[:, None], logits=None)
-    scene = SimpleNamespace(codes=codes, labels=None)
+    config = SimpleNamespace(evaluation=SimpleNamespace(seed=0))
+    dataset = SimpleNamespace(test_x=codes.mean, test_y=None)
+    run = SimpleNamespace(config=config, dataset=dataset)
+    scene = SimpleNamespace(codes=codes, labels=None, run=run)
     points = figures.latent_map(scene).axes[0].collections[0].get_offsets()
     np.testing.assert_array_equal(points, [[i, 0] for i in range(8)])
-    codes.mean = np.zeros((3, 4))
+    codes.mean = dataset.test_x = np.zeros((3, 4))
     assert figures.latent_map(scene) is None
 
 

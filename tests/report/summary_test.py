@@ -44,6 +44,20 @@ def test_one_run_has_no_spread_and_figures_not_reported_are_left_out(tmp_path):
     assert "data_upper" not in both
 
 
+def test_runs_of_different_configs_are_told(tmp_path):
+    for number, dims in enumerate((10, 20, 20)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = {"metrics": {"elbo": -float(number)}}
+        (folder / "evaluation.json").write_text(json.dumps(found))
+        config = {"seed": number, "model": {"latent_dim": dims}, "data": {"a": [1, 2]}}
+        (folder / "config.json").write_text(json.dumps(config))
+    folders = [tmp_path / str(number) for number in range(3)]
+    told = summary.summarize(folders).splitlines()[1]
+    assert told == "note: runs of different configs: model.latent_dim (10, 20)"
+    assert "different" not in summary.summarize(folders[1:])
+
+
 def test_runs_in_the_plane_of_rate_and_distortion(tmp_path):
     for number, value in enumerate((1.5, 9.0)):
         folder = tmp_path / str(number)

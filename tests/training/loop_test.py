@@ -1,6 +1,7 @@
 """The loop's order: the devices work on a block while the one before is read."""
 
 import os
+import shutil
 import time
 
 import jax
@@ -83,6 +84,30 @@ def test_speed_counts_the_work_wherever_it_was_done(run, tmp_path):
     assert np.all(seconds > 0.05)
     # Two of them compile; the others do little else than wait.
     assert np.all(seconds[1:-1] < 0.5)
+
+
+def rates(seconds, counts):
+    """What rows say of blocks that seem to take so long, of so many examples."""
+    reader, now, found = blocks.Reader(lambda means: {}, "x", 10, 1), 0.0, []
+    step = 0
+    for took, count in zip(seconds, counts, strict=True):
+        block = blocks.Dispatched(step, step + count, None, now, now + took)
+        found.append(reader.row(block)["time/examples_per_second"])
+        now, step = now + took, step + count
+    return found
+
+
+def test_a_block_that_was_done_before_one_looked_has_no_rate_of_its_own():
+    """The last short block once stood there with millions a second."""
+    found = rates([5.0, 0.2, 0.2, 1e-5], [1000, 1000, 1000, 100])
+    assert found[:3] == pytest.approx([200, 5000, 5000])
+    assert found[3] == pytest.approx(5500, rel=0.01)
+    assert max(rates([5.0, 1e-6], [1000, 100])) < 1000
+    # Short blocks have the rate of several.
+    found = rates([5.0] + [0.01, 0.03] * 20, [100] * 41)
+    assert found[-1] == pytest.approx(5000, rel=0.1)
+    # A change of pace shows soon.
+    assert rates([5.0] + [0.2] * 5 + [2.0], [100] * 7)[-1] == pytest.approx(50)
 
 
 class Leaf:
@@ -172,3 +197,27 @@ def test_a_divergence_that_an_evaluator_finds_names_the_step(run, tmp_path):
         )
     assert "repair" not in caught.value.line()
     assert "learning_rate" in caught.value.line()
+
+
+def test_what_evaluators_remember_goes_on_as_it_was_at_the_checkpoint(run, tmp_path):
+    """Of a run that was evaluated after the checkpoint that it goes on from, too."""
+    run.config.train.checkpoint_every, run.config.train.num_epochs = 2, 5
+
+    def train():
+        remembered = {}
+
+        def count(params):
+            remembered["calls"] = remembered.get("calls", 0) + 1
+            return {"count": remembered["calls"]}
+
+        mesh = run.make_mesh()
+        loop.train(run, tmp_path, mesh, [count], remembered=remembered)
+        rows = metrics.read_metrics(tmp_path)
+        return [row["count"] for row in rows if "count" in row]
+
+    claim_workdir(run.config, tmp_path)
+    assert train() == [1, 2, 3, 4, 5]
+    shutil.rmtree(tmp_path / "checkpoints" / str(5 * run.steps_per_epoch))
+    saved = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    assert saved.manifest(saved.latest())[checkpoint.REMEMBERED] == {"calls": 4}
+    assert train() == [1, 2, 3, 4, 5]

@@ -82,6 +82,7 @@ def assert_same_run(folder, reference):
     for row in (*rows, *expected_rows):
         row.pop(timing)
     assert rows == expected_rows
+    assert "assignment/churn" in rows[-1]
     first, second = (
         json.loads((path / "evaluation.json").read_text())["metrics"]
         for path in (folder, reference)

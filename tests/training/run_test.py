@@ -6,6 +6,7 @@ import chex
 import jax
 import numpy as np
 
+from infovae_jax.data import neighbours
 from infovae_jax.training import loop, train_step
 from infovae_jax.training.run import open_run
 
@@ -37,8 +38,27 @@ def test_partners_follow_the_batch_in_every_form_of_training(make_config):
     chex.assert_trees_all_equal(resident.params, streamed.params)
 
 
+def test_the_kth_neighbour_comes_last(make_config):
+    model = {"neighbours_count": 3, "invariance": True, "invariance_rank": 5}
+    both = open_quietly(make_config("infocatvae", neighbours=True, **model))
+    alone = open_quietly(make_config("infocatvae", **model))
+    chex.assert_shape(both.neighbours, (len(both.dataset.train_x), 5))
+    rows, size = both.batch_indices(3, 8), both.config.train.batch_size
+    near = both.neighbours[rows[:, :size]]
+    first = both.config.seed, 3, rows[:, :size]
+    drawn = neighbours.partners(*first, both.neighbours[:, :3])
+    np.testing.assert_array_equal(rows[:, size : 2 * size], drawn)
+    np.testing.assert_array_equal(rows[:, 2 * size :], near[..., 4])
+    np.testing.assert_array_equal(
+        alone.batch_indices(3, 8), np.delete(rows, np.s_[size : 2 * size], axis=1)
+    )
+
+
 def test_of_few_examples_all_others_are_neighbours(make_config):
     config = make_config("infocatvae", neighbours=True, neighbours_count=5000)
     config.data.num_train, config.train.batch_size = 30, 16
     run = open_quietly(config)
     chex.assert_shape(run.neighbours, (30, 29))
+    config.model.invariance_rank = 40
+    rows = open_quietly(config).batch_indices(0, 1)
+    np.testing.assert_array_equal(rows[:, 32:], run.neighbours[rows[:, :16], -1])

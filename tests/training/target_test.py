@@ -37,7 +37,7 @@ def test_training_holds_the_rate(make_config, spec, target):
     assert objective.hparams["kl_z"] == 1.0
     optimizer = optax.adam(3e-3)
     state = train_step.init_train_state(objective, optimizer, 0)
-    assert train_step.make_schedules(config.weights, 10) == {}
+    assert train_step.make_schedules(config.weights, 10, 1) == {}
     step = train_step.make_train_step(
         objective, optimizer, {}, targets=train_step.make_targets(config.weights)
     )

@@ -24,7 +24,7 @@ def parts(make_config, spec):
     config.weights.kl_z = "linear(0, 1, 2)"
     objective = objectives.make(config, spec)
     optimizer = optax.adam(1e-3)
-    schedules = train_step.make_schedules(config.weights, steps_per_epoch=5)
+    schedules = train_step.make_schedules(config.weights, 5, 1)
     step = train_step.make_train_step(objective, optimizer, schedules)
     state = train_step.init_train_state(objective, optimizer, seed=3)
     data = jax.random.uniform(jax.random.key(0), (20, 4, 4, 1))

@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.data.subsets import take
 from infovae_jax.evaluation import (
     assignments,
     calibration,
     clustering,
     density,
     encoding,
+    subsets,
 )
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.encoding import Codes, Encoded, prepared
@@ -21,16 +23,14 @@ from infovae_jax.training.elbo import make_bound_evaluator
 from infovae_jax.training.run import Run
 
 DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
-KMEANS_EXAMPLES = 10_000
 # Mean KL per dimension in a class from which it counts as a factor of that class.
 FACTOR_KL = 0.1
 WIDE_SIGMA = 1.4
-CORRELATED_EXAMPLES = 1000
 
 
 def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
     """The rows that no run goes without."""
-    rows = bound_rows(run, params) + density.density_rows(run, params)
+    rows = bound_rows(run, params)
     encoding.require_finite(codes.test.mean, "active_units")
     rows.append(
         Row(
@@ -39,6 +39,7 @@ def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
             f"of {run.objective.latent_dim} dims; Var of posterior means > 0.01",
         )
     )
+    rows.append(_explained(run, params, codes))
     if run.objective.uses_labels:
         rows += _classes(run, params, codes.test)
     elif run.objective.classify is not None:
@@ -48,12 +49,27 @@ def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
 
 
 def bound_rows(run: Run, params: Any) -> list[Row]:
-    """The evidence lower bound and its terms."""
-    bound = make_bound_evaluator(run)(params)
+    """The evidence lower bound and its terms, and closer bounds on log p(x)."""
+    evaluate = make_bound_evaluator(run)
+    bound = evaluate(params)
+    some = take(run.dataset.test_x, subsets.indices(run, "nll"))
+    same = bound if len(some) == len(run.dataset.test_x) else evaluate(params, some)
+    same = same["test/elbo"]
     rows = [Row("elbo", bound.pop("test/elbo"), f"nats; {run.objective.bound_recipe}")]
     for name, value in bound.items():
         rows.append(Row(name.replace("test/", "elbo/"), value, "nats; a term of -elbo"))
-    return rows
+    return rows + density.density_rows(run, params, same)
+
+
+def _explained(run: Run, params: Any, codes: Codes) -> Row:
+    """What reconstructions tell of the examples that the NLL is of."""
+    some = subsets.indices(run, "nll")
+    x = prepared(run, take(run.dataset.test_x, some))
+    value = code_metrics.explained(run.objective, params, x, codes.test.mean[some])
+    text = "share of the variance of x, by decoder means at posterior means; "
+    if value is None:
+        text = "not reported: all examples are alike; "
+    return Row("reconstruction/explained", value, text + subsets.text(run, "nll"))
 
 
 def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
@@ -68,7 +84,8 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     # Codes of clusters: the mean alone is that of one of K posteriors.
     if objective.classify is None or objective.uses_labels:
         posteriors = codes.mean[:, uncertain], codes.log_var[:, uncertain]
-        rows += _information(*posteriors, key_data)
+        some = subsets.indices(run, "information/total_correlation")
+        rows += _information(*posteriors, key_data, some)
     bounds = code_metrics.generated_information(objective, params, key_prior)
     recipe = "nats; bound on I({}; x'), x' drawn from p(x|z), z from the prior"
     for name, (dims, part) in parts.items():
@@ -96,8 +113,11 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     return rows
 
 
-def _information(mean: np.ndarray, log_var: np.ndarray, key) -> list[Row]:
-    """Information of the image in codes of posteriors `[n, d]`, from both sides."""
+def _information(mean: np.ndarray, log_var: np.ndarray, key, chosen) -> list[Row]:
+    """Information of the image in codes of posteriors `[n, d]`, from both sides.
+
+    `chosen`: the examples whose total correlation is measured.
+    """
     n = len(mean)
     bounds = code_metrics.information_bounds(mean, log_var, key)
     recipe = f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
@@ -110,7 +130,7 @@ def _information(mean: np.ndarray, log_var: np.ndarray, key) -> list[Row]:
     ):
         text = saturated if value is None else text
         rows.append(Row(f"information/{name}", value, text))
-    some = [array[:CORRELATED_EXAMPLES] for array in (mean, log_var)]
+    some = [array[chosen] for array in (mean, log_var)]
     value = code_metrics.total_correlation(*some, key)
     text = f"nats; KL(q(z) || prod q(z_j)) of {len(some[0])} test examples"
     return [*rows, Row("information/total_correlation", value, text)]
@@ -183,13 +203,14 @@ def _factors(run: Run, codes: Codes) -> list[Row]:
     dataset = run.dataset
     if not (run.objective.code_parts or dataset.factors):
         return []
-    first = dataset.train_x[: encoding.MAX_TRAIN]
-    train_x, test_x = (prepared(run, x) for x in (first, dataset.test_x))
+    rows = codes.train_rows
+    used = take(dataset.train_x, rows)
+    train_x, test_x = (prepared(run, x) for x in (used, dataset.test_x))
     factors = {
         "luminance": (train_x.mean((1, 2, 3)), test_x.mean((1, 2, 3))),
-        **{k: (a[: len(first)], b) for k, (a, b) in (dataset.factors or {}).items()},
+        **{k: (a[rows], b) for k, (a, b) in (dataset.factors or {}).items()},
     }
-    rows = []
+    found = []
     for factor, (train, test) in factors.items():
         for name, (dims, part) in code_metrics.part_slices(run.objective).items():
             if part.kind == "class":
@@ -198,12 +219,12 @@ def _factors(run: Run, codes: Codes) -> list[Row]:
                 codes.train.mean[:, dims], train, codes.test.mean[:, dims], test
             )
             text = f"R^2 on test of a ridge regression on {name} ({part.size} dims)"
-            rows.append(Row(f"factor/{factor}/r2_{name}", r2, text))
+            found.append(Row(f"factor/{factor}/r2_{name}", r2, text))
             best = code_metrics.correlations(codes.test.mean[:, dims], test)
             text = f"|correlation| with {name}_{int(best.argmax())}, the best dim"
             value = float(best.max())
-            rows.append(Row(f"factor/{factor}/correlation_{name}", value, text))
-    return rows
+            found.append(Row(f"factor/{factor}/correlation_{name}", value, text))
+    return found
 
 
 def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
@@ -253,10 +274,11 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
         ("ari", clustering.adjusted_rand_index, "corrected for chance"),
         ("purity", clustering.purity, "majority vote, many to one"),
     )
-    kmeans = clustering.kmeans_clusters(
-        run.dataset.train_x, run.dataset.test_x, num_clusters, KMEANS_EXAMPLES
-    )
-    fitted = min(KMEANS_EXAMPLES, len(run.dataset.train_x))
+    fitted = take(run.dataset.train_x, subsets.indices(run, "kmeans"))
+    kmeans = clustering.kmeans_clusters(fitted, run.dataset.test_x, num_clusters)
+    images = f"{len(fitted)} raw images"
+    if len(fitted) < len(run.dataset.train_x):
+        images += f", drawn by seed {run.config.evaluation.seed}"
     starts = clustering.kmeans_starts(num_clusters)
     pairs = itertools.product((("cluster", clusters), ("kmeans", kmeans)), scores)
     return [
@@ -265,7 +287,7 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
             score(numbers, labels),
             recipe
             if source == "cluster"
-            else f"k-means on {fitted} raw images, best of {starts}; {recipe}",
+            else f"k-means on {images}, best of {starts}; {recipe}",
         )
         for (source, numbers), (name, score, recipe) in pairs
         if source == "cluster" or name in ("accuracy", "nmi", "ari")

@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.evaluation import disentanglement
+from infovae_jax.evaluation import disentanglement, subsets
 from infovae_jax.evaluation.encoding import Splits
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
-
-MAX_PAIRS = 10_000
 
 
 def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
@@ -21,10 +19,9 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     if splits.test.labels is not None:
         known["label"] = splits.test.labels
     codes, seed = splits.test.codes, run.config.evaluation.seed
-    if len(codes) > MAX_PAIRS:
-        chosen = np.random.default_rng(seed).choice(len(codes), MAX_PAIRS, False)
-        codes = codes[chosen]
-        known = {name: values[chosen] for name, values in known.items()}
+    chosen = subsets.indices(run, "disentanglement")
+    codes = codes[chosen]
+    known = {name: values[chosen] for name, values in known.items()}
     by_name = disentanglement.distinct(known)
     factors = np.stack(list(by_name.values()), 1)
     parts = disentanglement.dci(codes, factors, seed)

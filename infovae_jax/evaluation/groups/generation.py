@@ -6,13 +6,18 @@ import jax
 import numpy as np
 
 from infovae_jax.data import batches
-from infovae_jax.evaluation import classifier, clustering, generation, inception
-from infovae_jax.evaluation.encoding import Splits
+from infovae_jax.evaluation import (
+    classifier,
+    clustering,
+    generation,
+    inception,
+    subsets,
+)
+from infovae_jax.evaluation.encoding import Split, Splits
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
 
-MAX_IMAGES = 10_000
-PRDC_IMAGES = 2_000
+FEW_IMAGES = 10_000  # of which a Frechet distance is biased upwards
 CLASSIFIER_STEPS = 1500
 ARTIFICIAL_SHARES = (0.0, 0.4, 1.0)
 
@@ -21,8 +26,8 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     """Distances of samples to test images, and training on samples."""
     train, test = splits.train, splits.test
     seed = run.config.evaluation.seed
-    num = min(MAX_IMAGES, len(test.x))
-    samples, real = _samples(run, params, num, None, seed), test.x[:num]
+    real = test.x[subsets.indices(run, "generation")]
+    samples = _samples(run, params, len(real), None, seed)
     rows = _inception(run, real, samples)
     if min(samples.shape[1:3]) > 2:
         for name, images in (("samples", samples), ("test", real)):
@@ -37,7 +42,11 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     value = classifier.accuracy(judge, test.x, test.labels)
     text = f"share; test accuracy of the {judge.recipe}"
     rows.append(Row("generation/judge_accuracy", value, text))
-    rows += _judged(judge, real, samples, train.x[:num], seed)
+    other = train.x[subsets.within(run, "generation/floor", "codes")]
+    near = subsets.within(run, "generation/coverage", "generation")
+    rows += _judged(judge, real, samples, other, near, seed)
+    if run.objective.classify is not None:
+        rows.append(_obedience(run, params, train, judge))
     return rows + _artificial(run, params, splits, judge, seed)
 
 
@@ -54,22 +63,30 @@ def _inception(run: Run, real: np.ndarray, samples: np.ndarray) -> list[Row]:
     if reason:
         return [Row(f"generation/{name}", None, reason) for name in ("fid", "kid")]
     features = inception.load(settings.inception, settings.inception_sha256)
-    num = min(settings.inception_samples, len(real))
+    real = real[subsets.within(run, "generation/fid", "generation")]
+    num = len(real)
     # A Gaussian decoder's means may leave the range of a picture.
     images = np.clip(samples[:num], 0.0, 1.0)
-    distances = generation.distances(features, real[:num], images, settings.seed)
+    distances = generation.distances(features, real, images, settings.seed)
     recipe = f"{features.recipe}; {num} samples against {num} test images"
     error = distances.kernel_error
-    text = f"unbiased, standard error {error:.2g}; {recipe}"
-    few = "; biased upwards by few images" if num < MAX_IMAGES else ""
+    text = f"unbiased{_error_text(error)}; {recipe}"
+    few = "; biased upwards by few images" if num < FEW_IMAGES else ""
     return [
         Row("generation/fid", distances.frechet, recipe + few),
         Row("generation/kid", distances.kernel, text, error),
     ]
 
 
-def _judged(judge, real, samples, other, seed: int) -> list[Row]:
-    """Distances in the features of a classifier, and the classes of samples."""
+def _error_text(error: float | None) -> str:
+    return "" if error is None else f", standard error {error:.2g}"
+
+
+def _judged(judge, real, samples, other, near, seed: int) -> list[Row]:
+    """Distances in the features of a classifier, and the classes of samples.
+
+    `near`: which of the real images have their neighbours counted.
+    """
     features = [judge.features(x) for x in (real, samples, other)]
     moments = [generation.moments(f) for f in features]
     recipe = f"{judge.recipe}; {len(samples)} samples"
@@ -86,10 +103,10 @@ def _judged(judge, real, samples, other, seed: int) -> list[Row]:
         ),
     ]
     value, error = generation.kernel_distance(features[0], features[1], seed=seed)
-    text = f"standard error {error:.2g}; {recipe}"
+    text = f"unbiased{_error_text(error)}; {recipe}"
     rows.append(Row("generation/kernel", value, text, error))
-    few = min(PRDC_IMAGES, len(samples))
-    shares = generation.coverage(features[0][:few], features[1][:few])
+    few = len(near)
+    shares = generation.coverage(features[0][near], features[1][:few])
     for name, share in shares.items():
         text = f"5 neighbours, {few} of each; {judge.recipe}"
         rows.append(Row(f"generation/{name}", share, text))
@@ -113,8 +130,11 @@ def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:
 def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
     """Classification accuracy score: trained on samples in part, tested on images."""
     train, test = splits.train, splits.test
-    num = min(MAX_IMAGES, len(train.x))
-    order = batches.batch_indices(seed, 0, 1, len(train.x), num)[0]
+    rows_of = np.empty(len(run.dataset.train_x), np.int64)
+    rows_of[subsets.indices(run, "codes")] = np.arange(len(train.x))
+    # In a random order: a share of them gives way to samples.
+    order = rows_of[subsets.in_order(run, "artificial")]
+    num = len(order)
     x, labels = train.x[order], train.labels[order]
     samples, sample_labels, how = _labelled_samples(run, params, x, labels, judge)
     rows = []
@@ -131,6 +151,35 @@ def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
     return rows
 
 
+def _obedience(run: Run, params: Any, train: Split, judge) -> Row:
+    """Whether what a cluster generates is what its examples are, by a second reader."""
+    matched, how = _matched(run, params, train.x, train.labels)
+    usable = np.flatnonzero(matched >= 0)
+    clusters = np.repeat(usable, run.config.evaluation.samples_per_cluster)
+    seed = run.config.evaluation.seed
+    samples = _samples(run, params, len(clusters), clusters, seed)
+    right = judge.probabilities(samples).argmax(-1) == matched[clusters]
+    least = right.reshape(len(usable), -1).mean(1).min()
+    text = (
+        f"share of {len(samples)} samples that are read as the label of their cluster, "
+        f"smallest cluster {least:.3f}; {how}, read by the {judge.recipe}, which "
+        "learned from the training labels; they score alone"
+    )
+    return Row("generation/sample_accuracy", float(right.mean()), text)
+
+
+def _matched(run: Run, params: Any, x, labels) -> tuple[np.ndarray, str]:
+    """The label of each cluster `[K]`, -1 where it has none, and how it was found."""
+    num_clusters = run.objective.prior.mean.shape[0]
+    if run.objective.uses_labels:
+        return np.arange(num_clusters), "classes of the prior"
+    classify = jax.jit(lambda batch: run.objective.classify(params, batch).argmax(-1))
+    size = run.config.evaluation.batch_size
+    nearest = batches.map_batches(classify, x, size)
+    table = clustering.contingency(nearest, labels, num_clusters)
+    return clustering.match_clusters(table), "clusters matched on training images"
+
+
 def _labelled_samples(run, params, x, labels, judge):
     """As many samples as images `x` `[n, H, W, C]`, their labels, and whence these.
 
@@ -142,13 +191,7 @@ def _labelled_samples(run, params, x, labels, judge):
         samples = _samples(run, params, num, None, seed)
         how = "labels by the classifier of real images"
         return samples, judge.probabilities(samples).argmax(-1), how
-    num_clusters = objective.prior.mean.shape[0]
-    matched, how = np.arange(num_clusters), "classes of the prior"
-    if not objective.uses_labels:
-        nearest = np.asarray(objective.classify(params, x)).argmax(-1)
-        table = clustering.contingency(nearest, labels, num_clusters)
-        matched = clustering.match_clusters(table)
-        how = "clusters matched on training images"
+    matched, how = _matched(run, params, x, labels)
     usable = np.flatnonzero(matched >= 0)
     clusters = usable[np.arange(num) % len(usable)]
     return _samples(run, params, num, clusters, seed), matched[clusters], how

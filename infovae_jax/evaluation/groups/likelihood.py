@@ -5,12 +5,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from infovae_jax.evaluation import annealing, density
+from infovae_jax.evaluation import annealing, density, subsets
 from infovae_jax.evaluation.encoding import Splits
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
 
-AIS_EXAMPLES, AIS_TEMPERATURES, AIS_CHAINS = 20, 500, 8
+AIS_TEMPERATURES, AIS_CHAINS = 500, 8
 
 
 def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
@@ -19,10 +19,11 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     forward, backward = annealing.make_annealing(
         run.objective, AIS_TEMPERATURES, AIS_CHAINS
     )
-    x = splits.test.x[:AIS_EXAMPLES]
+    x = splits.test.x[subsets.indices(run, "ais")]
+    num = subsets.USES["ais"].count
     estimate = forward(params, x, key_test)
     gap = annealing.bidirectional_gap(
-        run.objective, params, forward, backward, AIS_EXAMPLES, key_gap
+        run.objective, params, forward, backward, num, key_gap
     )
     nll = -np.asarray(estimate.log_prob)
     density.require_finite(nll, "ais/nll")
@@ -36,13 +37,13 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
         Row(
             "ais/nll",
             float(nll.mean()),
-            f"nats; {recipe}, the first {len(x)} test examples{spread}{warning}",
+            f"nats; {recipe}, {subsets.text(run, 'ais')}{spread}{warning}",
             error,
         ),
         Row("ais/acceptance", acceptance, "share of accepted moves, 0.65 aimed at"),
         Row(
             "ais/gap",
             gap["gap"],
-            f"nats; upper minus lower bound on {AIS_EXAMPLES} samples; {recipe}",
+            f"nats; upper minus lower bound on {num} samples; {recipe}",
         ),
     ]

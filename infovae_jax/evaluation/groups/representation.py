@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.evaluation import probes, transductive
+from infovae_jax.evaluation import probes, subsets, transductive
 from infovae_jax.evaluation.encoding import Split, Splits
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.run import Run
@@ -17,7 +17,6 @@ from infovae_jax.training.run import Run
 NUM_LABELS = (100, 600, 1000, 3000)
 NUM_DRAWS = 3
 SIGMAS = MASKS = (0.1, 0.2, 0.3, 0.5)
-TSVM_EXAMPLES = 2000
 ROBUST_LABELS = 1000
 CORRUPTIONS = {"gaussian": probes.add_gaussian, "mask": probes.mask_pixels}
 
@@ -40,7 +39,7 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     corrupted = _corrupted_codes(splits, seed)
     rows += _robustness(splits, counts, corrupted, seed)
     for num in counts:
-        rows += _transductive(splits, num, corrupted, seed)
+        rows += _transductive(run, splits, num, corrupted)
     return rows
 
 
@@ -69,7 +68,8 @@ def _probes(splits: Splits, num: int, seed: int) -> list[Row]:
         Row(
             f"probe/{name}_{num}",
             float(np.mean(values)),
-            f"share; {recipes[name]}, {num} labels, draws: {len(values)}",
+            f"share; {recipes[name]}, {num} labels, as many of each class, "
+            f"draws by seeds {seed} to {seed + len(values) - 1}",
         )
         for name, values in scores.items()
     ]
@@ -118,18 +118,18 @@ def _robustness(splits: Splits, counts, corrupted, seed: int) -> list[Row]:
     return _robust_rows("robust/", score, corrupted, text)
 
 
-def _transductive(splits: Splits, num: int, corrupted, seed: int) -> list[Row]:
+def _transductive(run: Run, splits: Splits, num: int, corrupted) -> list[Row]:
     """M1+TSVM: fitted on clean codes, with the clean test codes as unlabelled ones."""
-    some = slice(TSVM_EXAMPLES)
+    some = subsets.indices(run, "probe/tsvm")
     labels = splits.test.labels[some]
-    known = _labelled(splits.train, num, seed)
+    known = _labelled(splits.train, num, run.config.evaluation.seed)
     model = transductive.fit_transductive_svm(*known, splits.test.codes[some])
 
     def score(codes):
         return float((model.predict(codes[some]) == labels).mean())
 
-    text = f"share; transductive SVM, {num} labels, the first {len(labels)} test"
-    rows = _robust_rows(f"robust/tsvm_{num}_", score, corrupted, f"{text} examples")
+    text = f"share; transductive SVM, {num} labels, {subsets.text(run, 'probe/tsvm')}"
+    rows = _robust_rows(f"robust/tsvm_{num}_", score, corrupted, text)
     return [Row(f"probe/tsvm_{num}", rows[0].value, rows[0].recipe), *rows]
 
 

@@ -1,0 +1,106 @@
+"""Clusters as galleries of the real examples that are in them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from infovae_jax.report.figures import Scene, cluster_name, shown_clusters, value_range
+from infovae_jax.report.grids import image_grid
+
+OF_EACH = 4
+KINDS = ("centre", "typical", "borderline", "wrongly matched")
+
+
+class Members(NamedTuple):
+    """Examples of a cluster, as positions among all; fewer where there are fewer.
+
+    Attributes:
+      centre: nearest to the mean code of its members, the nearest first.
+      typical: as far from it as half of the members are, give or take.
+      borderline: of the smallest lead over the second most probable cluster.
+      wrong: of another label than the cluster is matched to, the most certain first;
+        empty without labels.
+    """
+
+    centre: np.ndarray
+    typical: np.ndarray
+    borderline: np.ndarray
+    wrong: np.ndarray
+
+
+def choose_members(
+    codes: np.ndarray,
+    probabilities: np.ndarray,
+    num: int = OF_EACH,
+    labels: np.ndarray | None = None,
+    matched: np.ndarray | None = None,
+) -> list[Members]:
+    """Real examples that show what each cluster is.
+
+    Args:
+      codes: posterior means `[n, d]`.
+      probabilities: q(c | x) `[n, K]`; the most probable cluster has the example.
+      num: of each kind.
+      labels: `[n]`, or None.
+      matched: label of each cluster `[K]`, below 0 for none; with labels.
+
+    Returns:
+      K of them.
+    """
+    clusters = probabilities.argmax(1)
+    ranked = np.sort(probabilities, axis=1)
+    second = ranked[:, -2] if ranked.shape[1] > 1 else 0.0
+    lead = ranked[:, -1] - second
+    found = []
+    for cluster in range(probabilities.shape[1]):
+        own = np.flatnonzero(clusters == cluster)
+        if not len(own):
+            found.append(Members(*[own] * 4))
+            continue
+        distance = np.linalg.norm(codes[own] - codes[own].mean(0), axis=1)
+        order = own[np.argsort(distance, kind="stable")]
+        middle = max(0, len(own) // 2 - num // 2)
+        wrong = own[:0]
+        if labels is not None and matched is not None:
+            wrong = own[np.asarray(labels)[own] != matched[cluster]]
+            wrong = wrong[np.argsort(-lead[wrong], kind="stable")]
+        found.append(
+            Members(
+                order[:num],
+                order[middle : middle + num],
+                own[np.argsort(lead[own], kind="stable")][:num],
+                wrong[:num],
+            )
+        )
+    return found
+
+
+def gallery(scene: Scene) -> Figure | None:
+    """Rows: clusters; columns: real examples of each kind."""
+    logits = scene.codes.logits
+    if logits is None or logits.shape[-1] < 2:
+        return None
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = shifted / shifted.sum(1, keepdims=True)
+    told = scene.labels is not None
+    members = choose_members(
+        scene.codes.mean, probabilities, OF_EACH, scene.labels, scene.matched
+    )
+    shown, kinds = shown_clusters(scene), KINDS if told else KINDS[:3]
+    shape, limits = scene.test_x.shape[1:], value_range(scene)
+    step = OF_EACH + 1  # a blank column parts the kinds
+    blank = (len(shown), step * len(kinds) - 1, *shape)
+    images = np.full(blank, limits[1], np.float32)
+    for row, cluster in enumerate(shown):
+        for place, chosen in enumerate(members[cluster][: len(kinds)]):
+            first = place * step
+            images[row, first : first + len(chosen)] = scene.test_x[chosen]
+    counts = np.bincount(logits.argmax(1), minlength=logits.shape[-1])
+    rows = [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown]
+    columns = [name for kind in kinds for name in (kind, *[""] * OF_EACH)][:-1]
+    figure = image_grid(images, limits, rows, columns)
+    # A name stands over the first of its columns, and reaches over the others.
+    for label in figure.axes[0].get_xticklabels():
+        label.set_ha("left")
+    return figure

@@ -1,0 +1,52 @@
+"""Questions to the command line, and slips that get their hint."""
+
+import pytest
+
+import infovae_jax
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "-help", "--helpshort"])
+def test_help_tells_the_modes_and_the_flags(run_main_inprocess, flag):
+    done = run_main_inprocess(flag)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for part in ("--config=configs/", "--mode=", "--workdir:", "--num_samples:"):
+        assert part in done.stdout
+    assert "train.num_epochs" not in done.stdout
+
+
+def test_the_full_help_tells_the_keys(run_main_inprocess):
+    done = run_main_inprocess("--helpfull")
+    assert done.returncode == 0
+    assert "train.num_epochs: passes over the data (default: 30)" in done.stdout
+    assert "  seed: every random number" in done.stdout
+
+
+def test_the_version(run_main_inprocess):
+    done = run_main_inprocess("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"infovae_jax {infovae_jax.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--config", "configs/catvae.py", "--config.model.K=3"], "model.num_clusters"),
+        (["--config=configs/vae.py", "--config.model.z_dim=3"], "model.latent_dim"),
+        (["--config=configs/vae.py", "--config.lr=1"], "optimizer.learning_rate"),
+        (["--config", "configs/vae.py", "--epochs=3"], "--config.train.num_epochs="),
+        (["--config", "configs/vae.py", "--batch_size=3"], "--config.train.batch_size"),
+        (["--config=configs/vae.py", "--wrkdir=x"], "did you mean 'workdir'"),
+        (["--confg=configs/vae.py"], "did you mean 'config'"),
+        (["configs/vae.py:mnist"], "write --config=configs/vae.py:mnist"),
+        (["train.num_epochs=3"], "write --config.train.num_epochs=3"),
+        (["workdir=x"], "write --workdir=x"),
+        (["train"], "flags start with --"),
+    ],
+)
+def test_slips_get_their_hint(run_main_inprocess, arguments, hint):
+    done = run_main_inprocess(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert hint in done.stderr
