@@ -40,6 +40,8 @@ EXTRAS = {
     "gpu": ["jax[cuda12]"],
 }
 EXTRAS["cuda"] = EXTRAS["gpu"]
+# The site: sphinx-build -W docs docs/_build
+EXTRAS["docs"] = ["sphinx>=8", "myst-parser>=4", "furo>=2024.8.6"]
 EXTRAS["test"] = [
     "pytest>=8",
     "pytest-xdist>=3.6",

@@ -9,7 +9,13 @@ Help and version are printed before anything is imported.
 import sys
 
 import infovae_jax
-from infovae_jax.errors import SIGNAL_ENDING, ConfigError, ending_in_one_line, unknown
+from infovae_jax.errors import (
+    SIGNAL_ENDING,
+    ConfigError,
+    ending_in_one_line,
+    silence_alarms,
+    unknown,
+)
 
 HELP = """\
 infovae COMMAND [--flag=value ...]       information-maximising VAEs in JAX
@@ -63,6 +69,7 @@ def main() -> None:
 
         sys.exit(doctor.main())
     SIGNAL_ENDING.install()  # before the imports, which take seconds
+    silence_alarms()
     from infovae_jax import commands
     from infovae_jax import main as main_lib
     from infovae_jax.training import output

@@ -277,3 +277,11 @@ def _free(path: str) -> str:
         return f" ({shutil.disk_usage(place).free} bytes free)"
     except OSError:
         return ""
+
+
+def silence_alarms() -> None:
+    """Keeps XLA from taking a slow compilation for a fault; before JAX is imported.
+
+    It says so in a box of stars at the level of errors.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -10,20 +10,18 @@ One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; e
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
 """
 
-import os
 import sys
 import traceback
 
-from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, Stopped, silence_alarms
 
 if __name__ == "__main__":
     SIGNAL_ENDING.install()  # before the imports, which take seconds
-    # XLA takes a slow compilation for a fault, and says so in a box of stars.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence_alarms()
 
 from absl import flags  # noqa: E402
 
-from infovae_jax import commands  # noqa: E402
+from infovae_jax import commands, objectives  # noqa: E402
 from infovae_jax.config import command_line  # noqa: E402
 from infovae_jax.training import opening, output, processes  # noqa: E402
 
@@ -34,23 +32,14 @@ opening.define_flags()
 processes.define_flags()
 
 
-def run_mode(
-    argv: list[str], evaluation: dict[str, object], places: dict[str, object]
-) -> None:
-    """Runs the mode that the flags name.
-
-    Args:
-      argv: arguments that are no flags.
-      evaluation: changes keys of a saved run for this evaluation.
-      places: where the data of a saved run lie.
-    """
+def run_mode(argv: list[str], evaluation: dict, places: dict) -> None:
+    """Runs the flags' mode; `evaluation` and `places` change keys of a saved run."""
     if len(argv) > 1:
         raise command_line.unexpected(argv[1])
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
     how = opening.from_flags(places)
     if mode == "train" and member is not None:
-        what = "training is of all members"
-        raise ConfigError(what, "--member", "give it to another --mode")
+        raise ConfigError("all members are trained", "--member", "leave it out")
     if mode == "train":
         processes.start_from_flags()
         commands.train(CONFIG.value, workdir, how)
@@ -70,7 +59,7 @@ def main() -> None:
     """Runs the command; the only place that turns errors into exit codes."""
     try:
         if not command_line.answer(sys.argv, __doc__):
-            run_mode(*command_line.parse_flags(sys.argv))
+            run_mode(*command_line.parse_flags(sys.argv, objectives.recast))
     except Stopped as stopped:
         processes.leave(SIGNAL_ENDING.say(stopped.number), at_once=True)
     except Exception as error:

@@ -74,6 +74,34 @@ def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prio
     )
 
 
+def factorised(
+    log_prob: Callable[[Array], Array],
+    sample: Callable[[Array, tuple[int, ...]], Array],
+    latent_dim: int,
+    variance: float,
+    mean: float = 0.0,
+) -> Prior:
+    """A prior of one's own: a product of equal densities, its KL by quadrature.
+
+    Args:
+      log_prob: log-density in nats of each number of an array, normalised.
+      sample: `sample(key, shape)`, draws of it.
+      latent_dim: d.
+      variance: of one dim.
+      mean: of one dim.
+    """
+    moments = Gaussian(
+        jnp.full(latent_dim, mean), jnp.full(latent_dim, math.log(variance))
+    )
+    return Prior(
+        kl=lambda q: distributions.gaussian_kl_by_quadrature(q, log_prob),
+        log_prob=lambda z: log_prob(z).sum(-1),
+        sample=sample,
+        moments=moments,
+        variance=variance,
+    )
+
+
 def cluster_means(
     num_clusters: int, sub_dim: int, separation: float
 ) -> Float[Array, "K d"]:

@@ -39,6 +39,26 @@ class Network(NamedTuple):
     train: Callable[..., tuple[Any, Params]]
 
 
+class Own(NamedTuple):
+    """Parts of a system that the caller brings; None: by the config.
+
+    Attributes:
+      encoder: images `[n, H, W, C]` -> features `[n, F]`, any F. A flax linen module;
+        the class of an nnx module, or a function of `rngs` that makes one; or a
+        `Network`. A classifier with a trunk of its own has another of the same kind.
+      decoder: codes `[n, d]` -> the likelihood's outputs `[n, H, W, C]`, unbounded.
+      prior: of a system with one Gaussian posterior a `priors.Prior` over `[d]`; of
+        CatVAE and InfoCatVAE the Gaussian `[K, d]` of its clusters.
+    """
+
+    encoder: Any = None
+    decoder: Any = None
+    prior: Any = None
+
+
+BY_CONFIG = Own()
+
+
 class Batch(NamedTuple):
     """Examples with labels, some of which may be unknown.
 

@@ -40,6 +40,7 @@ import jax  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from infovae_jax import config as config_lib  # noqa: E402
+from infovae_jax import objectives  # noqa: E402
 from infovae_jax.types import DataSpec  # noqa: E402
 
 
@@ -54,7 +55,11 @@ def make_config():
     """`make_config(objective, **model)`: a shipped config with tiny networks."""
 
     def make(name: str, **model):
-        config = load_config(name)
+        if "." in name:  # of another package
+            config = load_config("vae")
+            objectives.recast(config, name, {})
+        else:
+            config = load_config(name)
         config.network.encoder_hidden = config.network.decoder_hidden = (16,)
         for key, value in model.items():
             config.model[key] = value
@@ -104,10 +109,8 @@ def compiled_init():
     """Parameters come of one program; eagerly they are most of a quick test's time."""
     import functools
 
-    from infovae_jax import objectives
-
-    def compiled(make, config, spec):
-        objective = make(config, spec)
+    def compiled(make, config, spec, *own):
+        objective = make(config, spec, *own)
         return objective._replace(init=jax.jit(objective.init))
 
     with pytest.MonkeyPatch.context() as patch:

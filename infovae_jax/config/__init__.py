@@ -4,10 +4,12 @@ A saved run is read back from its resolved JSON; only `train` executes a config
 file, the one named on the command line.
 """
 
+import contextlib
 import json
 import pathlib
 import sys
 import traceback
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -61,27 +63,48 @@ def load_config_file(path_and_preset: str) -> ConfigDict:
     # A config imports `base` from its own folder, as config_flags arranges too.
     sys.path.insert(0, folder)
     try:
-        exec(compile(path.read_text(), str(path), "exec"), namespace)
-        get_config = namespace.get("get_config")
-        if get_config is None:
-            raise ConfigError(
-                "no function get_config()", str(path), "define it, as in configs/vae.py"
-            )
-        config = get_config(preset) if preset else get_config()
+        with user_code("the config", "mend the file or the preset", missing_too=True):
+            exec(compile(path.read_text(), str(path), "exec"), namespace)
+            get_config = namespace.get("get_config")
+            if get_config is None:
+                raise ConfigError(
+                    "no function get_config()",
+                    str(path),
+                    "define it, as in configs/vae.py",
+                )
+            config = get_config(preset) if preset else get_config()
+    finally:
+        sys.path.remove(folder)
+    _require_config(config, str(path))
+    return config
+
+
+@contextlib.contextmanager
+def user_code(whose: str, fix: str, missing_too: bool = False) -> Iterator[None]:
+    """Around what runs a user's own file: its faults as errors in one line.
+
+    Args:
+      whose: 'the config', say.
+      fix: what to do.
+      missing_too: whether a module that cannot be found is such a fault.
+
+    Raises:
+      ConfigError: it failed, with file and line; ModuleNotFoundError else.
+    """
+    try:
+        yield
     except ConfigError:
         raise
     except SyntaxError as error:
         where = f"{error.filename}:{error.lineno}"
         raise ConfigError(f"syntax error: {error.msg}", where, "mend it") from None
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and not missing_too:
+            raise
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{frame.filename}:{frame.lineno}"
-        what = f"the config raised {type(error).__name__}: {error}"
-        raise ConfigError(what, where, "mend the file or the preset") from None
-    finally:
-        sys.path.remove(folder)
-    _require_config(config, str(path))
-    return config
+        what = f"{whose} raised {type(error).__name__}: {error}"
+        raise ConfigError(what, where, fix) from None
 
 
 def _require_config(config: object, where: str) -> None:

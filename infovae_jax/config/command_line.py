@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -121,9 +121,13 @@ def unexpected(argument: str) -> ConfigError:
 
 
 def parse_flags(
-    argv: list[str],
+    argv: list[str], recast: Callable[[ConfigDict, str, dict[str, object]], None]
 ) -> tuple[list[str], dict[str, object], dict[str, object]]:
     """Parses the command line.
+
+    Args:
+      argv: as of the process.
+      recast: `objectives.recast`, where another objective than the file's is named.
 
     Returns:
       The arguments that are no flags; and where another mode than training is asked
@@ -152,6 +156,7 @@ def parse_flags(
             "leave it out",
         )
     argv, sweeps = _take(argv, "sweep.")
+    argv, objective, own = _take_objective(argv, config)
     argv, nones = _take_nones(argv, config)
     whole, sys.argv = sys.argv, argv  # which is what config_flags reads
     try:
@@ -161,6 +166,8 @@ def parse_flags(
             with config.unlocked():
                 config.sweep.update(sweeps)
                 config.update_from_flattened_dict(dict.fromkeys(nones))
+                if objective is not None:
+                    recast(config, objective, own)
         return rest, evaluation, places
     except flags.UnrecognizedFlagError as error:
         raise _unknown_flag(error, config) from None
@@ -234,6 +241,21 @@ def _take(
     return rest, texts
 
 
+def _take_objective(
+    argv: list[str], config: ConfigDict | None
+) -> tuple[list[str], str | None, dict[str, object]]:
+    """Sets the name of another objective than the file's apart, and its own keys."""
+    rest, texts = _take(argv, "objective")
+    name = texts.get("")
+    if config is None or name in (None, config.objective):
+        return argv, None, {}
+    values = {}
+    for group in ("model.", "weights."):
+        rest, texts = _take(rest, group)
+        values |= {group + key: _value(text) for key, text in texts.items()}
+    return rest, name, values
+
+
 def _take_nones(argv: list[str], config) -> tuple[list[str], list[str]]:
     """Sets `--config.<key>=None` apart, of keys that may be None."""
     optional = {
@@ -247,14 +269,16 @@ def _take_nones(argv: list[str], config) -> tuple[list[str], list[str]]:
 
 def _evaluation_values(texts: dict[str, str]) -> dict[str, object]:
     """Values of `config.evaluation` from their texts, checked."""
-    values = {}
-    for key, text in texts.items():
-        try:
-            values[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            values[key] = text
+    values = {key: _value(text) for key, text in texts.items()}
     knobs.check(values, groups.Evaluation, "config.evaluation")
     return values
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, config) -> ConfigError:

@@ -76,6 +76,11 @@ def knob(default: Any, meaning: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={_KEY: Knob(meaning, **limits)})
 
 
+def is_knob(field: dataclasses.Field) -> bool:
+    """Whether a field of a dataclass was made by `knob`."""
+    return _KEY in field.metadata
+
+
 def declared(group: type) -> dict[str, Knob]:
     """Name -> declaration of every knob of a dataclass, in order."""
     return {field.name: field.metadata[_KEY] for field in dataclasses.fields(group)}

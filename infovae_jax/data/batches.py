@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.data.permutation import permutation
+from infovae_jax.distributions.likelihoods import as_values
 from infovae_jax.errors import ConfigError
 from infovae_jax.types import Array, Batch
 
@@ -146,9 +147,7 @@ def prepare(x: Array, key: Array | None, binarize: str) -> Array:
     Returns:
       float32 `[..., H, W, C]`.
     """
-    if x.dtype == jnp.uint8:
-        # A division, not a product with 1/255: 255 must become exactly 1.
-        x = x.astype(jnp.float32) / 255.0
+    x = as_values(x)
     if binarize == "none":
         return x.astype(jnp.float32)
     if binarize == "threshold":

@@ -5,6 +5,7 @@ it and keep the leading axes. Everything is in nats.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -128,15 +129,32 @@ def gaussian_logistic_kl(
     With 32 nodes the error is below 1e-6 for posteriors no wider than 1.5 prior
     standard deviations; deterministic and differentiable.
     """
+
+    def log_prob(z):
+        loc = jnp.broadcast_to(p.loc, q.mean.shape)[..., None]
+        scale = jnp.broadcast_to(p.scale, q.mean.shape)[..., None]
+        u = jnp.abs((z - loc) / scale)
+        return -u - jnp.log(scale) - 2.0 * jnp.log1p(jnp.exp(-u))
+
+    return gaussian_kl_by_quadrature(q, log_prob, nodes)
+
+
+def gaussian_kl_by_quadrature(
+    q: Gaussian, log_prob: Callable[[Array], Array], nodes: int = 32
+) -> Float[Array, "*batch"]:
+    """KL(q || p) in nats of a factorised p, by Gauss-Hermite quadrature per dim.
+
+    Args:
+      q: `[..., d]`.
+      log_prob: `[..., d, nodes] -> [..., d, nodes]`, log-density of each dim; smooth
+        at the scale of q, or the quadrature is off where it has a kink.
+      nodes: of the quadrature.
+    """
     points, weights = np.polynomial.hermite.hermgauss(nodes)
     offset = jnp.asarray(math.sqrt(2.0) * points, jnp.float32)
     weights = jnp.asarray(weights / math.sqrt(math.pi), jnp.float32)
     spread = jnp.tensordot(jnp.exp(0.5 * q.log_var), offset, axes=0)
-    z = q.mean[..., None] + spread
-    loc = jnp.broadcast_to(p.loc, q.mean.shape)[..., None]
-    scale = jnp.broadcast_to(p.scale, q.mean.shape)[..., None]
-    u = jnp.abs((z - loc) / scale)
-    log_p = -u - jnp.log(scale) - 2.0 * jnp.log1p(jnp.exp(-u))
+    log_p = log_prob(q.mean[..., None] + spread)
     return -gaussian_entropy(q) - (log_p @ weights).sum(-1)
 
 

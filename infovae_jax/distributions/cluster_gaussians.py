@@ -177,17 +177,18 @@ def sample_mixture(
 
 
 def mixture_log_prob(prior: Gaussian) -> Callable:
-    """`log_prob(z [d])`: log (1/K) sum_c N(z; mu_c, I) in nats.
+    """`log_prob(z [d])`: log (1/K) sum_c p(z | c) in nats.
 
     Args:
-      prior: the K components, `[K, d]` each, of unit variances.
+      prior: the K components, `[K, d]` each; quick where all variances are 1.
     """
     num_clusters = len(prior.mean)
+    expands = num_clusters >= EXPANDED_CLUSTERS and not np.asarray(prior.log_var).any()
     # Not traced: XLA would fold a constant of K x d numbers in every program.
     half_squares = 0.5 * (prior.mean**2).sum(-1)
 
     def log_prob(z):
-        if num_clusters < EXPANDED_CLUSTERS:
+        if not expands:
             log_probs = jax.vmap(gaussian_log_prob, (0, None))(prior, z)
             return jax.nn.logsumexp(log_probs) - math.log(num_clusters)
         # log N(z; mu_c, I) as one product; the part without c stands outside.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from infovae_jax import distributions
 from infovae_jax.types import Array, DataSpec, Params
@@ -22,6 +23,12 @@ _SMALL_LOGIT = 0.02
 # by a hundredth, and it settles within some hundred of them.
 _SCALE_SPEED = 10.0
 _DENSITY = "the log-density of continuous values; it depends on their scale"
+
+
+def as_values(x: Array | np.ndarray) -> Array | np.ndarray:
+    """Bytes, as images are stored, as float32 in [0, 1]; other types as they are."""
+    # A division, not a product with 1/255: 255 must become exactly 1.
+    return x.astype(jnp.float32) / 255.0 if x.dtype == jnp.uint8 else x
 
 
 class Likelihood(NamedTuple):
@@ -60,12 +67,12 @@ class Likelihood(NamedTuple):
 def make_likelihood(spec: DataSpec, scale: float = 1.0) -> Likelihood:
     """The likelihood called `spec.likelihood`.
 
-      bernoulli             outputs are logits
-      continuous_bernoulli  outputs are logits; a density on [0, 1]
-      gaussian              outputs are means, of standard deviation `scale`
-      learned_gaussian      the same, one standard deviation for all pixels, learned
-      discretized_logistic  outputs are locations, one scale for all, learned; the
-                            probability of the grey level
+    - bernoulli: outputs are logits
+    - continuous_bernoulli: outputs are logits; a density on [0, 1]
+    - gaussian: outputs are means, of standard deviation `scale`
+    - learned_gaussian: the same, one standard deviation for all pixels, learned
+    - discretized_logistic: outputs are locations, one scale for all, learned; the
+      probability of the grey level
 
     Args:
       spec: names the likelihood and, for the discretised one, the number of levels.

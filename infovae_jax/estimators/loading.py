@@ -14,8 +14,7 @@ from infovae_jax.data import numpy_files, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
-from infovae_jax.export import folder as folder_lib
-from infovae_jax.export import numpy_runtime
+from infovae_jax.export import files, numpy_runtime
 from infovae_jax.training.run import Run
 from infovae_jax.training.saved import Saved, open_saved
 from infovae_jax.types import DataSpec
@@ -65,9 +64,9 @@ def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -
             str(folder),
             "name a folder of est.save, or a trained run's workdir",
         )
-    with folder_lib.reading(folder):
+    with files.reading(folder):
         model = _read(folder, {"encoder": encoder, "decoder": decoder})
-    _compare(model, folder)
+        _compare(model, folder)
     return model
 
 
@@ -83,7 +82,7 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     model = classes()[record["class"]](
         **{name: _tuples(value) for name, value in record["parameters"].items()}, **own
     )
-    tensors = folder_lib.read_arrays(folder)
+    tensors = files.read_arrays(folder)
     config = config_lib.from_json(json.dumps(record["config"]))
     config_lib.check(config)
     objectives.check(config)
@@ -92,8 +91,11 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     _require_sizes(config, spec, tensors)
     kind = settings.kind_of(model) if settings.has_own_networks(model) else None
     run = settings.make_run(config_lib.to_json(config), spec, kind)
-    params = folder_lib.unflatten(tensors, "params")
-    model.adopt(run, params, scaling.from_json(record["scaling"]))
+    params = files.unflatten(tensors, "params")
+    scale = scaling.from_json(record["scaling"])
+    if scale.kind not in scaling.KINDS:
+        raise ValueError(f"an unknown kind of scaling, {scale.kind!r}")
+    model.adopt(run, params, scale)
     shape = record["image_shape"]
     model.image_shape_ = None if shape is None else tuple(shape)
     for name in saving.PLAIN:

@@ -15,8 +15,8 @@ from infovae_jax.data import scaling
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators import settings
 from infovae_jax.estimators.settings import plain
+from infovae_jax.export import files, functions
 from infovae_jax.export import folder as folder_lib
-from infovae_jax.export import functions
 from infovae_jax.networks import own
 
 FORMAT_VERSION = 2
@@ -42,7 +42,7 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
         if hasattr(model, name)
     }
     record = _record(model, lists)
-    tensors = folder_lib.flatten(model.params_, "params")
+    tensors = files.flatten(model.params_, "params")
     tensors |= {f"history/{k}": v for k, v in getattr(model, "history_", {}).items()}
     if hasattr(model, "labels_"):
         tensors["labels_"] = model.labels_

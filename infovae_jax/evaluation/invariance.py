@@ -64,7 +64,7 @@ def over_training(
     rows = chosen[np.arange(-(-count // size) * size) % count]
 
     def of_rows(rows, key):
-        return assign(x[run.with_neighbours(rows[None], 0)[0]], key)
+        return assign(x[run.with_neighbours(rows[None], 0, settings.seed)[0]], key)
 
     key = jax.random.key(settings.seed)
     found = batches.map_batches(of_rows, rows, size, key, axis)

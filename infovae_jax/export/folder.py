@@ -11,22 +11,19 @@
 Nothing is pickled.
 """
 
-import contextlib
 import datetime
-import importlib.util
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import numpy_files
 from infovae_jax.data.scaling import Scaling
-from infovae_jax.errors import CheckpointError, ConfigError, DataError, unknown
+from infovae_jax.errors import ConfigError, unknown
+from infovae_jax.export import files, numpy_runtime, onnx_files
 from infovae_jax.export import functions as functions_lib
 from infovae_jax.export import graphs as graphs_lib
-from infovae_jax.export import numpy_runtime, onnx_files
 from infovae_jax.export.functions import Functions
 from infovae_jax.export.numpy_runtime import ARRAYS, CHECK, GRAPHS, MANIFEST, MODEL
 from infovae_jax.training.files import write_atomically
@@ -106,7 +103,7 @@ def write(
                 str(folder),
                 "leave the formats out",
             ) from None
-    _write_arrays(folder, arrays | constants)
+    files.write_arrays(folder, arrays | constants)
     (folder / GRAPHS).write_text(json.dumps(graphs) + "\n", encoding="utf-8")
     np.savez(folder / CHECK, **check)
     source = pathlib.Path(numpy_runtime.__file__)
@@ -117,7 +114,12 @@ def write(
         if "stablehlo" in formats:
             from infovae_jax.export import stablehlo
 
-            names += stablehlo.write(folder, rows, unflatten(params, "params"))
+            try:
+                names += stablehlo.write(
+                    folder, rows, files.unflatten(params, "params")
+                )
+            except (TypeError, ValueError) as error:  # of somebody's own module
+                raise _no_format("stablehlo", error, folder) from error
         if "onnx" in formats:
             names += _write_onnx(folder, rows, params, check)
     write_atomically(folder / MODEL, json.dumps(record, indent=1) + "\n")
@@ -143,7 +145,7 @@ def _graphs(functions: Functions, params: dict[str, np.ndarray]):
 
     def of(name, function, inputs):
         return graphs_lib.trace(
-            lambda flat, rows: function(unflatten(flat, "params"), rows),
+            lambda flat, rows: function(files.unflatten(flat, "params"), rows),
             params,
             inputs,
             name,
@@ -155,18 +157,24 @@ def _graphs(functions: Functions, params: dict[str, np.ndarray]):
     return {"encode": encode, "decode": decode}, first | second
 
 
+def _no_format(name: str, error: Exception, folder: pathlib.Path) -> ConfigError:
+    text = (str(error).splitlines() or [""])[0][:200]
+    what = f"the model cannot be written as {name} ({text})"
+    return ConfigError(what, str(folder), f"leave {name} out of the formats")
+
+
 def _write_onnx(folder, rows, params, check) -> list[str]:
     """Of rows as the data have them: codes and probabilities, and back."""
 
     def encode(flat, x):
-        nested = unflatten(flat, "params")
+        nested = files.unflatten(flat, "params")
         found = {"codes": rows.encode(nested, x)}
         if rows.predict is not None:
             found["probabilities"] = rows.predict(nested, x)
         return found
 
     def decode(flat, z):
-        return {"decoded": rows.decode(unflatten(flat, "params"), z)}
+        return {"decoded": rows.decode(files.unflatten(flat, "params"), z)}
 
     latent = check["codes"].shape[1:]
     for name, function, inputs, given in (
@@ -178,86 +186,6 @@ def _write_onnx(folder, rows, params, check) -> list[str]:
             graph, constants = graphs_lib.trace(function, params, inputs, name)
             onnx_files.write(path, graph, params | constants)
         except graphs_lib.Inexpressible as error:
-            raise ConfigError(
-                f"the model cannot be written as onnx ({error})",
-                str(path),
-                "leave onnx out of the formats",
-            ) from None
+            raise _no_format("onnx", error, folder) from None
         onnx_files.check(path, given, check)
     return ["encode.onnx", "decode.onnx"]
-
-
-def flatten(tree: dict, prefix: str) -> dict[str, np.ndarray]:
-    """Nested dicts as 'a/b/c' -> array; an empty dict is an empty array."""
-    flat = {}
-    for name, value in tree.items():
-        path = f"{prefix}/{name}"
-        if isinstance(value, dict):
-            flat |= flatten(value, path) or {f"{path}/": np.zeros(0, np.float32)}
-        else:
-            flat[path] = np.asarray(value, order="C")
-    return flat
-
-
-def unflatten(flat: dict[str, Any], prefix: str) -> dict:
-    """The nested dicts under the first part of the paths."""
-    tree: dict = {}
-    for path, value in flat.items():
-        first, *names = path.split("/")
-        if first != prefix:
-            continue
-        node = tree
-        for name in names[:-1]:
-            node = node.setdefault(name, {})
-        if names[-1]:
-            node[names[-1]] = value
-    return tree
-
-
-def _write_arrays(folder: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    if importlib.util.find_spec("safetensors") is None:
-        np.savez(folder / ARRAYS[1], **arrays)
-        return
-    from safetensors.numpy import save_file
-
-    save_file(
-        {name: np.atleast_1d(value) for name, value in arrays.items()},
-        folder / ARRAYS[0],
-        metadata={
-            "scalars": json.dumps([k for k, v in arrays.items() if not np.ndim(v)])
-        },
-    )
-
-
-def read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """All arrays of a saved model, by their paths.
-
-    Raises:
-      ValueError, DataError: the file is missing or damaged.
-    """
-    if (folder / ARRAYS[0]).is_file():
-        return numpy_runtime.read_arrays(folder)
-    return numpy_files.read_archive(folder / ARRAYS[1], sorted)
-
-
-@contextlib.contextmanager
-def reading(folder: pathlib.Path) -> Iterator[None]:
-    """Turns whatever a damaged or foreign folder ends in into one line.
-
-    Raises:
-      CheckpointError: in place of any error of the files' content.
-    """
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except (
-        *(ConfigError, DataError, OSError, ValueError, KeyError, TypeError),
-        *(AttributeError, IndexError, OverflowError, MemoryError, RecursionError),
-        *(AssertionError, ZeroDivisionError),
-    ) as error:
-        raise CheckpointError(
-            f"the model cannot be read ({type(error).__name__}: {str(error)[:300]})",
-            str(folder),
-            "save it again, or get it anew",
-        ) from error

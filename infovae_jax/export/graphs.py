@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export as jax_export
 
 from infovae_jax.export.numpy_runtime import OPS
 
@@ -19,6 +20,8 @@ _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _SIZE = re.compile(r"(?:(\d+)\*)?b|b\*(\d+)")
 # Of parameters alone these are left as steps: what they would give is as large again.
 _RESHAPING = ("reshape", "broadcast_in_dim", "transpose", "rev", "squeeze", "slice")
+# Numbers of rows that no size of a network is a multiple of.
+_PRIMES = (7919, 7907)
 _SAME = ("copy", "copy_p", "optimization_barrier", "stop_gradient", "reduce_precision")
 
 
@@ -46,18 +49,33 @@ def trace(
     Raises:
       Inexpressible: a step that `numpy_runtime` does not know.
     """
-    (rows,) = jax.export.symbolic_shape("b")
+    (rows,) = jax_export.symbolic_shape("b")
+    try:
+        return _traced(function, params, inputs, name, rows)
+    except Exception as error:
+        # Of code that asks how many rows there are; and of some indices JAX makes a
+        # simple step only where it knows the number.
+        text = (str(error).splitlines() or [""])[0][:200]
+        what = f"it depends on the number of rows ({type(error).__name__}: {text})"
+        try:
+            found = [_traced(function, params, inputs, name, n) for n in _PRIMES]
+        except Inexpressible:
+            raise
+        except Exception:
+            found = []
+        if not found or found[0][0] != found[1][0]:
+            raise Inexpressible(what) from error
+        return found[0]
+
+
+def _traced(function, params, inputs, name, rows):
+    """See `trace`; `rows` is their number, a symbol or one of _PRIMES."""
     specs = [
         jax.ShapeDtypeStruct((rows, *shape), jnp.float32) for shape in inputs.values()
     ]
     shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in params.items()}
-    try:
-        closed, made = jax.make_jaxpr(function, return_shape=True)(shapes, *specs)
-    except Exception as error:  # of code that asks how many rows there are
-        text = str(error).splitlines()[0][:200] if str(error) else ""
-        what = f"it depends on the number of rows ({type(error).__name__}: {text})"
-        raise Inexpressible(what) from error
-    tracer = _Tracer(name, params)
+    closed, made = jax.make_jaxpr(function, return_shape=True)(shapes, *specs)
+    tracer = _Tracer(name, params, rows)
     jaxpr = closed.jaxpr
     operands = [*sorted(shapes), *inputs]
     tracer.names |= zip(jaxpr.invars, operands, strict=True)
@@ -80,11 +98,11 @@ def trace(
 class _Tracer:
     """The nodes so far; equal ones are one."""
 
-    def __init__(self, name: str, params: dict[str, np.ndarray]):
+    def __init__(self, name: str, params: dict[str, np.ndarray], rows: Any):
         self.nodes: list[dict] = []
         self.names: dict[Any, Any] = {}
         self.constants: dict[str, np.ndarray] = {}
-        self._name, self._params = name, params
+        self._name, self._params, self._rows = name, params, rows
         self._known: dict[str, list[str]] = {}
 
     def operand(self, atom: Any) -> Any:
@@ -131,7 +149,7 @@ class _Tracer:
             made = equation.primitive.bind(*values, **equation.params)
             made = made if equation.primitive.multiple_results else [made]
             return [self.constant(np.asarray(value)) for value in made]
-        attributes = _attributes(equation)
+        attributes = _with_rows(_attributes(equation), self._rows)
         key = f"{attributes} {operands}"
         if key not in self._known:
             count = sum(len(node["out"]) for node in self.nodes)
@@ -154,6 +172,20 @@ def _needed(nodes: list[dict], outputs: dict[str, str]) -> list[dict]:
             wanted |= {operand for operand in node["in"] if isinstance(operand, str)}
             kept.append(node)
     return kept[::-1]
+
+
+def _with_rows(attributes: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """The sizes that are multiples of a prime number of rows in terms of 'b'."""
+    if rows not in _PRIMES:
+        return attributes
+
+    def size(value):
+        if not isinstance(value, int) or not value or value % rows:
+            return value
+        return "b" if value == rows else f"{value // rows}*b"
+
+    shaped = {k: attributes[k] for k in ("shape", "start", "limit") if k in attributes}
+    return attributes | {k: [size(v) for v in sizes] for k, sizes in shaped.items()}
 
 
 def _sizes(shape: tuple) -> list[Any]:

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infovae_jax.errors import ConfigError, UserError
-from infovae_jax.export import folder as folder_lib
-from infovae_jax.export import numpy_runtime
+from infovae_jax.export import files, numpy_runtime
 
 CARD = "README.md"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -40,7 +39,7 @@ def push(folder: str | pathlib.Path, repository: str, private: bool = True) -> s
       ConfigError: the package is absent, or the hub refuses.
     """
     folder = pathlib.Path(folder)
-    with folder_lib.reading(folder):
+    with files.reading(folder):
         names = [*numpy_runtime.check_manifest(folder), numpy_runtime.MANIFEST]
         text = (folder / numpy_runtime.MODEL).read_text(encoding="utf-8")
         page = card(json.loads(text), repository)
@@ -88,7 +87,7 @@ def pull(
             + ["numpy_runtime.py"],
         )
     found = pathlib.Path(place)
-    with folder_lib.reading(found):
+    with files.reading(found):
         numpy_runtime.check_manifest(found)
     return found
 

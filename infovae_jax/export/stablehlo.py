@@ -19,9 +19,8 @@ from jax import export as jax_export
 from infovae_jax import config as config_lib
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.errors import CheckpointError
-from infovae_jax.export import folder as folder_lib
+from infovae_jax.export import files, numpy_runtime
 from infovae_jax.export import functions as functions_lib
-from infovae_jax.export import numpy_runtime
 from infovae_jax.export.functions import RowFunctions
 from infovae_jax.types import DataSpec
 
@@ -78,11 +77,11 @@ def load(folder: str | pathlib.Path, name: str) -> Callable[..., np.ndarray]:
       CheckpointError: no model there, a damaged one, or none with such a function.
     """
     folder = pathlib.Path(folder)
-    with folder_lib.reading(folder):
+    with files.reading(folder):
         numpy_runtime.check_manifest(folder)
         record = json.loads((folder / numpy_runtime.MODEL).read_text(encoding="utf-8"))
-        arrays = folder_lib.read_arrays(folder)
-        params = folder_lib.unflatten(arrays, "params")
+        arrays = files.read_arrays(folder)
+        params = files.unflatten(arrays, "params")
         made = datetime.date.fromisoformat(record["date"])
         path = folder / file_name(name)
         if name not in NAMES or not path.is_file():

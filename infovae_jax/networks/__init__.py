@@ -11,7 +11,8 @@ from infovae_jax.networks.heads import (
     make_code_head,
     make_gaussian_head,
 )
-from infovae_jax.networks.layers import choose
+from infovae_jax.networks.layers import choose, to_network
+from infovae_jax.networks.modules import own_decoder, own_encoder
 from infovae_jax.types import Network
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "make_decoder",
     "make_encoder",
     "make_gaussian_head",
+    "own_decoder",
+    "own_encoder",
+    "to_network",
 ]
 # config.network.kind -> functions that make its encoder and its decoder.
 KINDS = {

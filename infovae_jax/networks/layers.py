@@ -110,13 +110,17 @@ def normalize(h: Array, kind: str, train: bool, name: str, axis: int = -1) -> Ar
 
 
 def to_network(module: nn.Module, *inputs: Array) -> Network:
-    """A flax module as pure functions over plain dicts of arrays.
+    """A flax linen module as pure functions over plain dicts of arrays.
 
     Running statistics stand in the same dict, under STATISTICS. A module that keeps
     some has an attribute `normalization`, and takes the argument `train`.
+
+    Args:
+      module: has parameters, and as other variables running statistics alone.
+      inputs: arrays of the shapes that it is to see; their values are not used.
     """
     if getattr(module, "normalization", "none") == "batch":
-        return _with_statistics(module, inputs)
+        return with_running_statistics(module, *inputs)
 
     def init(key):
         variables = module.init(key, *inputs)
@@ -128,7 +132,9 @@ def to_network(module: nn.Module, *inputs: Array) -> Network:
     return Network(init, apply, lambda *arguments: (apply(*arguments), {}))
 
 
-def _with_statistics(module: nn.Module, inputs: tuple[Array, ...]) -> Network:
+def with_running_statistics(module: nn.Module, *inputs: Array) -> Network:
+    """`to_network` of a module with batch normalisation, that takes `train`."""
+
     def init(key):
         variables = module.init(key, *inputs)
         return {**variables["params"], STATISTICS: variables["batch_stats"]}

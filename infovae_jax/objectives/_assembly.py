@@ -16,14 +16,16 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from infovae_jax import networks
+from infovae_jax.config.checks import refuse_batch_normalization
 from infovae_jax.config.knobs import Weight, knob
-from infovae_jax.data.batches import prepare
 from infovae_jax.distributions import Gaussian
-from infovae_jax.distributions.likelihoods import Likelihood
+from infovae_jax.distributions.likelihoods import Likelihood, as_values
+from infovae_jax.errors import ConfigError
 from infovae_jax.networks.layers import INITIALIZERS, NORMALIZATIONS
 from infovae_jax.objectives import _invariance
 from infovae_jax.objectives._terms import default_hparams
 from infovae_jax.types import (
+    BY_CONFIG,
     STATISTICS,
     Array,
     Batch,
@@ -32,6 +34,7 @@ from infovae_jax.types import (
     Metrics,
     Network,
     Objective,
+    Own,
     Params,
 )
 
@@ -176,10 +179,10 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def scaled(params, x, *arguments, **named):
-        def value(a):
-            return prepare(a, None, "none") if a.dtype == jnp.uint8 else a
-
-        x = jax.tree.map(value, x) if isinstance(x, Batch) else value(jnp.asarray(x))
+        if isinstance(x, Batch):
+            x = jax.tree.map(as_values, x)
+        else:
+            x = as_values(jnp.asarray(x))
         return function(params, x, *arguments, **named)
 
     return scaled
@@ -279,13 +282,43 @@ class Clustering(Assembly):
 
 
 def make_backbone(
-    config: ConfigDict, spec: DataSpec, code_dim: int
+    config: ConfigDict, spec: DataSpec, code_dim: int, own: Own = BY_CONFIG
 ) -> tuple[Network, int, Network]:
-    """Encoder, its number of features, and decoder for codes of `code_dim` numbers."""
+    """Encoder, its number of features, and decoder for codes of `code_dim` numbers.
+
+    Raises:
+      ConfigError: one of the caller's own does not fit the data.
+    """
     precision = config.train.precision
-    encoder, features = networks.make_encoder(config.network, spec.shape, precision)
-    decoder = networks.make_decoder(config.network, spec.shape, code_dim, precision)
+    if own.encoder is None:
+        encoder, features = networks.make_encoder(config.network, spec.shape, precision)
+    else:
+        encoder, features = networks.own_encoder(own.encoder, spec.shape)
+    if own.decoder is None:
+        decoder = networks.make_decoder(config.network, spec.shape, code_dim, precision)
+    else:
+        decoder = networks.own_decoder(own.decoder, spec.shape, code_dim)
     return encoder, features, decoder
+
+
+def refuse_statistics(parts: dict[str, Network], objective: str) -> None:
+    """`refuse_batch_normalization`, of networks that the caller brought.
+
+    Raises:
+      ConfigError: one keeps running statistics, and the objective has no place for it.
+    """
+    for name in ("encoder", "decoder"):
+        found = jax.eval_shape(parts[name].init, jax.random.key(0))
+        if STATISTICS in found:
+            what = f"'{objective}' passes more than one kind of batch through it"
+            raise ConfigError(what, f"{name}=", "keep no running statistics")
+
+
+def refuse_prior(own: Own, objective: str, why: str) -> None:
+    """Raises ConfigError where a prior came to a system whose own is fixed."""
+    if own.prior is not None:
+        what = f"'{objective}' takes no prior: {why}"
+        raise ConfigError(what, "prior=", "leave it out")
 
 
 def make_clustering_networks(
@@ -296,6 +329,7 @@ def make_clustering_networks(
     posterior_dim: int,
     code_dim: int,
     num_hidden: int = 0,
+    own: Own = BY_CONFIG,
     **head: Any,
 ) -> dict[str, Network]:
     """Encoder, classifier, posterior and decoder, and a trunk where it is asked for.
@@ -308,28 +342,42 @@ def make_clustering_networks(
       posterior_dim: dims of the Gaussian head.
       code_dim: numbers that the decoder takes.
       num_hidden: layers of the head between, as wide as the features.
+      own: encoder, also of the trunk, and decoder in place of the config's.
       head: further arguments of `networks.make_gaussian_head`.
     """
-    encoder, features, decoder = make_backbone(config, spec, code_dim)
+    encoder, features, decoder = make_backbone(config, spec, code_dim, own)
     head |= {
         "initializer": config.network.initializer,
         "hidden": (features,) * num_hidden,
     }
+    trunk, read = None, features
+    if options.trunk == "own":
+        trunk, read = _make_trunk(config, spec, options, own)
     scale = options.logits_scale
     parts = {
         "encoder": encoder,
-        "classifier": networks.make_classifier(features, num_classes, scale=scale),
+        "classifier": networks.make_classifier(read, num_classes, scale=scale),
         "posterior": networks.make_gaussian_head(features, posterior_dim, **head),
         "decoder": decoder,
     }
-    if options.trunk == "own":
-        network = config.network.copy_and_resolve_references()
-        network.normalization = options.trunk_normalization
-        network.initializer = options.trunk_initializer
-        parts["trunk"], _ = networks.make_encoder(
-            network, spec.shape, config.train.precision
-        )
+    if trunk is not None:
+        parts["trunk"] = trunk
+    refuse_batch_normalization(config.network, config.objective)
+    if own is not BY_CONFIG:
+        refuse_statistics(parts, config.objective)
     return parts
+
+
+def _make_trunk(
+    config: ConfigDict, spec: DataSpec, options: ClassifierConfig, own: Own
+) -> tuple[Network, int]:
+    """A trunk of the classifier's own, and its number of features."""
+    if own.encoder is not None:
+        return networks.own_encoder(own.encoder, spec.shape)
+    network = config.network.copy_and_resolve_references()
+    network.normalization = options.trunk_normalization
+    network.initializer = options.trunk_initializer
+    return networks.make_encoder(network, spec.shape, config.train.precision)
 
 
 def join(q: Gaussian, r: Gaussian) -> Gaussian:

@@ -16,9 +16,18 @@ from infovae_jax import distributions, information, networks, priors
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Gaussian, gaussian_sample
 from infovae_jax.distributions.likelihoods import make_likelihood
+from infovae_jax.errors import ConfigError
 from infovae_jax.objectives._assembly import Assembly, join, make_backbone
 from infovae_jax.objectives._terms import example_keys, weighted_loss
-from infovae_jax.types import Array, CodePart, DataSpec, HParams, Objective
+from infovae_jax.types import (
+    BY_CONFIG,
+    Array,
+    CodePart,
+    DataSpec,
+    HParams,
+    Objective,
+    Own,
+)
 
 ENCODERS = ("gaussian", "deterministic")
 # Streams apart from the keys of the batch's examples: of draws from the prior, by the
@@ -172,10 +181,11 @@ def make(
     spec: DataSpec,
     prior: priors.Prior | None = None,
     system: type[GaussianVAE] = GaussianVAE,
+    own: Own = BY_CONFIG,
 ) -> GaussianVAE:
     """Builds the system for data of `spec`; the prior is N(0, I) by default."""
     d = options.latent_dim
-    encoder, features, decoder = make_backbone(config, spec, d)
+    encoder, features, decoder = make_backbone(config, spec, d, own)
     head = networks.make_gaussian_head(
         features, d, initializer=config.network.initializer
     )
@@ -183,5 +193,23 @@ def make(
         head = networks.make_code_head(features, d)
     parts = {"encoder": encoder, "posterior": head, "decoder": decoder}
     likelihood = make_likelihood(spec, options.scale)
-    prior = prior or priors.make_prior("normal", d)
+    prior = own_prior(own, d) or prior or priors.make_prior("normal", d)
     return system(options, parts, likelihood, prior)
+
+
+def own_prior(own: Own, latent_dim: int) -> priors.Prior | None:
+    """The caller's prior, or None.
+
+    Raises:
+      ConfigError: it is no `Prior`, or one of another number of dims.
+    """
+    prior = own.prior
+    if prior is None:
+        return None
+    if not isinstance(prior, priors.Prior):
+        what = f"a {type(prior).__name__} in place of a priors.Prior"
+        raise ConfigError(what, "prior=", "make it by priors.factorised")
+    if prior.moments.mean.shape != (latent_dim,):
+        what = f"a prior over {prior.moments.mean.shape}, the code is ({latent_dim},)"
+        raise ConfigError(what, "prior=", f"make it for {latent_dim} dims")
+    return prior

@@ -12,7 +12,7 @@ and with it I(x; z), falls as beta grows. beta = 1 is the VAE.
 from ml_collections import ConfigDict
 
 from infovae_jax.objectives import _gaussian
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -21,7 +21,7 @@ HPARAMS = {
 Config = _gaussian.Config
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the beta-VAE of `config` for data of `spec`."""
-    model = _gaussian.make(Config(**config.model), config, spec)
+    model = _gaussian.make(Config(**config.model), config, spec, own=own)
     return model.objective(config, HPARAMS)

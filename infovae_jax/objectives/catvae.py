@@ -33,7 +33,6 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from infovae_jax import networks, priors
-from infovae_jax.config.checks import refuse_batch_normalization
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import (
     Categorical,
@@ -54,7 +53,7 @@ from infovae_jax.objectives._assembly import (
 )
 from infovae_jax.objectives._readings import READINGS, Inferred, measured
 from infovae_jax.objectives._terms import cluster_metrics, example_keys, weighted_loss
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 __all__ = ["Config", "HPARAMS", "READINGS", "kl_per_cluster", "make", "relaxed_one_hot"]
 
@@ -180,18 +179,17 @@ class CatVAE(Clustering):
         key_c, key_z = jax.random.split(key)
         num_clusters = self.options.num_clusters
         c = self.random_clusters(key_c, num, num_clusters, cluster)
-        mean = self.prior.mean[c]
-        return mean + jax.random.normal(key_z, mean.shape)
+        mean, log_var = self.prior.mean[c], self.prior.log_var[c]
+        return mean + jnp.exp(0.5 * log_var) * jax.random.normal(key_z, mean.shape)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the CatVAE of `config` for data of `spec`."""
-    return build(CatVAE, Config(**config.model), config, spec, HPARAMS)
+    return build(CatVAE, Config(**config.model), config, spec, HPARAMS, own)
 
 
-def build(system, options: Config, config: ConfigDict, spec: DataSpec, weights: dict):
+def build(system, options: Config, config, spec, weights: dict, own: Own) -> Objective:
     """The `Objective` of a CatVAE, or of a system that adds terms to it."""
-    refuse_batch_normalization(config.network, config.objective)
     k, d = options.num_clusters, options.latent_dim
     parts = make_clustering_networks(
         config,
@@ -202,8 +200,12 @@ def build(system, options: Config, config: ConfigDict, spec: DataSpec, weights: 
         d,
         num_clusters=k,
         num_hidden=int(options.head == "mlp"),
+        own=own,
     )
-    prior = priors.clusters(k, d // k, options.separation)
+    prior = own.prior or priors.clusters(k, d // k, options.separation)
+    if not isinstance(prior, Gaussian) or prior.mean.shape != (k, d):
+        what = "the prior of its clusters has another shape, or is no Gaussian"
+        raise ConfigError(what, "prior=", f"give a Gaussian [{k}, {d}]")
     likelihood = make_likelihood(spec, options.scale)
     mixture_log_prob = clusters.mixture_log_prob(prior)
     model = system(options, parts, likelihood, prior, mixture_log_prob)

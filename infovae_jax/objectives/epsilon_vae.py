@@ -11,7 +11,7 @@ leaves the prior. epsilon = 1 is the VAE.
 from ml_collections import ConfigDict
 
 from infovae_jax.objectives import _gaussian
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -20,7 +20,7 @@ HPARAMS = {
 Config = _gaussian.Config
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the epsilon-VAE of `config` for data of `spec`."""
-    model = _gaussian.make(Config(**config.model), config, spec)
+    model = _gaussian.make(Config(**config.model), config, spec, own=own)
     return model.objective(config, HPARAMS)

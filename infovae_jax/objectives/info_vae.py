@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from infovae_jax import information
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -35,8 +35,8 @@ class Config(_gaussian.Config):
     kernel: str = knob("rbf", "of the MMD", options=information.KERNELS)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the InfoVAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = _gaussian.make(options, config, spec)
+    model = _gaussian.make(options, config, spec, own=own)
     return model.objective(config, HPARAMS, model.make_matching_loss(options.kernel))

@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _invariance, catvae
 from infovae_jax.objectives._terms import cluster_metrics, weighted_loss
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     **catvae.HPARAMS,
@@ -110,6 +110,6 @@ class InfoCatVAE(catvae.CatVAE):
         return total, metrics
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the InfoCatVAE of `config` for data of `spec`."""
-    return catvae.build(InfoCatVAE, Config(**config.model), config, spec, HPARAMS)
+    return catvae.build(InfoCatVAE, Config(**config.model), config, spec, HPARAMS, own)

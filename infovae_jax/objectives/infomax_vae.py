@@ -28,7 +28,7 @@ from infovae_jax.distributions import Gaussian, gaussian_sample, running_gaussia
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.objectives import _assembly, _gaussian
 from infovae_jax.objectives._terms import example_keys, weighted_loss
-from infovae_jax.types import STATISTICS, CodePart, DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, STATISTICS, CodePart, DataSpec, Objective, Own
 
 HPARAMS = {"reconstruction": _gaussian.RECONSTRUCTION, "kl_z": _gaussian.KL_Z}
 
@@ -101,19 +101,19 @@ class InfomaxVAE(_gaussian.GaussianVAE):
         return jnp.concatenate([z, running_gaussian.sample(key_c, moments, num)], -1)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the InfomaxVAE of `config` for data of `spec`."""
     options = Config(**config.model)
     dz, dc = options.latent_dim, options.code_dim
     if not dc:
-        return _gaussian.make(options, config, spec).objective(config, HPARAMS)
-    encoder, features, decoder = _assembly.make_backbone(config, spec, dz + dc)
+        return _gaussian.make(options, config, spec, own=own).objective(config, HPARAMS)
+    encoder, features, decoder = _assembly.make_backbone(config, spec, dz + dc, own)
     initializer = config.network.initializer
     head = networks.make_gaussian_head(features, dz, initializer=initializer)
     code = networks.make_code_head(features, dc)
     code = _assembly.with_statistics(code, lambda: running_gaussian.init(dc))
     parts = {"encoder": encoder, "posterior": head, "decoder": decoder, "code": code}
-    prior = priors.make_prior("normal", dz)
+    prior = _gaussian.own_prior(own, dz) or priors.make_prior("normal", dz)
     model = InfomaxVAE(options, parts, make_likelihood(spec, options.scale), prior)
     return model.objective(
         config, HPARAMS, code_parts=(CodePart("z", dz), CodePart("c", dc, "free"))

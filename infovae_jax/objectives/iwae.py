@@ -26,8 +26,9 @@ from infovae_jax import distributions
 from infovae_jax.config.checks import refuse_batch_normalization
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._assembly import refuse_statistics
 from infovae_jax.objectives._terms import example_keys, weighted_loss
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -49,11 +50,12 @@ def tightening(log_weights: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
     return log_weights.mean(-1) - log_mean
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the IWAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = _gaussian.make(options, config, spec)
+    model = _gaussian.make(options, config, spec, own=own)
     refuse_batch_normalization(config.network, config.objective)
+    refuse_statistics(model.networks, config.objective)
 
     def sample_keys(keys):
         """`[B, k]` keys; the first of each example is its own, as in the VAE."""

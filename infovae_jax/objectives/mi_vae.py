@@ -28,8 +28,9 @@ from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import LOG_2PI, Gaussian
 from infovae_jax.errors import ConfigError
 from infovae_jax.objectives import _gaussian
+from infovae_jax.objectives._assembly import refuse_prior
 from infovae_jax.objectives._terms import weighted_loss
-from infovae_jax.types import CodePart, DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, CodePart, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -69,10 +70,11 @@ def information_per_dim(q: Gaussian, z: Float[Array, "n d"]) -> Float[Array, " d
     return 0.5 * (LOG_2PI + 1.0) + each(single, z[..., None, :]).mean(0)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the MI-VAE of `config` for data of `spec`."""
     options = Config(**config.model)
-    model = _gaussian.make(options, config, spec)
+    refuse_prior(own, "mi_vae", "its bound holds the entropy of N(0, I)")
+    model = _gaussian.make(options, config, spec, own=own)
     num_free = options.latent_dim - options.informative_dims
 
     def generate(key, params, z):

@@ -29,14 +29,13 @@ from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
 from infovae_jax import distributions
-from infovae_jax.config.checks import refuse_batch_normalization
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.distributions import Categorical, Gaussian, categorical_kl_uniform
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import DataError
 from infovae_jax.objectives import _assembly, _gaussian, _invariance
 from infovae_jax.objectives._terms import as_batch, example_keys, weighted_loss
-from infovae_jax.types import Batch, CodePart, DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, Batch, CodePart, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -183,16 +182,22 @@ class NVAE(_assembly.Clustering):
         return jnp.concatenate([z, jnp.eye(self.num_classes)[c]], -1)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the N-VAE of `config` for data of `spec`; one class per label."""
-    refuse_batch_normalization(config.network, config.objective)
+    _assembly.refuse_prior(own, "n_vae", "z_c of the other classes is N(0, I)")
     if spec.num_labels < 1:
         what = "the data carry no labels, and 'n_vae' has a block of code for each"
         raise DataError(what, "config.data.source", "give data with labels")
     options, num_classes = Config(**config.model), spec.num_labels
     ds, dims_c = options.latent_dim, num_classes * options.class_dim
     networks = _assembly.make_clustering_networks(
-        config, spec, options, num_classes, ds + dims_c, ds + dims_c + num_classes
+        config,
+        spec,
+        options,
+        num_classes,
+        ds + dims_c,
+        ds + dims_c + num_classes,
+        own=own,
     )
     likelihood = make_likelihood(spec, options.scale)
     hidden = config.data.labels_per_class is not None or spec.labels_missing

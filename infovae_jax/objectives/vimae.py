@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from infovae_jax import information, priors
 from infovae_jax.config.knobs import Weight, knob
 from infovae_jax.objectives import _gaussian
-from infovae_jax.types import DataSpec, Objective
+from infovae_jax.types import BY_CONFIG, DataSpec, Objective, Own
 
 HPARAMS = {
     "reconstruction": _gaussian.RECONSTRUCTION,
@@ -41,9 +41,9 @@ class Config(_gaussian.EncoderConfig):
     kernel: str = knob("imq_multi", "of the MMD", options=information.KERNELS)
 
 
-def make(config: ConfigDict, spec: DataSpec) -> Objective:
+def make(config: ConfigDict, spec: DataSpec, own: Own = BY_CONFIG) -> Objective:
     """Builds the VIMAE of `config` for data of `spec`."""
     options = Config(**config.model)
     prior = priors.make_prior(options.prior, options.latent_dim, options.logistic_scale)
-    model = _gaussian.make(options, config, spec, prior)
+    model = _gaussian.make(options, config, spec, prior, own=own)
     return model.objective(config, HPARAMS, model.make_matching_loss(options.kernel))

@@ -16,7 +16,7 @@ from infovae_jax.report import (
     rate_and_information,
     results,
 )
-from infovae_jax.report.gallery import PICTURES, question_of
+from infovae_jax.report.gallery import PICTURES, of_classes, question_of
 from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
@@ -49,10 +49,11 @@ def write(
     folder.mkdir(exist_ok=True)
     sections, skipped = [], []
     for picture in sorted(PICTURES, key=lambda picture: question_of(picture.name)):
-        figure = picture.draw(scene)
+        figure, told = picture.draw(scene), run.objective.uses_labels
+        title = of_classes(picture.title, told)
         path = files.outlet(folder / f"{picture.name}.png")
         if figure is None:
-            skipped.append(picture.title)
+            skipped.append(title)
             path.unlink(missing_ok=True)
             path.with_suffix(".npz").unlink(missing_ok=True)
             continue
@@ -60,9 +61,9 @@ def write(
         data = files.outlet(path.with_suffix(".npz"))
         np.savez_compressed(data, **numbers.of_figure(figure))
         recipe = scene.evaluation.recipe_of(picture.recipe)
-        caption = picture.caption_for(run.objective.uses_labels)
-        question = question_of(picture.name)[1]
-        sections.append(page.Section(picture.title, caption, path, recipe, question))
+        caption = picture.caption_for(told)
+        question = of_classes(question_of(picture.name)[1], told)
+        sections.append(page.Section(title, caption, path, recipe, question))
     return page.write(run, workdir, sections, skipped, scene.evaluation, step)
 
 

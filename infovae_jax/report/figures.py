@@ -389,7 +389,9 @@ def confusion_matrix(scene: Scene) -> Figure | None:
     axes.tick_params(labelsize=8)
     axes.tick_params(axis="x", rotation=0 if table.shape[1] <= 12 else 90)
     axes.set_xlabel(f"label, {table.sum()} in all", fontsize=9)
-    axes.set_ylabel("cluster: matched label (total)", fontsize=9)
+    told = scene.run.objective.uses_labels
+    rows = "class" if told else "cluster: matched label"
+    axes.set_ylabel(f"{rows} (total)", fontsize=9)
     return figure
 
 

@@ -68,6 +68,15 @@ def question_of(name: str) -> tuple[int, str, int]:
     return len(QUESTIONS), "What else is there?", 0
 
 
+def of_classes(words: str, uses_labels: bool) -> str:
+    """A title of clusters, or of classes where these were learned from labels."""
+    if not uses_labels:
+        return words
+    for word, other in (("lusters", "lasses"), ("luster", "lass")):
+        words = words.replace(word, other)
+    return words
+
+
 PICTURES = (
     Picture(
         "loss_curves",

@@ -48,6 +48,12 @@ def weights_table(weights: dict[str, knobs.Weight]) -> list[str]:
     return rows
 
 
+def of_objective(name: str) -> list[str]:
+    """Tables of the knobs of an objective and of the scalars of its loss."""
+    module = objectives.load(name)
+    return [*table(module.Config, "model."), "", *weights_table(module.HPARAMS)]
+
+
 def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
@@ -62,9 +68,8 @@ def page() -> str:
         "Defaults of the modules; `configs/<objective>.py` names what differs."
     )
     for name in objectives.names():
-        module = objectives.load(name)
-        lines += ["", f"### {name}", "", module.__doc__.split("\n")[0], ""]
-        lines += [*table(module.Config, "model."), "", *weights_table(module.HPARAMS)]
+        title = objectives.load(name).__doc__.split("\n")[0]
+        lines += ["", f"### {name}", "", title, "", *of_objective(name)]
     return "\n".join(lines) + "\n"
 
 

@@ -51,6 +51,7 @@ class Progress:
                 total=total,
                 initial=start,
                 ncols=min(WIDTH, shutil.get_terminal_size().columns),
+                nrows=20,  # some terminals say that they have none
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}",
             )
             self._bar.set_description_str(self._epochs(start), refresh=False)

@@ -132,7 +132,9 @@ class Run(NamedTuple):
         return x if self.labels is None else Batch(x, self.labels)
 
 
-def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> Run:
+def open_run(
+    config: ConfigDict, say=print, dataset: Dataset | None = None, **own: Any
+) -> Run:
     """Checks a config, reads its data, prints the decision, builds the objective.
 
     Nothing is compiled yet when this returns or fails.
@@ -141,7 +143,9 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
       config: resolved.
       say: takes the decision.
       dataset: the data, where they are not to be read from `config.data.source`. Such
-        runs share their programs.
+        runs share their programs, unless they have parts of the caller's.
+      own: `encoder`, `decoder` or `prior` in place of the config's, see `types.Own`. No
+        folder could tell of them: such a run trains by `in_memory.fit`.
 
     Raises:
       ConfigError, DataError: see docs of the parts.
@@ -149,9 +153,9 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     config_lib.check(config)
     objectives.check(config)
     _check_schedules(config)
-    shares = dataset is not None
-    dataset = dataset if shares else data_lib.load(config.data)
-    digests = None if shares else digest.of_dataset(dataset)
+    given = dataset is not None
+    dataset = dataset if given else data_lib.load(config.data)
+    digests = None if given else digest.of_dataset(dataset)
     validation_x = None
     if config.population.validation:
         dataset, validation_x = raw_splits.hold_out(
@@ -160,7 +164,7 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
     say(dataset.decision)
     count = dataset.spec.num_examples
     steps_per_epoch = batches.steps_per_epoch(count, config.train.batch_size)
-    _check_clusters(config.model.get("num_clusters"), count, 1 if shares else 2)
+    _check_clusters(config.model.get("num_clusters"), count, 1 if given else 2)
     run = Run(
         config,
         dataset,
@@ -168,10 +172,12 @@ def open_run(config: ConfigDict, say=print, dataset: Dataset | None = None) -> R
         None,
         steps_per_epoch,
         validation_x=validation_x,
-        shares=shares,
+        shares=given and not own,
         digests=digests,
     )
-    objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
+    objective = run.kept(
+        "objective", lambda: objectives.make(config, dataset.spec, **own)
+    )
     transform = run.kept(
         "transform",
         lambda: optimizer.make_optimizer(

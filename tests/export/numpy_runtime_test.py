@@ -15,8 +15,7 @@ from hostile_models import DAMAGES
 from infovae_jax import config as config_lib
 from infovae_jax import objectives
 from infovae_jax.config import groups
-from infovae_jax.export import folder as folder_lib
-from infovae_jax.export import functions, graphs, numpy_runtime
+from infovae_jax.export import files, functions, graphs, numpy_runtime
 from infovae_jax.types import DataSpec
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -73,13 +72,13 @@ def test_every_objective(name, likelihood, kind):
     spec = DataSpec((7, 5, 2), "float32", likelihood, 40, 3, False)
     made = functions.make(config_lib.from_json(config_lib.to_json(config)), spec)
     params = jax.jit(made.objective.init)(jax.random.key(0))
-    flat = folder_lib.flatten(jax.tree.map(np.asarray, params), "params")
+    flat = files.flatten(jax.tree.map(np.asarray, params), "params")
     x = np.random.default_rng(0).random((4, 7, 5, 2)).astype(np.float32)
     z = np.asarray(jax.jit(made.encode)(params, x)["mean"])
     for function, rows, argument in ((made.encode, x, "x"), (made.decode, z, "z")):
 
         def of_flat(flat, rows, function=function):
-            return function(folder_lib.unflatten(flat, "params"), rows)
+            return function(files.unflatten(flat, "params"), rows)
 
         shape = {argument: rows.shape[1:]}
         graph, constants = graphs.trace(of_flat, flat, shape, "g")
@@ -95,7 +94,8 @@ def test_kinds_of_steps():
     """Steps that only somebody's own modules have, one by one."""
 
     def function(params, x):
-        y = jnp.pad(x, ((0, 0), (1, 2), (0, 0)))[:, ::2]
+        y = jnp.pad(x, ((0, 0), (1, 2), (0, 0)))
+        y = jax.lax.slice_in_dim(y, 0, 6, 2, 1)
         y = jnp.einsum("bij,bkj->bik", y, y) + jax.scipy.special.erf(y.sum()) * 0
         count = jnp.arange(4.0)[None] + jnp.zeros((x.shape[0], 1))
         return {

@@ -8,8 +8,8 @@ from jitted import jitted
 from infovae_jax import objectives
 
 
-def _make(make, config, spec):
-    return jitted(make(config, spec))
+def _make(make, config, spec, *own):
+    return jitted(make(config, spec, *own))
 
 
 @pytest.fixture(autouse=True)

@@ -113,3 +113,12 @@ def test_every_picture_has_its_question_and_captions_know_labels():
         caption = picture.caption_for(uses_labels=True)
         assert "never used" not in caption
         assert picture.caption_for(uses_labels=False) == picture.caption
+
+
+def test_clusters_that_were_learned_from_labels_are_classes():
+    assert gallery.of_classes("Use of the clusters", True) == "Use of the classes"
+    assert gallery.of_classes("Clusters against labels", True) == (
+        "Classes against labels"
+    )
+    assert gallery.of_classes("Real members of each cluster", True).endswith("class")
+    assert gallery.of_classes("Use of the clusters", False) == "Use of the clusters"
