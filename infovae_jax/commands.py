@@ -19,6 +19,7 @@ from infovae_jax.data import raw_splits
 from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     blocks,
+    files,
     identity,
     loop,
     memory,
@@ -181,8 +182,8 @@ def sample(
 
     key = jax.random.key(run.config.evaluation.seed)
     x = np.asarray(run.objective.sample(key, params, num, cluster))
-    np.savez(folder / "samples.npz", x=x)
-    report.sample_grid(x, folder / "samples.png")
+    np.savez(files.outlet(folder / "samples.npz"), x=x)
+    report.sample_grid(x, files.outlet(folder / "samples.png"))
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
 
 
@@ -254,7 +255,7 @@ def encode(
         arrays[f"{name}_origin"] = origin
     if run.dataset.label_names:
         arrays["label_names"] = np.array(run.dataset.label_names)
-    np.savez(folder / "codes.npz", **arrays)
+    np.savez(files.outlet(folder / "codes.npz"), **arrays)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
     if output:
@@ -281,7 +282,7 @@ def export(
 
     folder_lib.check_formats(formats)
     folder = folder_lib.claim(pathlib.Path(output))
-    loading.of_run(open_saved(workdir, member, opening).chosen(member)).save(
+    loading.of_run(open_model(workdir, member, opening).chosen(member)).save(
         folder, formats
     )
     names = ", ".join(sorted(path.name for path in folder.iterdir()))

@@ -32,12 +32,12 @@ opening.define_flags()
 processes.define_flags()
 
 
-def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
-    """Runs the mode that the flags name; `evaluation` changes keys of a saved run."""
+def run_mode(argv: list[str], evaluation: dict, places: dict) -> None:
+    """Runs the flags' mode; `evaluation` and `places` change keys of a saved run."""
     if len(argv) > 1:
         raise command_line.unexpected(argv[1])
     mode, workdir, member = FLAGS.mode, FLAGS.workdir, FLAGS.member
-    how = opening.from_flags()
+    how = opening.from_flags(places)
     if mode == "train" and member is not None:
         raise ConfigError("all members are trained", "--member", "leave it out")
     if mode == "train":
@@ -52,8 +52,6 @@ def run_mode(argv: list[str], evaluation: dict[str, object]) -> None:
     elif mode == "encode":
         commands.encode(workdir, member, how, FLAGS.output)
     elif mode == "evaluate":
-        if FLAGS.inception is not None:
-            evaluation["inception"] = FLAGS.inception
         commands.evaluate(workdir, FLAGS.metrics, member, evaluation, how)
     else:
         commands.BY_NAME[mode](workdir, member, how)

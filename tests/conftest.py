@@ -20,6 +20,7 @@ if not OPTIMIZED:
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 _CACHE = ROOT / ".pytest_cache" / ("xla-optimized" if OPTIMIZED else "xla")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("XDG_STATE_HOME", str(ROOT / ".pytest_cache" / "state"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
@@ -80,6 +81,7 @@ def spec():
 FAULTS = {
     *("faults", "signals", "power_cut", "output", "identity", "opening", "rewind"),
     *("checkpoint", "metrics", "interruption", "leftovers", "sealed", "resume"),
+    *("kills", "storage", "origin", "parts", "fuzz", "soak"),
 }
 
 

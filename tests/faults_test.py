@@ -3,7 +3,7 @@
     python -m pytest -m faults
 
 The other tests of that mark are beside what they test; docs/promises.md says which.
-INFOVAE_FLIPS and INFOVAE_KILLS say how many; few in the default run.
+INFOVAE_FLIPS, INFOVAE_KILLS and INFOVAE_WRITERS say how many; few in the default run.
 """
 
 import os
@@ -15,6 +15,7 @@ import sys
 import time
 
 import chex
+import forked
 import numpy as np
 import pytest
 import small_run
@@ -29,6 +30,7 @@ from infovae_jax.training.run import open_run
 
 FLIPS = int(os.environ.get("INFOVAE_FLIPS", "60"))
 KILLS = int(os.environ.get("INFOVAE_KILLS", "3"))
+WRITERS = int(os.environ.get("INFOVAE_WRITERS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,33 @@ def test_sigkill_at_any_moment_costs_nothing(tmp_path):
     left = {path.name for path in (killed / "run" / "checkpoints").iterdir()}
     assert all(name.isdigit() for name in left)
     assert sealed.read(killed / "run" / results.FILE)["step"] == step
+
+
+@pytest.mark.process
+def test_a_second_trainer_is_refused_and_costs_no_row(tmp_path):
+    np.savez(tmp_path / "x.npz", **small_run.images())
+    epochs = "--config.train.num_epochs=3000"
+    command = small_run.command(tmp_path, epochs, "--config.train.checkpoint_every=50")
+    first = forked.start(command, tmp_path / "log")
+    while len(metrics.read_metrics(tmp_path / "run")) < 2:
+        assert first.is_alive(), (tmp_path / "log").read_text()
+        time.sleep(0.01)
+    for number in range(WRITERS):
+        # As soon as the first has ended it would not be a second one.
+        os.kill(first.pid, signal.SIGSTOP)
+        log = tmp_path / f"log{number}"
+        second = forked.start(command, log)
+        second.join()
+        os.kill(first.pid, signal.SIGCONT)
+        assert second.exitcode == 2, log.read_text()
+        assert f"process {first.pid}" in log.read_text()
+        time.sleep(0.1)
+    while not (tmp_path / "run" / results.FILE).exists():
+        assert first.is_alive(), (tmp_path / "log").read_text()
+        time.sleep(0.01)
+    first.kill()
+    first.join()
+    found = (tmp_path / "run" / metrics.FILE).read_text().splitlines()
+    steps = [row["step"] for row in metrics.read_metrics(tmp_path / "run")]
+    assert steps == list(range(2, 6001, 2))
+    assert len(found) == len(steps)

@@ -7,7 +7,7 @@ import numpy as np
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
-from infovae_jax.training import checkpoint, loop
+from infovae_jax.training import checkpoint, loop, origin
 from infovae_jax.training.run import claim_workdir, open_run
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -66,6 +66,7 @@ def move(workdir, before, after):
         manifest = sealed.read(path)
         manifest["identity"]["config"]["data"]["source"] = str(after)
         path.write_text(json.dumps(sealed.seal(manifest)))
+    origin.mark(workdir, read_config(workdir))
 
 
 def damage(path):

@@ -21,6 +21,9 @@ from infovae_jax.errors import ConfigError, nearest
 
 CONFIG_FLAG = "config"
 _EVALUATION = "evaluation."
+_DATA = "data."
+# Of these a saved run may be told, as what lies there is compared with its own.
+_PLACES = ("source", "data_dir", "cache_dir")
 _GROUPS = (*groups.BY_NAME, "model", "weights", "sweep")
 # What others call a key.
 ALIASES = {
@@ -130,7 +133,7 @@ def unexpected(argument: str) -> ConfigError:
 
 def parse_flags(
     argv: list[str], recast: Callable[[ConfigDict, str, dict[str, object]], None]
-) -> tuple[list[str], dict[str, object]]:
+) -> tuple[list[str], dict[str, object], dict[str, object]]:
     """Parses the command line.
 
     Args:
@@ -138,22 +141,22 @@ def parse_flags(
       recast: `objectives.recast`, where another objective than the file's is named.
 
     Returns:
-      The arguments that are no flags, and the values that `--config.evaluation.<key>`
-      gives a saved run, where another mode than training is asked for.
+      The arguments that are no flags; and where another mode than training is asked
+      for, the values that `--config.evaluation.<key>` gives a saved run, and where its
+      data lie: 'data.source', 'data.data_dir' and 'data.cache_dir' as given.
 
     Raises:
       ConfigError: unknown flag or key (with the nearest name), a value of the
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
-    if any(argument in ("--help", "-help", "-h") for argument in argv[1:]):
-        print(_help())
-        sys.exit(0)
     argv, config = _with_config_file(argv)
-    evaluation = {}
+    evaluation, places = {}, {}
     mode = _mode(argv)
     if mode != "train":
         argv, texts = _take(argv, _EVALUATION)
         evaluation = _evaluation_values(texts)
+        argv, texts = _take(argv, _DATA, _PLACES)
+        places = {_DATA + key: text for key, text in texts.items()}
     _check_input(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
@@ -174,7 +177,9 @@ def parse_flags(
                 config.update_from_flattened_dict(dict.fromkeys(nones))
                 if objective is not None:
                     recast(config, objective, own)
-        return rest, evaluation
+        if mode == "evaluate" and flags.FLAGS.inception is not None:
+            evaluation["inception"] = flags.FLAGS.inception
+        return rest, evaluation, places
     except flags.UnrecognizedFlagError as error:
         raise _unknown_flag(error, config) from None
     except flags.Error as error:
@@ -186,20 +191,6 @@ def parse_flags(
         raise ConfigError(str(error), "command line", "check the values") from None
     finally:
         sys.argv = whole
-
-
-def _help() -> str:
-    """Every flag in a line; absl's own are left out."""
-    known = flags.FLAGS.flags_by_module_dict()
-    lines = [
-        f"  --{flag.name}  {flag.help}"
-        for module, own in known.items()
-        if not module.startswith("absl")
-        for flag in own
-        if not flag.name.startswith(f"{CONFIG_FLAG}.")
-    ]
-    keys = f"  --{CONFIG_FLAG}.<key>=<value>  any key of docs/reference.md"
-    return "\n".join(["flags:", *sorted(lines), keys])
 
 
 def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
@@ -255,14 +246,17 @@ def _mode(argv: list[str]) -> str:
     return "train"
 
 
-def _take(argv: list[str], group: str) -> tuple[list[str], dict[str, str]]:
-    """Sets `--config.<group><key>=<text>` apart."""
+def _take(
+    argv: list[str], group: str, keys: Sequence[str] | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Sets `--config.<group><key>=<text>` apart, of `keys` or of any."""
     prefix, rest, texts = f"{CONFIG_FLAG}.{group}", [], {}
     arguments = iter(argv)
     for argument in arguments:
         name, equals, value = argument.lstrip("-").partition("=")
-        if argument.startswith("-") and name.startswith(prefix):
-            key = name.removeprefix(prefix)
+        key = name.removeprefix(prefix)
+        ours = name.startswith(prefix) and (keys is None or key in keys)
+        if argument.startswith("-") and ours:
             texts[key] = value if equals else next(arguments, "")
         else:
             rest.append(argument)

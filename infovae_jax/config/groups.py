@@ -80,6 +80,9 @@ class Data:
         options=("none", "threshold", "stochastic"),
     )
     stream: bool = knob(False, "send log_every batches at a time, not all data at once")
+    follow_links: bool = knob(
+        False, "read images of a folder that links lead to outside it"
+    )
     image_size: int | tuple[int, ...] | None = knob(
         None,
         "side or (H, W): resize the images of a folder",

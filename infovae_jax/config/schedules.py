@@ -121,6 +121,8 @@ def make_target(value: str, where: str) -> Target:
 
 def require_float32(number: float, refuse: Callable[[str], ConfigError]) -> None:
     """Raises `refuse(what)` for NaN, infinity, and what float32 cannot hold well."""
+    if isinstance(number, int) and abs(number) >= 1e30:  # also beyond any float
+        raise refuse(f"{str(number)[:40]} is beyond single precision")
     if not math.isfinite(number):
         raise refuse(f"{number} is not a finite number")
     if number and not SMALLEST < abs(number) < 1e30:

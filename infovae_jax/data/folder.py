@@ -54,19 +54,23 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
 
     Args:
       path: the folder.
-      config: reads `image_size`, `test_fraction`, `split_seed`, `cache_dir`.
+      config: reads `image_size`, `test_fraction`, `split_seed`, `cache_dir`,
+        `follow_links`.
 
     Returns:
       uint8 images `[n, H, W, C]`, C being 1 or 3, memory-mapped from the cache.
 
     Raises:
       ConfigError: for a senseless `image_size` or `test_fraction`.
-      DataError: if there are no images, one cannot be decoded, their sizes or
-        channels differ, a test class is unknown in training, or Pillow is missing.
+      DataError: if there are no images, some lie outside behind links, one cannot be
+        decoded, their sizes or channels differ, a test class is unknown in training, or
+        Pillow is missing.
       StorageError: if the cache cannot be written.
     """
     size = target_size(config.image_size)
     splits, names, left_out = _find_splits(path, config)
+    if not config.follow_links:
+        _require_inside(path, [f for s in splits.values() for f in s.files])
     mark = cache.fingerprint(
         size,
         str(path.resolve()),
@@ -100,6 +104,29 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
             for s in cache.SPLITS
         ),
     )
+
+
+def _require_inside(folder: pathlib.Path, files: list[pathlib.Path]) -> None:
+    """Refuses images that lie elsewhere: a folder from someone else may link any."""
+    root, inside = folder.resolve(), {}
+
+    def is_inside(path: pathlib.Path) -> bool:
+        if path not in inside:
+            inside[path] = path.resolve().is_relative_to(root)
+        return inside[path]
+
+    outside = [
+        f
+        for f in files
+        if not is_inside(f.parent) or (f.is_symlink() and not is_inside(f))
+    ]
+    if outside:
+        raise DataError(
+            f"{len(outside)} images lie outside, behind links: the first is "
+            f"{outside[0].relative_to(folder)}",
+            f"folder {folder}",
+            "copy them, or read them too by --config.data.follow_links=True",
+        )
 
 
 def shown(name: str) -> str:

@@ -45,6 +45,7 @@ def load(config: Any) -> Dataset:
         `likelihood`: see `distributions.likelihoods`.
         `levels`: number of grey levels of a discretised likelihood.
         `binarize`: 'none', 'threshold' or 'stochastic'.
+        `follow_links`: read images of a folder that links lead to outside it.
         `image_size`: int, (H, W) or None; resizes the images of a folder.
         `label_column`, `columns`, `missing`: of a table, see `columns.learn`.
 
@@ -75,6 +76,11 @@ def load(config: Any) -> Dataset:
         note = "  data.label_column and data.columns are not used: they are of tables"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     return dataset
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a file or a folder, and no name of a dataset."""
+    return source not in SOURCES and not source.startswith("tfds:")
 
 
 def read_examples(source: str, image_size: Any = None) -> Any:
@@ -117,7 +123,12 @@ def _choose(source: str):
         return tfds.read_tfds, source.removeprefix("tfds:")
     path = pathlib.Path(os.path.expanduser(source))
     suffix = path.suffix.lower()
-    if source and path.is_dir():
+    try:
+        is_folder = bool(source) and path.is_dir()
+    except (OSError, ValueError) as error:  # no right, too long, a null byte
+        what = f"'{source[:80]}' cannot be read ({getattr(error, 'strerror', error)})"
+        raise DataError(what, "config.data.source", "check the path") from None
+    if is_folder:
         return folder.read_folder, path
     if suffix in FILE_READERS:
         if path.is_file():

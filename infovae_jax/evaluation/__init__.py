@@ -1,6 +1,6 @@
 """The evaluation of a finished run: figures, each with its recipe beside it."""
 
-import time
+import functools
 from typing import Any
 
 from infovae_jax.distributions.likelihoods import make_likelihood
@@ -15,6 +15,7 @@ from infovae_jax.evaluation.encoding import (
 )
 from infovae_jax.evaluation.groups import GROUPS, core
 from infovae_jax.evaluation.groups.core import FACTOR_KL, WIDE_SIGMA
+from infovae_jax.evaluation.parts import Parts
 from infovae_jax.evaluation.rows import probabilities
 from infovae_jax.evaluation.table import Row, format_value, table_text
 from infovae_jax.training.metrics import diverged
@@ -43,6 +44,7 @@ def evaluate(
     step: int,
     metrics: str = "core",
     codes: Codes | None = None,
+    parts: Parts | None = None,
 ) -> dict[str, Any]:
     """All figures of a run on its test split.
 
@@ -53,6 +55,7 @@ def evaluate(
       metrics: 'core', 'all', or names of GROUPS with commas between; the core is
         always computed.
       codes: of the same run and parameters, where the caller needs them too.
+      parts: keeps each group that is finished, and gives those that were kept.
 
     Returns:
       What `evaluation.json` holds: `step`, `split`, `recipe`, `metrics` (name to
@@ -69,14 +72,14 @@ def evaluate(
     if "generation" in chosen and settings.inception is not None:
         # A wrong file is refused now, not after what takes long.
         inception.read(settings.inception, settings.inception_sha256)
-    began = time.perf_counter()
     codes = codes or Codes(run, params)
+    parts = parts or Parts(None, "")
+    splits = functools.cache(lambda: make_splits(run, params, codes))
     try:
-        rows = core.rows(run, params, codes)
-        if chosen:
-            splits = make_splits(run, params, codes)
-            for name in chosen:
-                rows += _group(name, run, params, splits)
+        rows = parts.rows("core", lambda: core.rows(run, params, codes))
+        for name in chosen:
+            make = functools.partial(_group, name, run, params, splits)
+            rows += parts.rows(name, make)
     except MetricError as error:
         # The data were looked at when they were read: what is not finite is the
         # model's.
@@ -85,7 +88,7 @@ def evaluate(
     return {
         "step": step,
         "split": "training" if run.dataset.tests_on_training else "test",
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(parts.seconds, 1),
         "recipe": {
             "examples": len(run.dataset.test_x),
             "likelihood": f"{spec.likelihood}: {make_likelihood(spec).unit}",
@@ -100,9 +103,9 @@ def evaluate(
 
 
 def _group(name: str, run: Run, params: Any, splits) -> list[Row]:
-    """The rows of a group, or one that says why it cannot be measured."""
+    """The rows of a group on `splits()`, or one that says why there are none."""
     try:
-        return GROUPS[name](run, params, splits)
+        return GROUPS[name](run, params, splits())
     except MetricError:
         raise
     except DataError as error:

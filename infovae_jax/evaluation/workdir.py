@@ -14,6 +14,7 @@ from infovae_jax.evaluation import (
     table_text,
     verdicts,
 )
+from infovae_jax.evaluation.parts import Parts, state_of
 from infovae_jax.training import files, population
 from infovae_jax.training.metrics import read_metrics
 from infovae_jax.training.saved import Saved
@@ -36,10 +37,13 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
         saved = choose_member(saved)
     run, params, step, folder = saved[:4]
     codes = Codes(run, params)
-    result = evaluate(run, params, step, metrics, codes)
+    parts = Parts(folder, state_of(run, params, step))
+    if parts.kept():
+        print(f"kept of an evaluation that was stopped: {', '.join(parts.kept())}")
+    result = evaluate(run, params, step, metrics, codes, parts)
     save_clusters(saved, codes)
     _, indices = subsets.record(run, chosen_groups(metrics))
-    np.savez_compressed(folder / subsets.FILE, **indices)
+    np.savez_compressed(files.outlet(folder / subsets.FILE), **indices)
     text = table_text(result)
     result["sha256"] = run.identity().digests()
     if saved.accepted is not None:
@@ -53,6 +57,7 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     result["verdicts"] = [verdict._asdict() for verdict in found]
     # Stored before it is shown: a pipe that nobody reads costs no figures.
     files.write_record(folder / "evaluation.json", result)
+    parts.clear()
     print(f"{text}\n{verdicts.text(found)}", flush=True)
     return saved
 
@@ -99,4 +104,5 @@ def save_clusters(saved: Saved, codes: Codes | None = None) -> None:
     for start in range(0, len(x), 1000):
         digest.update(np.ascontiguousarray(x[start : start + 1000]))
     split = np.array(digest.hexdigest())
-    np.savez(saved.folder / "clusters.npz", cluster=clusters, test_split=split)
+    path = files.outlet(saved.folder / "clusters.npz")
+    np.savez(path, cluster=clusters, test_split=split)

@@ -47,7 +47,7 @@ def default_hparams(
 
     The multiplier of a term that is held at a target starts at 1.
     """
-    constants = {k: v for k, v in weights.items() if schedules.is_constant(v)}
+    constants = {k: float(v) for k, v in weights.items() if schedules.is_constant(v)}
     multipliers = {k: 1.0 for k, v in weights.items() if schedules.is_target(v)}
     defaults = {name: weight.default for name, weight in declared.items()}
     return {**defaults, **multipliers, **constants}

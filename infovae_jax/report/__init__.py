@@ -23,7 +23,7 @@ from infovae_jax.report.gallery import (
     of_classes,
     question_of,
 )
-from infovae_jax.training import metrics, population
+from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
 DPI = 110
@@ -47,7 +47,7 @@ def write(
       ConfigError: `figures` is a file.
     """
     scene = _scene(run, params, workdir)
-    folder = workdir / "figures"
+    folder = files.outlet(workdir / "figures")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(
             "a file in place of the folder of pictures", str(folder), "move it away"
@@ -60,7 +60,7 @@ def write(
         figure = None if hidden else picture.draw(scene)
         told = run.objective.uses_labels
         title = of_classes(picture.title, told)
-        path = folder / f"{picture.name}.png"
+        path = files.outlet(folder / f"{picture.name}.png")
         if figure is None:
             if not is_table and picture.name in OF_TABLES:
                 continue
@@ -69,7 +69,8 @@ def write(
             path.with_suffix(".npz").unlink(missing_ok=True)
             continue
         _save(figure, path)
-        np.savez_compressed(path.with_suffix(".npz"), **numbers.of_figure(figure))
+        data = files.outlet(path.with_suffix(".npz"))
+        np.savez_compressed(data, **numbers.of_figure(figure))
         recipe = scene.evaluation.recipe_of(picture.recipe)
         caption = picture.caption_for(told)
         question = of_classes(question_of(picture.name)[1], told)

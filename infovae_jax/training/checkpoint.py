@@ -245,7 +245,7 @@ class Checkpoints:
 
     def set_aside(self, step: int) -> pathlib.Path:
         """Moves a checkpoint to `quarantine/` beside the folder; returns where."""
-        place = self.folder.parent / QUARANTINE
+        place = files.outlet(self.folder.parent / QUARANTINE)
         place.mkdir(exist_ok=True)
         target = files.free_name(place / str(step))
         (self.folder / str(step)).rename(target)

@@ -25,10 +25,21 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
             temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # a write by itself does not know
         raise
     sync(path.parent)
+
+
+def outlet(path: pathlib.Path) -> pathlib.Path:
+    """The path of a file or folder to be written; a link there is taken away.
+
+    It may lead out of the folder, which may be somebody else's.
+    """
+    if path.is_symlink():
+        path.unlink()
+    return path
 
 
 def sync(path: pathlib.Path) -> None:

@@ -3,6 +3,8 @@
 import functools
 import pathlib
 import sys
+import types
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -22,11 +24,14 @@ class Opening(NamedTuple):
       step: of the checkpoint; None: the newest.
       strict: refuse a damaged checkpoint in place of going on with an older one.
       accept_changed_data: go on with other data than it was trained on.
+      places: keys such as 'data.source' -> where that lies now, of a run that is not
+        trained now; see `origin.places`.
     """
 
     step: int | None = None
     strict: bool = False
     accept_changed_data: bool = False
+    places: Mapping[str, object] = types.MappingProxyType({})
 
 
 DEFAULT = Opening()
@@ -52,8 +57,11 @@ def define_flags() -> None:
     )
 
 
-def from_flags() -> Opening:
+def from_flags(places: Mapping[str, object]) -> Opening:
     """The opening that the flags name.
+
+    Args:
+      places: see `Opening`.
 
     Raises:
       ConfigError: a step of another mode.
@@ -64,7 +72,8 @@ def from_flags() -> Opening:
     if FLAGS[other].value is not None:
         what = f"--mode={FLAGS.mode} takes no --{other}"
         raise ConfigError(what, f"--{other}", f"use --{own}")
-    return Opening(FLAGS[own].value, FLAGS.strict_resume, FLAGS.accept_changed_data)
+    strict, accept = FLAGS.strict_resume, FLAGS.accept_changed_data
+    return Opening(FLAGS[own].value, strict, accept, places)
 
 
 def set_aside(
@@ -82,9 +91,14 @@ def set_aside(
 
 
 def pass_over(
-    saved: checkpoint.Checkpoints, step: int, error: checkpoint.DamagedCheckpoint
+    saved: checkpoint.Checkpoints,
+    step: int,
+    error: checkpoint.DamagedCheckpoint,
+    linked: bool = False,
 ) -> None:
     """`set_aside` for a reader, who leaves the folder alone beside a trainer."""
+    if linked:
+        return _say_passed_over(error, "it stays where it is")
     try:
         with locked(saved.folder.parent):
             set_aside(saved, step, error)
@@ -101,7 +115,9 @@ def read_checkpoint(workdir: pathlib.Path, target: Any, opening: Opening) -> Any
     """A checkpoint of a run that is not trained now; see `Checkpoints.restore`."""
     saved = checkpoint.Checkpoints(workdir / "checkpoints")
     strict = opening.strict or opening.step is not None
-    others = None if strict else functools.partial(pass_over, saved)
+    # What a link leads to is another's, and stays as it is.
+    linked = (workdir / "checkpoints").is_symlink()
+    others = None if strict else functools.partial(pass_over, saved, linked=linked)
     return saved.restore(target, opening.step, others)
 
 

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import checkpoint, files, identity, metrics
+from infovae_jax.training import checkpoint, files, identity, metrics, origin
 
 # Keys that may change; all others are part of the state, or make another model of it.
 # Where the data lie may change, what they are is compared apart.
@@ -59,6 +59,7 @@ def rewind(
     _keep_rows(workdir)
     files.write_atomically(workdir / "config.json", config_lib.to_json(config))
     identity.note(workdir, change)
+    origin.mark(workdir, config)
 
 
 def _done(workdir: pathlib.Path, step: int, config: ConfigDict) -> bool:

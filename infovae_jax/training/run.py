@@ -21,7 +21,14 @@ from infovae_jax.config import schedules, sweeps
 from infovae_jax.data import batches, digest, neighbours, raw_splits
 from infovae_jax.data.labels import visible_labels
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import files, identity, optimizer, programs, sharding
+from infovae_jax.training import (
+    files,
+    identity,
+    optimizer,
+    origin,
+    programs,
+    sharding,
+)
 from infovae_jax.types import Batch, Dataset, Objective
 
 # Examples whose neighbours take longer to find than one waits without a word.
@@ -300,6 +307,9 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
     """Makes the run's folder and its `config.json`, or checks that it is this run's.
 
+    Whoever calls it has named the places in the config: the folder is marked as made
+    here, see `origin`.
+
     A run that differs in nothing but more epochs is the same run, longer.
 
     Returns:
@@ -327,9 +337,11 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
                     "give another --workdir, or the same config to go on (only "
                     "train.num_epochs may grow)",
                 )
+            origin.mark(workdir, config)
             return None
         identity.check_missing(workdir, config)
         files.write_atomically(saved, config_lib.to_json(config))
+        origin.mark(workdir, config)
         return None
     except ValueError as error:
         raise ConfigError(

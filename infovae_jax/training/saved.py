@@ -9,7 +9,7 @@ from infovae_jax import config as config_lib
 from infovae_jax.config import sealed, sweeps
 from infovae_jax.data import intake
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import files, identity, loop, population
+from infovae_jax.training import files, identity, loop, origin, population
 from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, empty_run, open_run
 from infovae_jax.types import Dataset
@@ -76,11 +76,17 @@ def open_saved(
       opening: which checkpoint, and what is accepted.
 
     Raises:
-      ConfigError: no run there, one whose `config.json` is damaged, or no such member.
+      ConfigError: no run there, one whose `config.json` is damaged, one that was not
+        made here and names files that the command line does not, or no such member.
       DataError, CheckpointError: its data or its checkpoint cannot be read, or data or
         `config.json` are not those that it was trained with.
     """
     config, folder = _read_config(workdir, member)
+    origin.require_named(folder, config, opening.places)
+    for key, value in opening.places.items():
+        group, _, name = key.partition(".")
+        config[group][name] = value
+    config_lib.check(config)
     loop.enable_compilation_cache()
     run = open_run(config)
     accepted = identity.check_data(

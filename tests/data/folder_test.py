@@ -290,3 +290,17 @@ def test_names_of_any_bytes_are_shown_harmlessly(tmp_path, data_config):
     }
     dataset.decision.encode()
     assert "\x1b" not in dataset.decision
+
+
+def test_images_behind_links_are_read_when_asked_only(
+    tmp_path, data_config, raises_line
+):
+    save_classes(tmp_path / "set")
+    inside = next((tmp_path / "set").rglob("*.png"))
+    (tmp_path / "secret.png").write_bytes(inside.read_bytes())
+    (inside.parent / "near.png").symlink_to(inside)  # leads nowhere else
+    data.load(data_config(tmp_path / "set"))
+    (inside.parent / "linked.png").symlink_to(tmp_path / "secret.png")
+    with raises_line(DataError, 3, "1 images lie outside", "linked.png"):
+        data.load(data_config(tmp_path / "set"))
+    data.load(data_config(tmp_path / "set", follow_links=True))

@@ -7,18 +7,17 @@ without what the page cache of that file system still holds back, and the copy, 
 journal replayed, is what a power cut would have left. INFOVAE_CUTS says how many.
 """
 
-import contextlib
 import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from file_systems import can_mount, mounted
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EVERY = 2_000  # Steps between two saves: a second or two.
@@ -33,23 +32,6 @@ OPTIONS = (
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.process]
-
-
-def can_mount() -> bool:
-    tools = all(map(shutil.which, ("mkfs.ext4", "mount", "umount", "losetup")))
-    if not tools or os.geteuid() != 0:
-        return False
-    return subprocess.run(["losetup", "-f"], capture_output=True).returncode == 0
-
-
-@contextlib.contextmanager
-def mounted(image, folder):
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def command(folder, every):
