@@ -25,6 +25,7 @@ infovae COMMAND [--flag=value ...]       information-maximising VAEs in JAX
   evaluate   --workdir=DIR [--metrics=core|all|GROUP,...]   evaluation.json, report
   report     --workdir=DIR                   report.html and figures/ again
   encode     --workdir=DIR                   codes.npz of its data
+  predict    --workdir=DIR --input=FILE_OR_FOLDER [--output=FILE.csv]   new data
   sample     --workdir=DIR [--num_samples=64] [--cluster=3]   samples.npz and .png
   export     --workdir=DIR --output=FOLDER [--formats=stablehlo,onnx]
   summary    DIR ... [--output=FOLDER]       tables and figures over runs

@@ -271,7 +271,7 @@ def test_a_config_file_is_found_from_another_folder(run_main_inprocess, tmp_path
     )
     assert_refused(done, 2, "config.train.num_epochs")
     done = run_main_inprocess("--config=configs/va.py", cwd=tmp_path)
-    assert_refused(done, 2, str(tmp_path), "did you mean 'configs/vae.py'")
+    assert_refused(done, 2, str(tmp_path), "did you mean 'vae'")
 
 
 def test_none_is_taken_where_it_is_the_default(run_main_inprocess, tmp_path):

@@ -131,7 +131,9 @@ def describe(declaration: Knob, kind: Any) -> str:
     optional = " or None" if types.NoneType in typing.get_args(kind) else ""
     kind = _members(kind)[0]
     if declaration.options:
-        return f"one of {', '.join(declaration.options)}{optional}"
+        # Networks of one's own have names that nobody types; see `networks.own`.
+        names = [name for name in declaration.options if name.isidentifier()]
+        return f"one of {', '.join(names)}{optional}"
     words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
     text = words.get(kind, "a tuple of integers")
     low, high = declaration.at_least, declaration.at_most
@@ -169,7 +171,7 @@ def _check_value(value: Any, declaration: Knob, kind: Any, key: str) -> None:
         return ConfigError(what, key, fix)
 
     if declaration.options:
-        if value not in declaration.options:
+        if value not in list(declaration.options):
             raise unknown("value", value, declaration.options, key)
     elif declaration.schedule:
         bounds = {"minimum": declaration.at_least, "above": declaration.above}

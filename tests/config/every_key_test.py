@@ -44,6 +44,7 @@ MAY_BE_ZERO = {
     "model.affine_shear",
     "model.affine_scale",
     "model.affine_shift",
+    "model.invariance_rank",
 }
 MAY_BE_NONE = {
     "data.data_dir",

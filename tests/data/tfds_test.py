@@ -578,7 +578,17 @@ def test_own_dataset(own_dataset, data_config):
     first, second = load_apart(config), load_apart(config)
     assert first["tfds"]
     assert not second["tfds"]
-    assert first["spec"] == [[8, 8, 1], "uint8", "bernoulli", 20, 2, False, 256, False]
+    assert first["spec"] == [
+        [8, 8, 1],
+        "uint8",
+        "bernoulli",
+        20,
+        2,
+        False,
+        256,
+        False,
+        [],
+    ]
     assert first["names"] == ["round", "edgy"]
     assert first["tests"] == 6
     # TFDS stores examples in another order, but image and label stay together.

@@ -267,12 +267,12 @@ def test_non_finite_weights_are_refused_by_name(make_config, tmp_path, monkeypat
     values = np.array([1.0, np.inf, np.nan])
     with pytest.raises(NonFiniteError, match="inf for 2 of 3.*test example 1"):
         density.require_finite(values, "nll")
-    lost = annealing.Annealed(jnp.array([1.0, jnp.nan]), 0.5)
+    lost = annealing.Annealed(jnp.ones(5).at[3].set(jnp.nan), 0.5)
     functions = (lambda *arguments: lost), None
     monkeypatch.setattr(annealing, "make_annealing", lambda *arguments: functions)
     monkeypatch.setattr(annealing, "bidirectional_gap", lambda *a: {"gap": 0.1})
-    splits = encoding.Splits(None, encoding.Split(x[:2], None, None), None)
-    with pytest.raises(NonFiniteError, match="'ais/nll' is nan for 1 of 2"):
+    splits = encoding.Splits(None, encoding.Split(x, None, None), None)
+    with pytest.raises(NonFiniteError, match="'ais/nll' is nan for 1 of 5"):
         groups.likelihood.rows(run, params, splits)
 
 

@@ -201,10 +201,11 @@ def generated_rows(run):
 def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
     x = np.random.default_rng(0).random((300, 4, 4, 1)).astype(np.float32)
     rows, run, params, splits = generated_rows(with_inception(make_config, tmp_path, x))
-    made = groups.generation._samples(run, params, 60, None, 0)[:40].reshape(40, -1)[
-        :, :3
-    ]
-    real = splits.test.x[:40].reshape(40, -1)[:, :3]
+    made = groups.generation._samples(run, params, 60, None, 0)[:40]
+    chosen = subsets.indices(run, "generation/fid")
+    assert len(set(chosen)) == 40
+    assert chosen.max() >= 40  # not the first ones
+    made, real = (a.reshape(40, -1)[:, :3] for a in (made, splits.test.x[chosen]))
     moments = [generation.moments(a) for a in (real, made)]
     exact = generation.frechet_distance(*moments[0], *moments[1])
     assert rows["generation/fid"].value == pytest.approx(exact, rel=1e-6)
