@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -184,6 +185,9 @@ def parse_flags(
         raise _unknown_flag(error, config) from None
     except flags.Error as error:
         text = str(error).split("\n")[0]
+        # Python's words for a text that is no number.
+        text = re.sub(r"invalid literal for int\(\).*", "not an integer", text)
+        text = re.sub(r"could not convert string to float.*", "not a number", text)
         raise ConfigError(text, "command line", "see --help") from None
     except (AttributeError, KeyError) as error:
         raise _unknown_key(argv, error) from None
@@ -311,7 +315,8 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, config) -> ConfigError:
     if key:
         return ConfigError(what, "command line", f"write --{CONFIG_FLAG}.{key}=...")
     own = [flag for flag in flags.FLAGS if not flag.startswith(f"{CONFIG_FLAG}.")]
-    return ConfigError(f"{what}{nearest(name, own)}", "command line", "see --help")
+    meant = nearest(f"--{name}", [f"--{flag}" for flag in own])
+    return ConfigError(f"{what}{meant}", "command line", "see --help")
 
 
 def _unknown_key(argv: list[str], error: Exception) -> ConfigError:

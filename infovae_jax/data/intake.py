@@ -48,6 +48,19 @@ def to_json(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def without_examples(dataset: Dataset) -> Dataset:
+    """What new data need of a dataset: all but its examples."""
+    empty = np.zeros((0, *dataset.spec.shape), dataset.spec.dtype)
+    return dataset._replace(
+        train_x=empty,
+        train_y=None,
+        test_x=empty,
+        test_y=None,
+        factors=None,
+        origin=None,
+    )
+
+
 def from_json(values: Mapping[str, Any]) -> Dataset:
     """A dataset without examples, from `to_json`.
 

@@ -193,6 +193,7 @@ def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarra
             f"value {value:.6g} at index (n, h, w, c) = {index}; training had "
             f"{intake.low:.4g} to {intake.high:.4g}",
             where,
-            "scale the data as the training data were",
+            "scale the data as the training data were"
+            + (f": divide by {intake.divisor:g}" if intake.divisor != 1.0 else ""),
         )
     return x

@@ -21,7 +21,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import arrays, batches, digest, tables
+from infovae_jax.data import arrays, batches, digest, new_rows, tables
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import ConfigError, DataError
@@ -245,9 +245,13 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> None:
         """Takes over what a run has learned: parameters, and how x is brought to it."""
         self._config, self._spec = config_lib.to_json(run.config), run.dataset.spec
-        self._scaling, self._scheme = scale, scheme
+        self._scaling, self._scheme, self._trained_on = scale, scheme, None
         self.params_ = jax.tree.map(np.asarray, params)
         self._n_features_out = run.objective.latent_dim
+
+    def trained_on(self, dataset: Dataset) -> None:
+        """Of a run: X has to fit what it was trained on, as its new data have."""
+        self._trained_on = dataset
 
     def transform(self, X):
         """Posterior means `[n, latent]`, of the most probable cluster where there are.
@@ -370,7 +374,13 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "params_")
         X = inputs.read(self, X)
         if self._scheme is None:
-            return self._scaling.stored(inputs.as_images(self, X, reset=False))
+            x = inputs.as_images(self, X, reset=False)
+            if self._trained_on is None:
+                return self._scaling.stored(x)
+            if x.dtype != np.uint8:
+                x = self._scaling.stored(x)
+            with value_errors():
+                return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
             return X
         if tables.library_of(X) is None and not hasattr(X, "columns"):

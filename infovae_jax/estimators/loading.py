@@ -174,6 +174,8 @@ def of_run(saved: Saved) -> Any:
     scale = scaling.Scaling("none", zero, one, spec.dtype, how)
     scheme = run.dataset.intake and run.dataset.intake.scheme
     model.adopt(run, params, scale, scheme)
+    if run.dataset.intake is not None:
+        model.trained_on(intake.without_examples(run.dataset))
     if scheme is not None:
         model.n_features_in_ = len(scheme.used)
     model.seed_, model.n_iter_ = config.seed, step // run.steps_per_epoch

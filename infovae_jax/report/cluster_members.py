@@ -77,9 +77,9 @@ def choose_members(
 
 
 def gallery(scene: Scene) -> Figure | None:
-    """Rows: clusters; columns: real examples of each kind."""
-    logits = scene.codes.logits
-    if logits is None or logits.shape[-1] < 2:
+    """Rows: clusters; columns: real examples of each kind. None of a table."""
+    logits, intake = scene.codes.logits, scene.run.dataset.intake
+    if logits is None or logits.shape[-1] < 2 or (intake and intake.scheme):
         return None
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = shifted / shifted.sum(1, keepdims=True)
@@ -91,7 +91,7 @@ def gallery(scene: Scene) -> Figure | None:
     shape, limits = scene.test_x.shape[1:], value_range(scene)
     step = OF_EACH + 1  # a blank column parts the kinds
     blank = (len(shown), step * len(kinds) - 1, *shape)
-    images = np.full(blank, limits[1], np.float32)
+    images = np.full(blank, np.nan, np.float32)
     for row, cluster in enumerate(shown):
         for place, chosen in enumerate(members[cluster][: len(kinds)]):
             first = place * step

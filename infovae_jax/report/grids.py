@@ -36,11 +36,15 @@ def image_grid(
     """A grid of images `[rows, columns, H, W, C]` with names at its edges.
 
     Signals and rows of tables, which are one pixel high or wide, are drawn as lines.
-    A cell is at most MAX_ASPECT times as long as it is wide, whatever the images.
+    A cell is at most MAX_ASPECT times as long as it is wide, whatever the images. One
+    of NaN stays blank.
     """
     rows, columns, height, width, _ = images.shape
     is_signal = min(height, width) == 1 < max(height, width)
-    picture = None if is_signal else tile(displayable(images, *value_range))
+    picture = None
+    if not is_signal:
+        full = np.where(np.isnan(images), value_range[1], images)
+        picture = tile(displayable(full, *value_range))
     cell = 0.62 if columns > 12 else 0.8
     margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
     top = 0.35 if column_names else 0.05
@@ -79,7 +83,7 @@ def image_grid(
 
 def _draw_signals(axes, signals: np.ndarray) -> None:
     """Lines `[rows, columns, D, C]` in cells of side 1, all on one scale."""
-    low, high = float(signals.min()), float(signals.max())
+    low, high = float(np.nanmin(signals)), float(np.nanmax(signals))
     rows, columns, size, channels = signals.shape
     t = np.linspace(0.06, 0.94, size)
     heights = 0.94 - 0.88 * (signals - low) / max(high - low, 1e-12)
@@ -88,6 +92,7 @@ def _draw_signals(axes, signals: np.ndarray) -> None:
         for row in range(rows)
         for column in range(columns)
         for channel in range(channels)
+        if not np.isnan(signals[row, column]).any()
     ]
     axes.add_collection(LineCollection(lines, linewidths=0.6))
     axes.set_xlim(0, columns)
@@ -95,9 +100,9 @@ def _draw_signals(axes, signals: np.ndarray) -> None:
 
 
 def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
-    """`[n, H, W, C]` in a grid as near to square as n allows; blanks stay white."""
+    """`[n, H, W, C]` in a grid as near to square as n allows."""
     columns = math.ceil(math.sqrt(len(images)))
     rows = -(-len(images) // columns)
-    blank = np.full((rows * columns - len(images), *images.shape[1:]), limits[1])
+    blank = np.full((rows * columns - len(images), *images.shape[1:]), np.nan)
     full = np.concatenate([images, blank])
     return image_grid(full.reshape(rows, columns, *images.shape[1:]), limits)

@@ -107,7 +107,11 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
             f"{module} --config={_config_file(run)} --workdir={folder}",
         ),
         ("codes of all examples", f"{module} --mode=encode --workdir={folder}{member}"),
-        ("new examples", f"{module} --mode=sample --workdir={folder}{member}"),
+        (
+            "new data (a folder of images, an array or a table)",
+            f"{module} --mode=predict --workdir={folder}{member} --input=FILE",
+        ),
+        ("samples", f"{module} --mode=sample --workdir={folder}{member}"),
         ("in Python", use),
     ]
 

@@ -32,7 +32,12 @@ def columns(scene: Scene) -> Figure | None:
             _shares(axes, pair, column)
         else:
             _histogram(axes, pair, by_column[column.name][0])
+        named = axes.get_legend_handles_labels()
         style.finish(axes, title=_plain(column.name))
+        axes.get_legend().remove()  # it would lie on the bars
+    figure.legend(
+        *named, loc="outside upper center", ncols=2, fontsize=8, frameon=False
+    )
     return figure
 
 

@@ -175,12 +175,8 @@ def open_run(
         shares=given and not own,
         digests=digests,
     )
-    if dataset.spec.blocks and config.model.get("affine", False):
-        raise ConfigError(
-            "affine maps are of pictures, and the data are a table",
-            "config.model.affine",
-            f"use --config=configs/{config.objective}.py:table, or set it to False",
-        )
+    if dataset.spec.blocks:
+        _check_of_table(config)
     objective = run.kept(
         "objective", lambda: objectives.make(config, dataset.spec, **own)
     )
@@ -226,6 +222,22 @@ def empty_run(config: ConfigDict, dataset: Dataset) -> Run:
         config.optimizer, steps, sweeps.LEARNING_RATE in config.sweep
     )
     return run._replace(objective=objective, transform=transform)
+
+
+def _check_of_table(config: ConfigDict) -> None:
+    """Columns have no neighbours: what is of pictures alone is refused."""
+    if config.model.get("affine", False):
+        raise ConfigError(
+            "affine maps are of pictures, and the data are a table",
+            "config.model.affine",
+            f"use --config=configs/{config.objective}.py:table, or set it to False",
+        )
+    if config.network.kind == "conv":
+        raise ConfigError(
+            "convolutions are of pictures, and the data are a table",
+            "config.network.kind",
+            "take mlp",
+        )
 
 
 def _with_neighbours(run: Run, say) -> Run:

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from infovae_jax import CatVAE, load
 
@@ -30,3 +31,6 @@ def test_same_bits_by_the_command(tmp_path, run_main, images, quick):
     loaded = load(tmp_path / "run")
     jax.tree.map(np.testing.assert_array_equal, loaded.params_, model.params_)
     np.testing.assert_array_equal(loaded.transform(images), model.transform(images))
+    # In another range than the run's data the codes would be of nothing.
+    with pytest.raises(ValueError, match="training had 0 to 1"):
+        loaded.predict(2.0 * images)

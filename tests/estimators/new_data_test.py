@@ -138,6 +138,8 @@ def test_mixed_frames(quick, tmp_path):
     )
     with pytest.raises(ValueError, match="'pink', which training never had"):
         model.predict(frame.assign(colour="pink"))
+    with pytest.raises(ValueError, match="convolutions are of pictures"):
+        CatVAE(n_clusters=2, network="conv", **quick).fit(frame)
     frame.to_csv(tmp_path / "t.csv", index=False)
     by_path = CatVAE(n_clusters=2, columns={"visits": "poisson"}, **quick)
     np.testing.assert_array_equal(

@@ -405,6 +405,17 @@ def test_signals_are_lines_in_cells_of_bounded_size(shape):
     assert list(axes.get_xticks()) == [0.5, 1.5, 2.5, 3.5]
 
 
+@pytest.mark.parametrize("shape", [(1, 20, 1), (5, 5, 1)])
+def test_a_blank_cell_is_blank(shape):
+    images = np.random.default_rng(0).random((2, 2, *shape), np.float32)
+    images[0, 1] = np.nan
+    (axes,) = grids.image_grid(images, (0.0, 1.0)).axes
+    if 1 in shape[:2]:
+        assert len(axes.collections[0].get_segments()) == 3
+    else:
+        assert (axes.images[0].get_array()[:5, 6:] == 1).all()
+
+
 def test_long_images_are_drawn_shorter():
     for height, width in ((3, 300), (300, 3)):
         images = np.zeros((8, 10, height, width, 1), np.float32)
