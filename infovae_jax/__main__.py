@@ -35,7 +35,8 @@ infovae COMMAND [--flag=value ...]       information-maximising VAEs in JAX
 
 NAME is vae, infocatvae, ... (those that come with the package) or FILE.py; presets
 are digits, mnist, fashion_mnist, shapes, ...; keys are in docs/reference.md.
-Data of one's own: --config.data.source=FILE.npz, FILE.npy or a FOLDER of pictures.
+Data of one's own: --config.data.source=FILE.npz, FILE.npy, a FOLDER of pictures, or
+a table (FILE.csv, .tsv, .parquet).
 
   infovae train --config=infocatvae --workdir=run        40 seconds on two cores
   infovae COMMAND --help                                 all flags of it

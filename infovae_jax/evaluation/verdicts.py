@@ -228,9 +228,10 @@ def dead_clusters(f: Facts) -> str | None:
     dead = f.figure("cluster/dead")
     # Of a few examples a cluster each, some are empty by chance.
     if dead > 0 and f.num_test >= 10 * f.num_clusters:
+        be, they = ("is", "it") if dead == 1 else ("are", "them")
         return (
-            f"{dead:.0f} of {f.num_clusters} clusters are dead: (nearly) no test "
-            "example is assigned to them; raise weights.balance, or ask for fewer"
+            f"{dead:.0f} of {f.num_clusters} clusters {be} dead: (nearly) no test "
+            f"example is assigned to {they}; raise weights.balance, or ask for fewer"
         )
     return None
 

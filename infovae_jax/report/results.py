@@ -144,10 +144,12 @@ def figures(workdir: pathlib.Path) -> dict[str, Any]:
     """Name -> figure of an evaluated run.
 
     Raises:
-      ConfigError: it was not evaluated.
+      ConfigError: there is no such folder, or it was not evaluated.
       CheckpointError: `evaluation.json` is damaged.
     """
     path, fix = workdir / FILE, "run --mode=evaluate on it"
+    if not workdir.is_dir():
+        raise ConfigError("no run here", str(workdir), "name a run's folder")
     if not path.exists():
         raise ConfigError("not evaluated", str(workdir), fix)
     found = read(workdir)

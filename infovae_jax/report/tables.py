@@ -61,7 +61,7 @@ def cluster_profiles(scene: Scene) -> Figure | None:
                 continue
             value = float(tabular.in_units(feature, means[cluster, feature.index]))
             colour = "white" if abs(away[cluster, feature.index]) > 1.4 else "black"
-            text = f"{value:.3g}"
+            text = f"{float(f'{value:.3g}'):g}"  # 3190, and not 3.19e+03
             axes.text(
                 *(column, row, text), ha="center", va="center", fontsize=7, color=colour
             )

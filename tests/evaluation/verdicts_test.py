@@ -166,6 +166,11 @@ def test_every_check_has_its_fault():
     assert len(FAULTS) >= 15
 
 
+def test_one_dead_cluster_is_said_of_one():
+    (verdict,) = verdicts.judge(HEALTHY._replace(**figures(cluster__dead=1)))
+    assert "1 of 10 clusters is dead" in verdict.text
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_gets_its_sentence_and_no_other(name):
     changes, parts = FAULTS[name]

@@ -88,6 +88,8 @@ def test_members_of_a_population_are_runs(tmp_path):
 
 
 def test_a_run_that_was_not_evaluated(tmp_path):
+    with pytest.raises(ConfigError, match="no run here"):
+        summary.summarize([tmp_path / "nowhere"])
     with pytest.raises(ConfigError, match="not evaluated"):
         summary.summarize([tmp_path])
     done = subprocess.run(
