@@ -69,7 +69,7 @@ def cases():
         yield pytest.param(*case, marks=pytest.mark.long if often else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "likelihood", "kind"), cases())
+@pytest.mark.parametrize(("name", "likelihood", "kind"), [*cases()])
 def test_every_objective(name, likelihood, kind):
     """Graphs of parameters at their start, beside the functions themselves."""
     config = groups.default_config()
