@@ -26,7 +26,7 @@ from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
-from infovae_jax.evaluation import rows
+from infovae_jax.evaluation import rows, tabular
 from infovae_jax.evaluation.encoding import Encoded, encode_split
 from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
@@ -320,9 +320,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             def draw(params, key, cluster):
                 if not run.dataset.spec.blocks:
                     return objective.sample(key, params, count, cluster)
-                key_z, key_x = jax.random.split(key)
-                z = objective.sample_code(key_z, params, count, cluster)
-                return objective.draw(key_x, params, z)
+                return tabular.draw(key, objective, params, count, cluster)
 
             return jax.jit(draw)
 
