@@ -100,13 +100,13 @@ def test_rows_that_do_not_fit(frame, raises_line, change, words):
 def test_missing_values(frame, raises_line):
     frame.loc[7, "age"] = np.nan
     frame.loc[9, "colour"] = None
-    with raises_line(DataError, 3, "1 missing values in column 'age'", "row 7"):
+    with raises_line(DataError, 3, "1 missing value in column 'age'", "row 7"):
         learned(frame)
     scheme = learned(frame, missing="impute")
     back = scheme.decode(scheme.encode(frame, "here"))
     assert back["age"][7] == pytest.approx(frame["age"][:150].mean(), rel=1e-6)
     assert back["colour"][9] == frame["colour"][:150].mode()[0]
-    assert "missing values become the mean" in "\n".join(scheme.decision())
+    assert "1 missing value becomes the mean" in "\n".join(scheme.decision())
 
 
 @pytest.mark.parametrize(
