@@ -319,20 +319,28 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
 
 def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
     """Number of each value among the levels, int32 `[n]`; -1 where it is none."""
+    if values.dtype.kind in "biuf":
+        return _indices(values, levels)
+    # Each different value is looked for once: texts are slow to compare.
+    if str(values.dtype) == "category":
+        codes, found = values.cat.codes.to_numpy(), values.cat.categories
+    else:
+        codes, found = values.factorize()
+    return np.append(_indices(found, levels), np.int32(-1))[codes]
+
+
+def _indices(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
+    """`level_numbers` value by value; numbers and texts that say them are the same."""
     import pandas
 
-    if str(values.dtype) == "category":
-        of_category = pandas.Index(levels).get_indexer(values.cat.categories)
-        codes = values.cat.codes.to_numpy()
-        if not len(of_category):
-            return np.full(len(codes), -1, np.int32)
-        return np.where(codes < 0, -1, of_category[codes]).astype(np.int32)
     if values.dtype.kind in "biuf" and all(isinstance(v, str) for v in levels):
         values = values.astype(str)
-    elif values.dtype.kind not in "biuf" and _are_plain_numbers(levels):
-        values = pandas.to_numeric(values, errors="coerce")
-    elif values.dtype.kind == "b" and _are_plain_numbers(levels):
-        values = values.astype(np.int64)
+    elif _are_plain_numbers(levels):
+        kind = values.dtype.kind
+        if kind == "b":
+            values = values.astype(np.int64)
+        elif kind not in "iuf":
+            values = pandas.to_numeric(pandas.Series(values), errors="coerce")
     return pandas.Index(levels).get_indexer(values).astype(np.int32)
 
 
