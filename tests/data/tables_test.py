@@ -149,10 +149,19 @@ def test_a_source_and_new_rows(tmp_path, frame, data_config, suffix):
     kept = intake.from_json(json.loads(json.dumps(intake.to_json(dataset))))
     assert kept.spec == dataset.spec
     parts = list(new_rows.read(path, kept, 64))
+    assert not any(part.extra for part in parts)
     assert [part.first for part in parts] == [0, 64, 128, 192]
     x, y = (np.concatenate([p[i] for p in parts]) for i in (1, 3))
     np.testing.assert_array_equal(x[dataset.origin[0]], dataset.train_x)
     np.testing.assert_array_equal(y[dataset.origin[1]], dataset.test_y)
+
+
+def test_columns_that_training_did_not_have_are_named(tmp_path, frame, data_config):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = data.load(data_config(tmp_path / "t.csv", label_column="species"))
+    frame.assign(more=1, other=2).to_csv(tmp_path / "new.csv", index=False)
+    (part,) = new_rows.read(tmp_path / "new.csv", dataset, N)
+    assert part.extra == ("more", "other")
 
 
 def test_a_file_that_is_no_table(tmp_path, data_config, raises_line):
