@@ -31,6 +31,13 @@ def mixed_table(n, seed):
     )
 
 
+def read_rows(path):
+    """A CSV file, each number the nearest float64 whatever pandas's own default is."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    texts = [n for n in frame if n in ("file", "label_name", "unusual")]
+    return frame.astype({n: np.float64 for n in frame if n not in texts})
+
+
 def assert_rows_agree(model, x, predicted, encoded):
     """Files of `--mode=predict` and `--mode=encode` against the estimator."""
     np.testing.assert_array_equal(model.predict(x), predicted["cluster"])
@@ -70,7 +77,7 @@ def test_a_table_without_its_training_file(run_main, tmp_path):
             f"--output={output}",
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        made[mode] = pd.read_csv(output, float_precision="round_trip")
+        made[mode] = read_rows(output)
     assert "unusual" in made["predict"]
     assert (made["predict"]["label_name"] == new["species"]).all()
     assert_rows_agree(load(run), new, made["predict"], made["encode"])
@@ -114,7 +121,7 @@ def test_a_folder_of_pictures(run_main, tmp_path):
             f"--output={output}",
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        made[mode] = pd.read_csv(output, float_precision="round_trip")
+        made[mode] = read_rows(output)
     files = made["predict"]["file"]
     x = np.stack([np.asarray(Image.open(tmp_path / "new" / f)) for f in files])
     assert list(made["predict"]["label_name"]) == [f.split("/")[0] for f in files]
