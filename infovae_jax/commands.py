@@ -168,7 +168,10 @@ def sample(
     member: int | None = None,
     opening: Opening = DEFAULT,
 ) -> None:
-    """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG."""
+    """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG.
+
+    Of a table `samples.csv`: rows drawn from p(x | z), in the units of the table.
+    """
     saved = open_saved(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     num_clusters = run.objective.prior.mean.shape[0]
@@ -178,9 +181,17 @@ def sample(
             "--cluster",
             f"this run has clusters 0 to {num_clusters - 1}",
         )
+    key = jax.random.key(run.config.evaluation.seed)
+    if run.dataset.spec.blocks:
+        from infovae_jax.evaluation import tabular
+
+        rows = tabular.draw(key, run.objective, params, num, cluster)
+        frame = run.dataset.intake.scheme.decode(np.asarray(rows), drawn=True)
+        frame.to_csv(files.outlet(folder / "samples.csv"), index=False)
+        print(f"wrote {folder / 'samples.csv'}: {num} rows")
+        return
     from infovae_jax import report
 
-    key = jax.random.key(run.config.evaluation.seed)
     x = np.asarray(run.objective.sample(key, params, num, cluster))
     np.savez(files.outlet(folder / "samples.npz"), x=x)
     report.sample_grid(x, files.outlet(folder / "samples.png"))

@@ -98,6 +98,7 @@ class Scheme(NamedTuple):
                 where,
                 f"give the {len(self.used)} columns that the model was trained on",
             )
+        require_different(frame, where)
         out = np.zeros((len(frame), self.width), np.float32)
         at = self.slices()
         for column in self.ordered:
@@ -156,6 +157,14 @@ class Scheme(NamedTuple):
         return float(sum(np.log(c.factor) for c in self.used if c.kind == "numeric"))
 
 
+def require_different(frame: Any, where: str) -> None:
+    """Raises DataError where two columns of a table have one name."""
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        twice = min(name for name in names if names.count(name) > 1)
+        raise DataError(f"two columns called '{twice}'", where, "rename one of them")
+
+
 def learn(
     frame: Any,
     train: np.ndarray,
@@ -183,10 +192,8 @@ def learn(
       ConfigError: an unknown name or kind, or a kind that the values cannot have.
       DataError: two columns of one name, none that can be used, or a missing value.
     """
+    require_different(frame, where)
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"two columns called '{twice[0]}'", where, "rename one of them")
     frame = frame.set_axis(names, axis=1)
     if missing not in MISSING:
         raise unknown("value", missing, MISSING, "config.data.missing")

@@ -96,7 +96,7 @@ def judge(
         index = int(values.isna().to_numpy().argmax())
         count = len(values) - len(there)
         raise DataError(
-            f"{count} missing values in column '{name}', the first in row {index}",
+            f"{_missing(count)} in column '{name}', the first in row {index}",
             where,
             f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
         )
@@ -110,7 +110,8 @@ def judge(
         fill = column.shift if kind == "numeric" else _most_frequent(values, train)
         how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
         count = len(values) - len(there)
-        text = f"{column.why}; {count} missing values become the {how}"
+        become = "becomes" if count == 1 else "become"
+        text = f"{column.why}; {_missing(count)} {become} the {how}"
         column = column._replace(fill=fill, why=text)
     return column
 
@@ -161,6 +162,10 @@ def _are_numbers(levels: list[Any]) -> bool:
     return all(isinstance(v, int | float) for v in levels)
 
 
+def _are_plain_numbers(levels: tuple[Any, ...]) -> bool:
+    return all(isinstance(v, int | float) and type(v) is not bool for v in levels)
+
+
 def _are_whole(there: Any) -> bool:
     from pandas.api import types
 
@@ -170,6 +175,10 @@ def _are_whole(there: Any) -> bool:
         return True
     numbers = there.to_numpy(np.float64)
     return bool((numbers == np.rint(numbers)).all())
+
+
+def _missing(count: int) -> str:
+    return f"{count} missing value{'s' * (count != 1)}"
 
 
 def _shown(levels: tuple[Any, ...]) -> str:
@@ -238,6 +247,10 @@ def _numbers(values: Any, place: Place) -> np.ndarray:
     ):
         numbers = values.to_numpy(np.float64, na_value=np.nan)
     else:
+        # Dates and complex numbers would become numbers, of no sense.
+        if values.dtype.kind not in "OTU" and str(values.dtype) != "category":
+            what = f"{values.dtype} in place of numbers"
+            raise place.refuse(0, what, "give numbers, or ignore that column")
         numbers = pandas.to_numeric(values, errors="coerce")
         numbers = numbers.to_numpy(np.float64, na_value=np.nan)
         bad = np.isnan(numbers) & ~values.isna().to_numpy()
@@ -306,16 +319,28 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
 
 def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
     """Number of each value among the levels, int32 `[n]`; -1 where it is none."""
+    if values.dtype.kind in "biuf":
+        return _indices(values, levels)
+    # Each different value is looked for once: texts are slow to compare.
+    if str(values.dtype) == "category":
+        codes, found = values.cat.codes.to_numpy(), values.cat.categories
+    else:
+        codes, found = values.factorize()
+    return np.append(_indices(found, levels), np.int32(-1))[codes]
+
+
+def _indices(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
+    """`level_numbers` value by value; numbers and texts that say them are the same."""
     import pandas
 
-    if str(values.dtype) == "category":
-        of_category = pandas.Index(levels).get_indexer(values.cat.categories)
-        codes = values.cat.codes.to_numpy()
-        if not len(of_category):
-            return np.full(len(codes), -1, np.int32)
-        return np.where(codes < 0, -1, of_category[codes]).astype(np.int32)
     if values.dtype.kind in "biuf" and all(isinstance(v, str) for v in levels):
         values = values.astype(str)
+    elif _are_plain_numbers(levels):
+        kind = values.dtype.kind
+        if kind == "b":
+            values = values.astype(np.int64)
+        elif kind not in "iuf":
+            values = pandas.to_numeric(pandas.Series(values), errors="coerce")
     return pandas.Index(levels).get_indexer(values).astype(np.int32)
 
 

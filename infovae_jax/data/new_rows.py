@@ -29,12 +29,14 @@ class Rows(NamedTuple):
       x: as stored, `[m, H, W, C]`.
       names: of the files that they are, within the folder; None: there are none.
       labels: int32 `[m]`, -1 where unknown; None: the input has none.
+      extra: columns of a table that training did not have; they are not looked at.
     """
 
     first: int
     x: np.ndarray
     names: list[str] | None = None
     labels: np.ndarray | None = None
+    extra: tuple[str, ...] = ()
 
 
 def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
@@ -81,7 +83,8 @@ def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
     scheme, first, where = dataset.intake.scheme, 0, f"{_FLAG}, {path}"
     for frame in tables.read_chunks(path, size, scheme):
         x = scheme.encode(frame, where, first)
-        yield Rows(first, x, None, scheme.labels(frame))
+        extra = tuple(scheme.extra(frame))
+        yield Rows(first, x, None, scheme.labels(frame), extra)
         first += len(x)
     if not first:
         raise DataError("no rows", where, "give a table of rows")

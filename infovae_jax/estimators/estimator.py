@@ -21,12 +21,12 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import arrays, batches, digest, new_rows, tables
+from infovae_jax.data import arrays, batches, digest, new_rows
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
-from infovae_jax.evaluation import rows
+from infovae_jax.evaluation import rows, tabular
 from infovae_jax.evaluation.encoding import Encoded, encode_split
 from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
@@ -178,7 +178,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"validation_fraction={fraction} is not inside [0, 1)")
         seed, scheme = settings.seed_of(self.random_state), None
         if inputs.is_table(self, X):
-            frame = inputs.as_frame(self, X, reset=True)
+            frame = inputs.as_frame(self, X)
             away = arrays.held_out(len(frame), fraction, seed)
             kept = np.setdiff1d(np.arange(len(frame)), away)
             scheme = self._scheme if self._goes_on() else None
@@ -200,6 +200,11 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         count, mixed = len(x) - len(away), scheme is not None
         config = settings.resolve(self, x.shape[1:], count, seed, mixed)
         if scheme is not None:
+            if self.scaling not in ("auto", "standardize"):
+                raise ValueError(
+                    f"scaling={self.scaling!r} is of arrays: the numeric columns of a "
+                    "table are standardised; leave it 'auto'"
+                )
             config_lib.check(config)
             options = config.data, num_labels, "table X", scheme
             dataset = arrays.from_arrays(x, labels, away, *options)
@@ -311,6 +316,13 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         random_state : int, RandomState or None
             None: that of the estimator, so that equal calls give equal samples.
         """
+        rows = self.drawn(n_samples, cluster, random_state)
+        if self._scheme is not None:
+            return self._scheme.decode(rows, drawn=True)
+        return self._original(rows)
+
+    def drawn(self, n_samples: int, cluster=None, random_state=None) -> np.ndarray:
+        """The same as stored `[n, H, W, C]`."""
         check_is_fitted(self, "params_")
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples}: give at least 1")
@@ -324,9 +336,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             def draw(params, key, cluster):
                 if not run.dataset.spec.blocks:
                     return objective.sample(key, params, count, cluster)
-                key_z, key_x = jax.random.split(key)
-                z = objective.sample_code(key_z, params, count, cluster)
-                return objective.draw(key_x, params, z)
+                return tabular.draw(key, objective, params, count, cluster)
 
             return jax.jit(draw)
 
@@ -336,10 +346,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             np.asarray(draw(params, jax.random.fold_in(key, part), number))
             for part in range(-(-n_samples // _DRAWN_AT_ONCE))
         ]
-        rows = np.concatenate(parts)[:n_samples]
-        if self._scheme is not None:
-            return self._scheme.decode(rows, drawn=True)
-        return self._original(rows)
+        return np.concatenate(parts)[:n_samples]
 
     def save(self, folder, formats=()) -> None:
         """Writes the model to a folder, without pickle; `infovae_jax.load` reads it.
@@ -383,10 +390,9 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
             return X
-        if tables.library_of(X) is None and not hasattr(X, "columns"):
-            X = tables.as_frame(X, [c.name for c in self._scheme.columns])
         with value_errors():
-            frame = inputs.as_frame(self, X, reset=False)
+            names = [column.name for column in self._scheme.columns]
+            frame = inputs.as_frame(self, X, names)
             return self._scheme.encode(frame, "X")
 
     def _encoded(self, X) -> Encoded:

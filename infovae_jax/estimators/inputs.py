@@ -38,25 +38,41 @@ def is_table(estimator: Any, X: Any) -> bool:
     return tables.is_mixed(X)
 
 
-def as_frame(estimator: Any, X: Any, reset: bool) -> Any:
-    """A table as a pandas DataFrame, its names compared with those of the fit.
+def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
+    """A table as a pandas DataFrame.
+
+    As in scikit-learn's ColumnTransformer the names of a DataFrame say what is what:
+    their order is free, and columns that the fit had none of are not looked at.
 
     Args:
-      estimator: gets `n_features_in_` and `feature_names_in_` with `reset`.
+      estimator: gets `n_features_in_` and `feature_names_in_` where it is being fitted.
       X: DataFrame of pandas or polars, or an array `[n, d]` in the order of the fit.
-      reset: whether the estimator is being fitted.
+      fitted: names of the columns of the fit; None: this is it.
 
     Raises:
-      ValueError: other columns than were fitted, or too few rows.
+      DataError: two columns of one name.
+      ValueError: an array of another width, or too few rows.
     """
-    if reset or hasattr(estimator, "feature_names_in_"):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    if reset:
-        estimator.image_shape_ = None
-    names = None
+    reset, names = fitted is None, fitted
     if tables.library_of(X) is None:
-        names = [f"x{i}" for i in range(np.shape(X)[1])]
+        # Of lists: numbers beside texts would become texts.
+        X = np.asarray(X, object if isinstance(X, list | tuple) else None)
+        if X.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array, got {X.ndim}D array instead; give rows [n, d] or "
+                "a DataFrame"
+            )
+        names = names or [f"x{i}" for i in range(X.shape[1])]
+        if X.shape[1] != len(names):
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(estimator).__name__} is "
+                f"expecting {len(names)} features as input"
+            )
     frame = tables.as_frame(X, names)
+    columns.require_different(frame, "X")
+    if reset:
+        validate_data(estimator, X, skip_check_array=True)
+        estimator.image_shape_ = None
     if len(frame) < (2 if reset else 1):
         raise ValueError(
             f"Found array with {len(frame)} sample(s) while a minimum of "

@@ -16,6 +16,7 @@ from infovae_jax.training.saved import Saved
 # What each mode asks for beside clusters and probabilities.
 WANTED = {"encode": ("codes",), "predict": ("bounds",), "evaluate": ("bounds",)}
 _BATCHES = 32  # in a part
+_NAMED = 8  # columns in a note
 
 
 def apply(
@@ -122,12 +123,14 @@ class _Summary:
         self._saved, self._below = saved, unusual_below
         self._count = self._unusual = 0
         self._bound: float | None = None
+        self._extra: tuple[str, ...] = ()
         self._clusters: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 
     def add(self, part: Rows, found: Results) -> None:
         """Takes some rows in."""
         self._count += len(part.x)
+        self._extra = part.extra
         if found.bound is not None:
             self._bound = (self._bound or 0.0) + float(found.bound.sum())
             if self._below is not None:
@@ -140,6 +143,10 @@ class _Summary:
     def lines(self) -> list[str]:
         """What was found, in words."""
         lines = []
+        if self._extra:
+            names = ", ".join(map(repr, self._extra[:_NAMED]))
+            more = ", ..." if len(self._extra) > _NAMED else ""
+            lines.append(f"note: not looked at, training had no column {names}{more}")
         if self._bound is not None:
             text = f"mean bound {self._bound / self._count:.6g} nats; {rows.BOUND}"
             lines.append(text)

@@ -3,13 +3,15 @@
 Functions of rows `[n, W]` as stored and of the scheme that made them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.kinds import Column
 from infovae_jax.distributions.columns import COUNTS
+from infovae_jax.types import Array, Objective
 
 
 class Feature(NamedTuple):
@@ -27,9 +29,9 @@ class Feature(NamedTuple):
 
 
 def features(scheme: Scheme) -> list[Feature]:
-    """All numbers of a row, in their order."""
+    """All numbers of a row, in the order of the table's columns."""
     found, at = [], scheme.slices()
-    for column in scheme.ordered:
+    for column in scheme.used:
         start = at[column.name].start
         if column.kind == "categorical":
             found += [
@@ -86,23 +88,39 @@ def column_scores(
     return scores
 
 
+def draw(
+    key: Array, objective: Objective, params: Any, num: int, cluster: int | None = None
+) -> Array:
+    """New rows `[num, 1, W, 1]` as stored: draws of p(x | z), z of the prior."""
+    key_z, key_x = jax.random.split(key)
+    z = objective.sample_code(key_z, params, num, cluster)
+    return objective.draw(key_x, params, z)
+
+
 def profiles(
-    x: np.ndarray, clusters: np.ndarray, num_clusters: int
+    scheme: Scheme, x: np.ndarray, clusters: np.ndarray, num_clusters: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What distinguishes each cluster: its means, and how far off they are.
 
     Args:
+      scheme: of the table.
       x: rows as stored, `[n, W]`.
       clusters: `[n]`.
       num_clusters: K.
 
     Returns:
-      Means `[K, W]`, NaN of a cluster without rows; and their distance from the mean of
-      all rows in standard deviations of all rows, 0 there and of constant numbers.
+      Means `[K, F]` of the `features` in their own units, NaN of a cluster without
+      rows; and how far the means of what is stored (of counts, of their logarithm) are
+      from those of all rows, in standard deviations of all rows, 0 of a cluster without
+      rows and of constant numbers.
     """
+    found = features(scheme)
+    x = np.asarray(x, np.float64)[:, [feature.index for feature in found]]
+    own = np.stack([in_units(f, x[:, i]) for i, f in enumerate(found)], axis=1)
     spread = x.std(0)
-    means = np.full((num_clusters, x.shape[1]), np.nan)
+    means, away = np.full((2, num_clusters, len(found)), np.nan)
     for cluster in np.unique(clusters):
-        means[cluster] = x[clusters == cluster].mean(0)
-    away = (means - x.mean(0)) / np.where(spread > 1e-6, spread, np.inf)
+        inside = clusters == cluster
+        means[cluster], away[cluster] = own[inside].mean(0), x[inside].mean(0)
+    away = (away - x.mean(0)) / np.where(spread > 1e-6, spread, np.inf)
     return means, np.nan_to_num(away)

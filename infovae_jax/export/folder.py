@@ -88,6 +88,13 @@ def write(
         hold the model.
     """
     check_formats(formats)
+    if formats and record.get("scheme") is not None:
+        raise ConfigError(
+            f"a model of a table cannot be written as {', '.join(formats)}: a program "
+            "takes numbers, not columns",
+            "formats",
+            "leave the formats out, and read the folder with infovae_jax.load",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     _remove_old(folder)
     record = record | {"date": datetime.date.today().isoformat()}

@@ -78,7 +78,10 @@ class Model:
         if "missing" in graphs:
             raise ModelError(f"NumPy cannot run this model: {graphs['missing']}")
         if record.get("scheme") is not None:
-            raise ModelError("NumPy cannot run this model: its columns are prepared")
+            raise ModelError(
+                "NumPy cannot run this model: it is of a table, whose columns become "
+                "numbers in infovae_jax; read it with infovae_jax.load"
+            )
         self.record, self._graphs, self._arrays = record, graphs, arrays
         scaling = record["scaling"]
         if scaling["kind"] not in ("none", "unit", "standardize"):

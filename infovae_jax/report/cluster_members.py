@@ -77,9 +77,10 @@ def choose_members(
 
 
 def gallery(scene: Scene) -> Figure | None:
-    """Rows: clusters; columns: real examples of each kind. None of a table."""
-    logits, intake = scene.codes.logits, scene.run.dataset.intake
-    if logits is None or logits.shape[-1] < 2 or (intake and intake.scheme):
+    """Rows: clusters; columns: real examples of each kind; none of tables."""
+    logits = scene.codes.logits
+    # A row of a table is no picture; `tables.cluster_profiles` tells its clusters.
+    if logits is None or logits.shape[-1] < 2 or scene.run.dataset.spec.blocks:
         return None
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = shifted / shifted.sum(1, keepdims=True)

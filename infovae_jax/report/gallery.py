@@ -104,7 +104,7 @@ PICTURES = (
     Picture(
         "information_plane",
         "Information plane",
-        "What the code says of the image (to the right) and of its label (upwards) "
+        "What the code says of the example (to the right) and of its label (upwards) "
         "after each evaluation: two lower bounds, of one code z ~ q(z|x) an example. "
         "I(x; z) is that of at most 1,000 test examples and cannot pass the log of "
         "their number (dotted): near it, read 'at least'. I(z; y) is H(y) less the "
@@ -184,17 +184,19 @@ PICTURES = (
         "cluster_profiles",
         "What each cluster is",
         "Means of the test rows of each cluster, in the units of the column; of a "
-        "category its share. Red is above the mean of all rows and blue below, fully "
-        "at two standard deviations. Of many columns those that differ most.",
+        "category its share. Red is above the mean of all rows and blue below (of "
+        "counts, of their logarithm), fully at two standard deviations. Of many "
+        "columns those that differ most.",
         tables.cluster_profiles,
     ),
     Picture(
         "columns",
         "Columns",
         "Each column of the test split, and as many rows drawn from the model; values "
-        "beyond those of the data stand at the edge.",
+        "beyond those of the data stand at the edge. Beside the name: how well the "
+        "column comes back from the codes, R^2 of numbers (of counts, of their "
+        "logarithm) or the share of categories that is right.",
         tables.columns,
-        ("column/",),
     ),
     Picture(
         "reconstructions",

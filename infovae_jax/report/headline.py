@@ -66,7 +66,7 @@ def figures(run: Run, evaluation: Evaluation) -> list[Headline]:
         ),
         "reconstruction/explained": (
             "Variance that reconstructions explain",
-            "the mean image explains 0, a copy 1",
+            "the mean of all examples explains 0, a copy 1",
         ),
         "information/data": (
             "Information of x in the code, nats (at least)",

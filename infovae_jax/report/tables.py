@@ -1,14 +1,15 @@
 """The pictures of a run on a table: its columns, and what its clusters are."""
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from infovae_jax.evaluation import tabular
 from infovae_jax.report import style
 from infovae_jax.report.figures import Scene, cluster_name, shown_clusters
 
 MAX_COLUMNS, MAX_FEATURES = 24, 30
+MAX_NAME = 32  # letters
 _BINS = 24
 
 
@@ -25,6 +26,7 @@ def columns(scene: Scene) -> Figure | None:
     by_column: dict[str, list[tabular.Feature]] = {}
     for feature in tabular.features(scheme):
         by_column.setdefault(feature.column.name, []).append(feature)
+    metrics = scene.evaluation.metrics
     for number, column in enumerate(shown):
         axes = figure.add_subplot(tall, wide, number + 1)
         pair = (x[:, at[column.name]], "test"), (drawn[:, at[column.name]], "model")
@@ -32,11 +34,15 @@ def columns(scene: Scene) -> Figure | None:
             _shares(axes, pair, column)
         else:
             _histogram(axes, pair, by_column[column.name][0])
-        named = axes.get_legend_handles_labels()
-        style.finish(axes, title=_plain(column.name))
-        axes.get_legend().remove()  # it would lie on the bars
+        score = metrics.get(f"column/{column.name}")
+        told = "" if score is None else f", {score:.2f}"
+        style.finish(axes, title=_plain(_short(column.name)) + told)
+    # One legend for all: inside a panel it would lie on what is drawn.
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    for axes in figure.axes:
+        axes.get_legend().remove()
     figure.legend(
-        *named, loc="outside upper center", ncols=2, fontsize=8, frameon=False
+        handles, names, loc="outside upper right", ncols=2, fontsize=8, frameon=False
     )
     return figure
 
@@ -47,25 +53,30 @@ def cluster_profiles(scene: Scene) -> Figure | None:
     if scheme is None or logits is None:
         return None
     x, shown = _rows(scene.test_x), shown_clusters(scene)
-    means, away = tabular.profiles(x, logits.argmax(-1), logits.shape[-1])
+    means, away = tabular.profiles(scheme, x, logits.argmax(-1), logits.shape[-1])
     chosen = np.argsort(-np.abs(away[shown]).max(0), kind="stable")[:MAX_FEATURES]
     chosen = np.sort(chosen)
-    found = [tabular.features(scheme)[i] for i in chosen]
+    features = tabular.features(scheme)
+    found = [features[i] for i in chosen]
     size = (1.6 + 0.62 * len(shown), 0.9 + 0.26 * len(found))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(away[shown][:, chosen].T, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
-    for row, feature in enumerate(found):
+    for row, place in enumerate(chosen):
         for column, cluster in enumerate(shown):
-            if np.isnan(means[cluster, feature.index]):
+            value = float(means[cluster, place])
+            if np.isnan(value):
                 continue
-            value = float(tabular.in_units(feature, means[cluster, feature.index]))
-            colour = "white" if abs(away[cluster, feature.index]) > 1.4 else "black"
-            text = f"{float(f'{value:.3g}'):g}"  # 3190, and not 3.19e+03
+            colour = "white" if abs(away[cluster, place]) > 1.4 else "black"
             axes.text(
-                *(column, row, text), ha="center", va="center", fontsize=7, color=colour
+                *(column, row, _value(value)),
+                ha="center",
+                va="center",
+                fontsize=7,
+                color=colour,
             )
-    axes.set_yticks(range(len(found)), [_plain(f.name) for f in found], fontsize=8)
+    names = [_plain(_short(f.name)) for f in found]
+    axes.set_yticks(range(len(found)), names, fontsize=8)
     axes.set_xticks(range(len(shown)), [cluster_name(scene, int(c)) for c in shown])
     axes.tick_params(length=0, labelsize=8)
     axes.xaxis.tick_top()
@@ -85,9 +96,7 @@ def _rows(images: np.ndarray) -> np.ndarray:
 
 def _draws(scene: Scene, count: int) -> np.ndarray:
     objective = scene.run.objective
-    key_z, key_x = jax.random.split(scene.key)
-    z = objective.sample_code(key_z, scene.params, count)
-    return _rows(np.asarray(objective.draw(key_x, scene.params, z)))
+    return _rows(tabular.draw(scene.key, objective, scene.params, count))
 
 
 def _shares(axes, pair, column) -> None:
@@ -101,7 +110,7 @@ def _shares(axes, pair, column) -> None:
         places = np.arange(len(share)) + (0.4 * side - 0.2)
         colour = (style.BLUE, style.ORANGE)[side]
         axes.bar(places, share, 0.4, color=colour, label=name)
-    names = [_plain(str(level))[:12] for level in column.levels[:12]]
+    names = [_plain(str(level)[:12]) for level in column.levels[:12]]
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
 
 
@@ -117,6 +126,19 @@ def _histogram(axes, pair, feature: tabular.Feature) -> None:
     ):
         inside = np.clip(values, edges[0], edges[-1])
         axes.hist(inside, edges, histtype="step", color=colour, label=name)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(lambda value, _: _value(value))
+
+
+def _value(value: float) -> str:
+    """Three digits, without a power of ten where a person would write none."""
+    if 1000 <= abs(value) < 1e7:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else name[: MAX_NAME - 3] + "..."
 
 
 def _plain(name: str) -> str:

@@ -100,13 +100,13 @@ def test_rows_that_do_not_fit(frame, raises_line, change, words):
 def test_missing_values(frame, raises_line):
     frame.loc[7, "age"] = np.nan
     frame.loc[9, "colour"] = None
-    with raises_line(DataError, 3, "1 missing values in column 'age'", "row 7"):
+    with raises_line(DataError, 3, "1 missing value in column 'age'", "row 7"):
         learned(frame)
     scheme = learned(frame, missing="impute")
     back = scheme.decode(scheme.encode(frame, "here"))
     assert back["age"][7] == pytest.approx(frame["age"][:150].mean(), rel=1e-6)
     assert back["colour"][9] == frame["colour"][:150].mode()[0]
-    assert "missing values become the mean" in "\n".join(scheme.decision())
+    assert "1 missing value becomes the mean" in "\n".join(scheme.decision())
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,19 @@ def test_a_source_and_new_rows(tmp_path, frame, data_config, suffix):
     kept = intake.from_json(json.loads(json.dumps(intake.to_json(dataset))))
     assert kept.spec == dataset.spec
     parts = list(new_rows.read(path, kept, 64))
+    assert not any(part.extra for part in parts)
     assert [part.first for part in parts] == [0, 64, 128, 192]
     x, y = (np.concatenate([p[i] for p in parts]) for i in (1, 3))
     np.testing.assert_array_equal(x[dataset.origin[0]], dataset.train_x)
     np.testing.assert_array_equal(y[dataset.origin[1]], dataset.test_y)
+
+
+def test_columns_that_training_did_not_have_are_named(tmp_path, frame, data_config):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = data.load(data_config(tmp_path / "t.csv", label_column="species"))
+    frame.assign(more=1, other=2).to_csv(tmp_path / "new.csv", index=False)
+    (part,) = new_rows.read(tmp_path / "new.csv", dataset, N)
+    assert part.extra == ("more", "other")
 
 
 def test_a_file_that_is_no_table(tmp_path, data_config, raises_line):

@@ -21,7 +21,7 @@ from infovae_jax.types import DataSpec
 
 KEY = jax.random.key(0)
 NAMES = list(LIKELIHOODS)
-LEARNED = ("learned_gaussian", "discretized_logistic")
+LEARNED = ("learned_gaussian", "discretized_logistic", "mixed")
 
 
 def make(name, scale=0.3, levels=5):

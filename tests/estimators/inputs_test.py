@@ -17,9 +17,22 @@ def values(shape, dtype):
     return (x > 100) if dtype == "bool" else x.astype(dtype)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", TYPES)
+def pairs(types):
+    """All pairs; those of neither the first shape nor the first type are slow."""
+    return [
+        pytest.param(
+            shape,
+            dtype,
+            marks=pytest.mark.long
+            if shape == SHAPES[0] or dtype == types[0]
+            else pytest.mark.slow,
+        )
+        for shape in SHAPES
+        for dtype in types
+    ]
+
+
+@pytest.mark.parametrize(("shape", "dtype"), pairs(TYPES))
 def test_any_shape_and_type_is_fitted(shape, dtype):
     x = values(shape, dtype)
     model = VAE(hidden=(4,), latent_dim=2, epochs=2, verbose=0, random_state=0)
@@ -30,9 +43,7 @@ def test_any_shape_and_type_is_fitted(shape, dtype):
     np.testing.assert_array_equal(codes, model.transform(np.asfortranarray(x)))
 
 
-@pytest.mark.process  # a program for each shape and use
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["uint8", ">f8", "float16"])
+@pytest.mark.parametrize(("shape", "dtype"), pairs(["uint8", ">f8", "float16"]))
 def test_any_shape_and_type_is_saved(tmp_path, shape, dtype):
     x = values(shape, dtype)
     model = CatVAE(n_clusters=2, hidden=(4,), epochs=2, verbose=0, random_state=0)

@@ -1,5 +1,6 @@
 """NumPy alone gives what the model gives; hostile folders end in one line."""
 
+import itertools
 import json
 import pathlib
 import shutil
@@ -53,10 +54,22 @@ NETWORKS = {
 }
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli"])
-@pytest.mark.parametrize("name", objectives.names())
+LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
+# Beside every objective with the first of each: the other likelihood and network once.
+CHOSEN = {
+    ("vae", "continuous_bernoulli", "mlp"),
+    ("vae", "bernoulli", "conv"),
+    ("infocatvae", "continuous_bernoulli", "conv"),
+}
+
+
+def cases():
+    for case in itertools.product(objectives.names(), LIKELIHOODS, NETWORKS):
+        often = case[1:] == ("bernoulli", "mlp") or case in CHOSEN
+        yield pytest.param(*case, marks=pytest.mark.long if often else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "likelihood", "kind"), [*cases()])
 def test_every_objective(name, likelihood, kind):
     """Graphs of parameters at their start, beside the functions themselves."""
     config = groups.default_config()
