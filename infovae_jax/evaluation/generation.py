@@ -209,18 +209,18 @@ def coverage(
 
     real_radii, made_radii = radii(real), radii(made)
     inside, in_made, counts = [], [], np.zeros(len(real), bool)
-    density = 0.0
+    covered = 0
     for i in range(0, len(made), chunk):
         distances = cdist(made[i : i + chunk], real)
         within = distances <= real_radii[None]
         inside.append(within.any(1))
-        density += within.sum() / k
+        covered += int(within.sum())
         counts |= within.any(0)
         in_made.append((distances <= made_radii[i : i + chunk, None]).any(0))
     return {
         "precision": float(np.concatenate(inside).mean()),
         "recall": float(np.any(in_made, axis=0).mean()),
-        "density": float(density / len(made)),
+        "density": covered / k / len(made),
         "coverage": float(counts.mean()),
     }
 

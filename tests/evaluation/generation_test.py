@@ -73,20 +73,21 @@ def test_kernel_distance_is_zero_mean_under_equal_laws_and_sees_a_shift():
 
 
 def test_coverage_of_equal_distant_and_partial_sets():
-    real = RNG.normal(size=(500, 3))
-    same = gen.coverage(real, RNG.normal(size=(500, 3)))
+    rng = np.random.default_rng(3)
+    real = rng.normal(size=(500, 3))
+    same = gen.coverage(real, rng.normal(size=(500, 3)))
     assert min(same["precision"], same["recall"], same["coverage"]) > 0.85
     assert same["density"] == pytest.approx(1.0, abs=0.1)
     far = gen.coverage(real, real + 100.0)
     assert far == dict.fromkeys(far, 0.0)
     # A generator that knows one of two groups: precise, but half is missing.
     two = np.concatenate([real, real + 50.0])
-    half = gen.coverage(two, RNG.normal(size=(600, 3)))
+    half = gen.coverage(two, rng.normal(size=(600, 3)))
     assert half["precision"] > 0.85
     assert half["recall"] == pytest.approx(0.5, abs=0.06)
     assert half["coverage"] == pytest.approx(0.5, abs=0.06)
-    chunked = gen.coverage(two, real, chunk=64)
-    assert chunked == gen.coverage(two, real, chunk=5000)
+    for chunk in (1, 7, 64, 333):
+        assert gen.coverage(two, real, chunk=chunk) == gen.coverage(two, real)
 
 
 def test_frechet_distance_of_samples_of_known_gaussians():
