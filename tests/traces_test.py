@@ -52,6 +52,7 @@ def programs(monkeypatch):
     return traces
 
 
+@pytest.mark.long
 def test_three_epochs_are_one_program(run, tmp_path, programs):
     """11 steps per epoch; every block has as many."""
     loop.train(run, tmp_path, run.make_mesh())
@@ -70,6 +71,7 @@ def test_the_stream_is_one_program(make_config, tmp_path, programs):
     assert list(steps.values()) == [1]
 
 
+@pytest.mark.long
 def test_a_second_evaluation_compiles_nothing_twice(run, programs):
     """Each program of an evaluation is traced once, whatever the number of batches."""
     params = run.objective.init(KEY)
@@ -151,6 +153,7 @@ def test_the_classifier_traces_once(programs):
     assert max(programs.values()) <= 2, programs
 
 
+@pytest.mark.long
 def test_members_trace_once(make_config, tmp_path, programs):
     config = make_config("vae")
     config.num_seeds, config.train.num_epochs = 2, 3

@@ -45,6 +45,7 @@ def mixed():
     return make_likelihood(spec)
 
 
+@pytest.mark.long
 def test_samples_have_the_mean_and_the_density_is_finite(mixed):
     params = mixed.init()
     outputs = 0.5 * jax.random.normal(KEY, (1, WIDTH, 1))

@@ -6,6 +6,7 @@ import pytest
 from infovae_jax import VAE, CatVAE, InfoCatVAE, load
 
 
+@pytest.mark.long
 def test_the_clustering_that_agrees_most_is_chosen(tmp_path, table, quick):
     model = CatVAE(n_clusters=3, n_seeds=3, **quick).fit(table)
     found = model.members_
@@ -19,6 +20,7 @@ def test_the_clustering_that_agrees_most_is_chosen(tmp_path, table, quick):
     assert load(tmp_path).members_ == found
 
 
+@pytest.mark.long
 def test_with_invariance_the_clustering_that_keeps_most_is_chosen(table, quick):
     model = InfoCatVAE(n_clusters=3, n_seeds=2, **quick).fit(table)
     found = model.members_

@@ -32,6 +32,7 @@ def workdir_run(tmp_path, images, quick):
     return model, run, state, folder
 
 
+@pytest.mark.long
 def test_same_bits_as_the_command_line(workdir_run, images):
     """Same config, same data: parameters, codes and figures of training."""
     model, run, state, folder = workdir_run
@@ -43,6 +44,7 @@ def test_same_bits_as_the_command_line(workdir_run, images):
     np.testing.assert_array_equal(model.history_["loss"], [r["loss"] for r in rows])
 
 
+@pytest.mark.long
 def test_workdir_as_estimator(workdir_run, images):
     model, _, _, folder = workdir_run
     loaded = load(folder)
@@ -202,6 +204,7 @@ def test_before_fit(table, quick):
         VAE(**quick).sample()
 
 
+@pytest.mark.long
 def test_pipeline_search_and_clone(table, quick):
     pipeline = make_pipeline(StandardScaler(), VAE(**quick))
     search = GridSearchCV(pipeline, {"vae__latent_dim": [1, 2]}, cv=2).fit(table)

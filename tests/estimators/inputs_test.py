@@ -53,6 +53,7 @@ def test_any_shape_and_type_is_saved(tmp_path, shape, dtype):
     assert loaded.sample(2, cluster=1).shape == (2, *shape)
 
 
+@pytest.mark.long
 def test_convolutions(images):
     options = {"network.conv_channels": (4,), "network.conv_hidden": 8}
     model = VAE(network="conv", epochs=2, config=options, verbose=0, random_state=0)
@@ -123,6 +124,7 @@ def test_classes_that_cannot_be_used(y, message):
         inputs.as_classes(y, 3)
 
 
+@pytest.mark.long
 def test_unknown_classes_are_summed_out(quick):
     """They are seen: the rows without class change what is learned."""
     x = RNG.normal(size=(64, 3))

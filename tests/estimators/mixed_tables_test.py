@@ -124,6 +124,7 @@ def test_parameters_that_cannot_be(frame, small, options, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_what_is_missing_is_filled_in(frame, small, tmp_path):
     holes = frame.assign(age=frame["age"].where(frame.index % 9 != 7))
     made = CatVAE(n_clusters=2, missing="impute", **small).fit(holes)
@@ -134,6 +135,7 @@ def test_what_is_missing_is_filled_in(frame, small, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "m").predict_proba(holes), want)
 
 
+@pytest.mark.long
 def test_going_on_choosing_and_stopping(frame, small):
     options = small | {"epochs": 4}
     goes_on = CatVAE(n_clusters=2, warm_start=True, **options).fit(frame)
@@ -149,6 +151,7 @@ def test_going_on_choosing_and_stopping(frame, small):
     assert "held-out" in CatVAE(n_clusters=2, **options, **held).fit(frame).stop_reason_
 
 
+@pytest.mark.long
 def test_where_a_table_cannot_go(model, tmp_path):
     model.save(tmp_path / "m")
     with pytest.raises(numpy_runtime.ModelError, match="it is of a table"):

@@ -128,6 +128,7 @@ def test_a_folder_of_pictures(run_main, tmp_path):
     assert_rows_agree(load(run), x, made["predict"], made["encode"])
 
 
+@pytest.mark.long
 def test_mixed_frames(quick, tmp_path):
     frame = mixed_table(80, 0).drop(columns="species")
     model = CatVAE(n_clusters=2, columns={"visits": "poisson"}, **quick).fit(frame)

@@ -55,6 +55,7 @@ def assert_same_after_saving(model, x, folder, **own):
     np.testing.assert_allclose(alone.decode(codes), expected, **close)
 
 
+@pytest.mark.long
 def test_linen_encoder_of_rows(tmp_path, table, quick):
     model = CatVAE(n_clusters=2, encoder=Encoder(), **quick).fit(table)
     assert model.params_["encoder"]["Dense_0"]["kernel"].shape == (5, 6)
@@ -66,6 +67,7 @@ def test_linen_encoder_of_rows(tmp_path, table, quick):
     assert clone(model).fit(table).transform(table).shape == (60, 4)
 
 
+@pytest.mark.long
 def test_nnx_decoder_and_functions(tmp_path, images, quick):
     own = {"encoder": (init, apply), "decoder": decoder(90)}
     model = VAE(latent_dim=2, **own, **quick).fit(images)
@@ -103,6 +105,7 @@ def test_warm_start_goes_on(table, quick):
     assert again.history_["loss"][0] < cold.history_["loss"][0]
 
 
+@pytest.mark.long
 def test_warm_start_of_other_networks_is_refused(table, images, quick):
     model = VAE(warm_start=True, **quick).fit(table)
     model.set_params(hidden=(9,))

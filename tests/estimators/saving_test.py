@@ -50,6 +50,7 @@ def test_bits_come_back(tmp_path, monkeypatch, table, quick, has_safetensors):
         assert getattr(loaded, name) == getattr(model, name)
 
 
+@pytest.mark.long
 def test_classes_and_images_come_back(tmp_path, images, quick):
     y = np.where(np.arange(40) % 2, "even", "odd")
     model = NVAE(**quick).fit(images, y)
@@ -59,6 +60,7 @@ def test_classes_and_images_come_back(tmp_path, images, quick):
     assert loaded.sample(2, cluster="odd").shape == (2, 6, 5, 3)
 
 
+@pytest.mark.long
 def test_running_statistics_come_back(tmp_path, table, quick):
     options = {"config": {"network.normalization": "batch"}}
     model = InfomaxVAE(**options, **quick).fit(table)

@@ -49,6 +49,7 @@ def test_every_objective_has_its_estimator():
         _ = infovae_jax.VAEE
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_some_of_the_contract():
     assert failures(infovae_jax.VAE(**SMALL), FEW) == []

@@ -65,6 +65,7 @@ def test_moves_leave_their_target_alone():
     assert p > 1e-3
 
 
+@pytest.mark.long
 def test_both_sides_meet_the_evidence(linear):
     objective, params, evidence = linear
     z = objective.sample_code(KEY, params, 12)
@@ -80,6 +81,7 @@ def test_both_sides_meet_the_evidence(linear):
     np.testing.assert_allclose(above.log_prob.mean(), exact.mean(), atol=0.08)
 
 
+@pytest.mark.long
 def test_more_temperatures_close_the_gap(linear):
     objective, params, _ = linear
     gaps = []

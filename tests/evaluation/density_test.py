@@ -87,6 +87,7 @@ def test_the_bound_rises_with_the_samples_and_tells_how_loose_it_is(linear):
     assert told == pytest.approx(gaps[2], rel=0.4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["vae", "catvae", "n_vae", "infomax_vae"])
 def test_chunks_do_not_change_the_value(make_config, spec, name):
     objective = objectives.make(make_config(name), spec)

@@ -32,6 +32,7 @@ def _evaluate(make_config, name):
     return run, params, evaluation.evaluate(run, params, 7)
 
 
+@pytest.mark.long
 def test_terms_add_up_and_figures_are_in_range(evaluated):
     run, _, result = evaluated
     figures = result["metrics"]
@@ -118,6 +119,7 @@ def test_codes_are_those_of_one_example_at_a_time(evaluated):
         np.testing.assert_allclose(codes.mean[number], q.mean, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
     """No NaN reaches the JSON, and the recipe names what the nats are of."""
     x = np.random.default_rng(0).normal(size=(40, 4, 4)).astype(np.float32)

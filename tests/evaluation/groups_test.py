@@ -114,6 +114,7 @@ def test_samples_are_read_by_another_than_who_made_them():
     assert "smallest cluster 0.000" in row.recipe
 
 
+@pytest.mark.long
 def test_factors_are_scored_where_the_data_carry_them(make_config, small, tmp_path):
     rng = np.random.default_rng(0)
     light = rng.integers(0, 3, 240)
@@ -281,6 +282,7 @@ def test_asking_for_groups_adds_them_to_the_core(make_config, small):
         evaluation.chosen_groups("core,generatoin")
 
 
+@pytest.mark.long
 def test_the_classifier_learns_digits_and_is_a_function_of_its_seed(make_config):
     data = load(make_config("vae").data)
     trained = [

@@ -118,6 +118,7 @@ def test_a_diverged_model_is_said_to_have_diverged(make_config):
     assert caught.value.exit_code == 5
 
 
+@pytest.mark.long
 def test_training_logs_the_plane_where_asked(make_config, tmp_path, monkeypatch):
     """As the command does it: the knob decides, at the epochs of the bound."""
     monkeypatch.setattr(commands, "evaluate_and_report", lambda saved: None)

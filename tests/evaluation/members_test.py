@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from infovae_jax.config import sweeps
 from infovae_jax.evaluation import codes, encode_split, invariance, members
@@ -28,6 +29,7 @@ def test_a_member_that_diverged_has_no_figures_and_is_not_chosen(make_config):
     assert members.choose(sweeps.members_of(config), figures).member > 0
 
 
+@pytest.mark.long
 def test_a_clusterer_with_invariance_is_chosen_by_the_information_it_keeps(make_config):
     config = make_config("infocatvae", logits_scale=1.0)
     config.num_seeds, config.data.num_train = 3, 150

@@ -97,6 +97,7 @@ def test_nll_and_elbo_of_the_same_examples_stand_side_by_side(
     assert len(bound.log_prob) == FEW
 
 
+@pytest.mark.long
 def test_kmeans_is_fitted_on_all_classes(make_config, ordered, few):
     run = opened(make_config, ordered, "catvae", num_clusters=CLASSES)
     params = run.objective.init(jax.random.key(0))
@@ -215,6 +216,7 @@ def test_pictures_are_of_all_classes(make_config, ordered, few):
     assert len(np.unique(run.dataset.test_y[figures.one_of_each(bare, 20)])) == CLASSES
 
 
+@pytest.mark.long
 def test_what_was_drawn_is_recorded(make_config, ordered, few, tmp_path):
     run = opened(make_config, ordered)
     params = run.objective.init(jax.random.key(0))

@@ -108,6 +108,7 @@ def run_onnx(path, rows):
     return dict(zip(names, values, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_onnx(tmp_path, kind, model, conv_model, table, images):
     pytest.importorskip("onnx")

@@ -39,6 +39,7 @@ def test_tables(tmp_path, model, table):
     assert_equal_models(numpy_runtime.load(tmp_path), model, table)
 
 
+@pytest.mark.long
 def test_convolutions_of_bytes(tmp_path, conv_model, images):
     conv_model.save(tmp_path)
     alone = numpy_runtime.load(tmp_path)

@@ -18,6 +18,7 @@ def image(height=9, width=7, channels=2):
     return jax.random.uniform(KEY, (height, width, channels))
 
 
+@pytest.mark.long
 def test_no_change_is_no_change():
     x = image()
     chex.assert_trees_all_close(_affine.warp(x, ONE, NONE), x, atol=1e-6)
@@ -43,6 +44,7 @@ def test_whole_pixels_are_a_roll(down, right):
     np.testing.assert_allclose(moved, rolled, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_map_is_that_of_scipy():
     x = np.asarray(image(12, 10, 1))
     matrix, shift = _affine.random_map(KEY, _affine.Config())
@@ -79,6 +81,7 @@ def test_maps_stay_within_their_ranges():
     assert 0.45 < share < 0.55
 
 
+@pytest.mark.long
 def test_the_gradient_goes_through_the_second_distribution_only():
     batch = jnp.stack([image(5, 5, 1)] * 3)
 

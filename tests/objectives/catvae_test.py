@@ -43,6 +43,7 @@ def test_kl_per_cluster_against_a_loop_and_scipy():
     np.testing.assert_allclose(found, (cross - entropy).sum(-1), rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reading", catvae.READINGS)
 def test_one_cluster_at_the_origin_is_the_vae(make_config, spec, reading):
     config = make_config("catvae", num_clusters=1, latent_dim=6, separation=0.0)
@@ -191,6 +192,7 @@ def test_balance_ends_of_its_range():
     )
 
 
+@pytest.mark.long
 def test_permuting_clusters_leaves_the_loss_unchanged(make_config, spec):
     """Heads, logits and prior blocks together; the noise follows its cluster."""
     objective = catvae.make(make_config("catvae", num_clusters=3, latent_dim=6), spec)

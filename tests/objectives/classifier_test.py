@@ -73,6 +73,7 @@ def test_every_system_with_a_classifier_takes_a_trunk(make_config, spec, x, name
     assert MODEL_STATE in metrics
 
 
+@pytest.mark.long
 def test_detached_the_distortion_moves_no_assignment(make_config, spec, x):
     """The terms themselves stay what they are."""
     terms = {}

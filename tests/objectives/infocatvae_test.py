@@ -23,6 +23,7 @@ def _terms(objective, params, **changes):
     return objective.loss(params, _images(), KEY, hparams)[1]
 
 
+@pytest.mark.long
 def test_zero_weights_give_the_catvae_with_the_same_key(make_config, spec):
     config = make_config("infocatvae")
     config.weights.reclassification = 0.0
@@ -75,6 +76,7 @@ def test_relabelling_clusters_leaves_the_cost_unchanged():
     np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_gradient_reaches_both_networks_unless_stopped(make_config, spec):
     for stop, silent in (
         ("none", None),
@@ -124,6 +126,7 @@ def test_nearest_distances_against_scipy():
     np.testing.assert_allclose(twins, 0.0, atol=2e-3)
 
 
+@pytest.mark.long
 def test_adversarial_changes_have_their_radii_and_beat_random_ones():
     weights = jax.random.normal(KEY, (16, 3))
 

@@ -90,6 +90,7 @@ def test_squared_error_is_the_gaussian_of_variance_one_half(make_config, spec, x
     )
 
 
+@pytest.mark.long
 def test_one_dominant_factor_goes_to_c(make_config, spec):
     """x = w s + noise with a heavy rate: c follows s, and z is dead (IMX-6)."""
     config = make_config("infomax_vae", latent_dim=3, scale=0.3)

@@ -43,6 +43,7 @@ def test_tightening_by_hand_and_its_sign():
     np.testing.assert_array_equal(iwae.tightening(wild[:, :1]), 0.0)
 
 
+@pytest.mark.long
 def test_bound_rises_with_the_number_of_samples(make_config, spec, x):
     """Same parameters, means over 400 keys; the gaps exceed the noise."""
     params = build(make_config, spec, 1).init(KEY)
@@ -63,6 +64,7 @@ def test_bound_rises_with_the_number_of_samples(make_config, spec, x):
     assert (np.diff(means) < -3 * np.hypot(errors[1:], errors[:-1])).all()
 
 
+@pytest.mark.long
 def test_loss_is_the_importance_weighted_bound_of_its_own_samples(make_config, spec, x):
     """loss + log mean w is the closed-form KL minus its estimate, of mean zero."""
     k = 4

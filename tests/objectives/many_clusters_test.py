@@ -93,6 +93,7 @@ def test_every_gradient_of_topk_is_that_of_the_enumeration(
     assert np.abs(_z_scores(wrong, exact)).max() > 10
 
 
+@pytest.mark.long
 def test_all_clusters_on_top_are_the_enumeration(unlike_clusters):
     exact = unlike_clusters(1, 3, reconstruction="exact")
     found = unlike_clusters(1, 3, reconstruction="topk", top_clusters=4, rest_samples=0)
@@ -132,6 +133,7 @@ def test_no_array_of_batch_by_clusters_by_dims(make_config, spec, name, reading)
     assert max(sizes) <= clusters * 4 * clusters < batch * clusters * 2 * clusters
 
 
+@pytest.mark.long
 def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
     """By products and cluster by cluster; and the bound is that of all clusters."""
     keys, x = jax.random.split(KEY, 1000), _images(1)[0]
@@ -160,6 +162,7 @@ def test_importance_weights_of_many_clusters(make_config, spec, monkeypatch):
     assert "each of 40 clusters" in found[1][2]
 
 
+@pytest.mark.long
 def test_drawing_from_some_clusters_a_step_is_unbiased(make_config, spec):
     """Re-classification of 2 of 5 clusters per step against all 5."""
     costs = []

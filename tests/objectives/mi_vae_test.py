@@ -105,6 +105,7 @@ def test_free_dims_are_touched_through_the_decoder_alone(
     assert np.abs(decoder[:10]).max() > 0
 
 
+@pytest.mark.long
 def test_relaxed_images_near_the_samples_at_low_temperature(make_config, spec, x):
     relaxed, params = build(make_config, spec, generated="relaxed", temperature=1e-4)
     sampled, _ = build(make_config, spec, generated="sample")

@@ -67,6 +67,7 @@ def test_the_decoder_does_not_see_blocks_of_other_classes(make_config, spec):
         np.testing.assert_array_equal(others, 0.0)
 
 
+@pytest.mark.long
 def test_all_labels_known_needs_one_pass_and_gives_the_same(
     make_config, spec, x, label
 ):
@@ -79,6 +80,7 @@ def test_all_labels_known_needs_one_pass_and_gives_the_same(
     chex.assert_trees_all_close(*results, atol=2e-5, rtol=1e-7)
 
 
+@pytest.mark.long
 def test_one_constant_class_without_own_dims_is_the_vae(make_config, spec, x):
     """The ones column of the only class is a bias of the decoder's first layer."""
     ours, params = build(
@@ -115,6 +117,7 @@ def test_one_constant_class_without_own_dims_is_the_vae(make_config, spec, x):
     )
 
 
+@pytest.mark.long
 def test_missing_labels_are_summed_out(make_config, spec, x, label):
     """A mixed batch against a loop over examples and classes."""
     objective, params = build(make_config, spec)
@@ -242,6 +245,7 @@ def test_invariance_is_counted_where_asked(make_config, spec, x, label):
     )
 
 
+@pytest.mark.long
 def test_shared_and_class_factors_are_found(make_config, spec):
     """Light in all classes, a second bar's in class 0 alone (NV-8)."""
     rng = np.random.default_rng(0)

@@ -68,6 +68,7 @@ def laplace(latent_dim, scale=0.8):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", objectives.names())
 def test_every_system_takes_own_networks(name, make_config, spec):
     config = make_config(name)

@@ -61,6 +61,7 @@ def test_mmd_sends_no_gradient_to_the_decoder(make_config, spec, x):
         assert float(jnp.abs(gradient["posterior"]["features"]["kernel"]).max()) > 0
 
 
+@pytest.mark.long
 def test_training_matches_the_aggregate_posterior_to_the_prior(make_config, spec):
     """After training, U is a small part of that of the untrained encoder."""
     import optax

@@ -115,6 +115,7 @@ def evaluated_scene(tmp_path, num_labels=3, rows=()):
     return SimpleNamespace(run=run, evaluation=results.read(tmp_path), rows=list(rows))
 
 
+@pytest.mark.long
 def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
     row = (
@@ -189,6 +190,7 @@ def test_pictures_of_a_code_in_parts(make_config, tmp_path, name, pictures):
     assert not others & made
 
 
+@pytest.mark.long
 def test_same_run_same_bytes(make_config, tmp_path):
     run, params, workdir = opened(make_config, "catvae", tmp_path)
     report.write(run, params, workdir)
@@ -220,6 +222,7 @@ def test_sample_grid_of_colour_images(tmp_path):
         assert len(image.convert("RGB").getcolors(1_000_000)) > 100
 
 
+@pytest.mark.long
 def test_the_evaluation_is_shown_in_sections_with_charts(make_config, tmp_path):
     run, params, workdir = opened(make_config, "vae", tmp_path)
     write_evaluation(workdir, FIGURES)

@@ -43,6 +43,7 @@ def run(make_config):
     return open_run(config, say=lambda text: None)
 
 
+@pytest.mark.long
 def test_a_block_is_read_when_the_next_was_given_out(run, tmp_path):
     events, mesh = [], run.make_mesh()
     assert run.steps_per_epoch == 11

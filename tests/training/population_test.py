@@ -202,6 +202,7 @@ def test_a_member_is_the_single_run(population_config, name, sweep, optimizer):
         assert jax.tree.leaves(states.step)[0].tolist() == [5] * len(members)
 
 
+@pytest.mark.long
 def test_chunks_with_a_remainder_are_the_same_members(population_config):
     config = population_config("vae", 5)
     run, members = open_quietly(config), sweeps.members_of(config)

@@ -5,6 +5,7 @@ import functools
 import chex
 import jax
 import numpy as np
+import pytest
 
 from infovae_jax.data import neighbours
 from infovae_jax.training import loop, train_step
@@ -15,6 +16,7 @@ def open_quietly(config):
     return open_run(config, say=lambda text: None)
 
 
+@pytest.mark.long
 def test_partners_follow_the_batch_in_every_form_of_training(make_config):
     config = make_config("infocatvae", neighbours=True, neighbours_count=3)
     run, plain = open_quietly(config), open_quietly(make_config("infocatvae"))

@@ -28,6 +28,7 @@ def test_multiplier_moves_with_the_sign_of_the_excess():
     assert 0 < float(below["kl_z"]) < 2.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", [0.5, 3.0])
 def test_training_holds_the_rate(make_config, spec, target):
     config = make_config("vae", latent_dim=4)

@@ -39,6 +39,7 @@ def assert_equal_states(first, second):
     assert int(first.step) == int(second.step)
 
 
+@pytest.mark.long
 def test_many_steps_in_one_program_are_the_steps_one_by_one(parts):
     step, state, data = parts
     indices = batches.batch_indices(0, 0, 7, 20, 4)
@@ -55,6 +56,7 @@ def test_many_steps_in_one_program_are_the_steps_one_by_one(parts):
     np.testing.assert_allclose(means["optimizer/grad_norm"], norms[-1], rtol=1e-5)
 
 
+@pytest.mark.long
 def test_norm_of_the_gradient_is_where_it_is_asked_for(parts):
     step, state, data = parts
     gradient = jax.jit(step)(state, data[:4])[1]["optimizer/grad_norm"]
@@ -63,6 +65,7 @@ def test_norm_of_the_gradient_is_where_it_is_asked_for(parts):
         np.testing.assert_allclose(metrics["optimizer/grad_norm"], expected, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_scheduled_weights_follow_the_step(parts):
     step, state, data = parts
     seen = []
