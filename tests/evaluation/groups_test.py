@@ -68,7 +68,7 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     shares = [n for n in shares if not n.endswith(("_area", "label_counts"))]
     assert all(0 <= rows[n].value <= 1 for n in shares)
     assert {"probe/linear_100", "probe/knn_100", "probe/tsvm_100"} <= set(rows)
-    assert "2" in rows["probe/knn_100"].recipe
+    assert "draws by seeds 0 to 1" in rows["probe/knn_100"].recipe
     assert rows["probe/label_counts"].value == [100]
     assert rows["robust/tsvm_100_clean"].value == rows["probe/tsvm_100"].value
     assert rows["robust/tsvm_100_mask_area"].value >= 0
