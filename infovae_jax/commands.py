@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
@@ -64,6 +65,15 @@ def train(
     memory.check(run, loop.abstract_state(run), members, mesh)
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
+    with files.writing_in(folder):
+        _train_in(config, folder, run, mesh, opening)
+
+
+def _train_in(
+    config: ConfigDict, folder: pathlib.Path, run: Run, mesh: Mesh, opening: Opening
+) -> None:
+    """Opens the folder, trains, evaluates and reports."""
+    many = sweeps.is_population(config)
     if opening.step is None:
         longer = processes.on_first(lambda: claim_workdir(config, folder))
         if longer is not None:

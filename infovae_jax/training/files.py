@@ -1,9 +1,11 @@
 """Files of a run: written as a whole, on the disk when that is said."""
 
+import contextlib
 import itertools
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from infovae_jax.config import sealed
@@ -30,6 +32,21 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
         error.filename = str(path)  # a write by itself does not know
         raise
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def writing_in(folder: pathlib.Path) -> Iterator[None]:
+    """Gives the folder's name to an error of writing there that names no file.
+
+    A write, a flush and a sync do not know their file; who reads the error wants to
+    know whose disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(folder)
+        raise
 
 
 def outlet(path: pathlib.Path) -> pathlib.Path:

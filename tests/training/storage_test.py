@@ -18,7 +18,7 @@ import pytest
 import small_run
 from file_systems import can_mount, mounted
 
-from infovae_jax.training import checkpoint, loop, metrics
+from infovae_jax.training import checkpoint, files, loop, metrics
 from infovae_jax.training.run import open_run
 
 pytestmark = [
@@ -114,3 +114,11 @@ def test_a_fault_costs_nothing(run_main_inprocess, trained, disk, fault, left, n
         row.pop("time/examples_per_second")
     assert rows[0] == rows[1]
     assert not np.isnan(rows[0][-1]["loss"])
+
+
+@pytest.mark.parametrize("name", [None, "metrics.jsonl"])
+def test_an_error_that_names_no_file_names_the_folder(tmp_path, name):
+    full = os.strerror(errno.ENOSPC)
+    with pytest.raises(OSError, match=full) as raised, files.writing_in(tmp_path):
+        raise OSError(errno.ENOSPC, full, name)
+    assert raised.value.filename == (name or str(tmp_path))
