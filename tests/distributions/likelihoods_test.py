@@ -109,7 +109,7 @@ def test_learned_gaussian_starts_fixed_and_is_best_at_the_mean_square_error():
     np.testing.assert_allclose(draws.std(), root, rtol=0.03)
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize("likelihood", NAMES)
 @pytest.mark.parametrize("name", ["vae", "catvae", "infomax_vae", "n_vae"])
 def test_objectives_train_with_every_likelihood(make_config, spec, name, likelihood):

@@ -75,7 +75,7 @@ def test_parts_join_to_the_batch_in_its_order(batch, parts):
     np.testing.assert_array_equal(whole, x.transpose(3, 1, 2, 0))
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
 @pytest.mark.parametrize("batch", [17, 64])
 def test_networks_of_a_batch_agree_in_both_forms(make_config, normalization, batch):

@@ -37,7 +37,7 @@ def _both(function, *arguments):
     return found["dot"], found["lax"]
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kernel", "stride", "height", "width", "inputs", "outputs"), CASES
 )
@@ -51,7 +51,7 @@ def test_conv2d(kernel, stride, height, width, inputs, outputs):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kernel", "stride", "height", "width", "inputs", "outputs"), CASES
 )

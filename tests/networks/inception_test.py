@@ -200,7 +200,7 @@ def test_number_of_parameters():
     assert shapes["Mixed_7b.branch3x3_2a.conv.weight"] == (384, 384, 1, 3)
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize("ops", [NumpyOps, TorchOps])
 def test_every_block_and_the_whole(params, ops):
     oracle = Oracle(ops(), params)

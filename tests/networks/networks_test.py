@@ -25,7 +25,7 @@ def network_config(make_config):
     return make
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 @pytest.mark.parametrize("normalization", ["none", "layer"])
@@ -49,7 +49,7 @@ def test_any_image_size_and_any_leading_axes(
     np.testing.assert_allclose(mapped, h, atol=1e-5)
 
 
-@pytest.mark.optimized
+@pytest.mark.long
 def test_forms_share_parameters_and_values(network_config):
     outputs = []
     for form in ("dot", "lax"):

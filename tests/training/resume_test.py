@@ -36,6 +36,7 @@ def command(folder):
         "--config.train.checkpoint_every=3",
         "--config.train.eval_every=45",
         "--config.evaluation.nll_samples=10",
+        "--config.evaluation.plane=False",
         f"--workdir={folder}",
     ]
 
@@ -108,17 +109,13 @@ def test_sigkill_at_three_random_moments(tmp_path, uninterrupted):
     assert_same_run(folder, uninterrupted)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
-)
-def test_a_polite_signal_saves_at_once_and_goes_on(
-    tmp_path, uninterrupted, number, code
-):
+def test_a_polite_signal_saves_at_once_and_goes_on(tmp_path, uninterrupted):
+    """Other signals, at every stage, are of signals_test."""
     folder, log = tmp_path / "run", tmp_path / "log"
     process = start(folder, log)
     assert wait_for_steps(folder, process, 10)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == code, log.read_text()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143, log.read_text()
     last = log.read_text().splitlines()[-1]
     assert last.startswith("error: stopped by")
     assert "Traceback" not in log.read_text()
