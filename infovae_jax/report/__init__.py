@@ -124,6 +124,12 @@ def sample_grid(images: np.ndarray, path: pathlib.Path) -> None:
 
 
 def _save(figure, path: pathlib.Path) -> None:
+    figure.set_dpi(DPI)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        # Now, and not by a drawing of which nothing is kept.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     # No date and no version in the file: the same run gives the same bytes.
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
 

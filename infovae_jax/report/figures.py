@@ -4,18 +4,18 @@ None means that the picture does not apply (no clusters, no labels). Everything
 follows from the parameters and a fixed key, so the same run gives the same bytes.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.data import subsets as draws
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.evaluation import Encoded, clustering, subsets
-from infovae_jax.evaluation.codes import part_slices
+from infovae_jax.evaluation.codes import decoded, part_slices
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
@@ -66,7 +66,15 @@ class Scene(NamedTuple):
 
     def decode(self, z) -> np.ndarray:
         """Decoder means of codes `[..., d]`."""
-        return np.asarray(self.run.objective.decode(self.params, jnp.asarray(z)))
+        z = np.asarray(z, np.float32)
+        rows = z.reshape(-1, z.shape[-1])
+        images = decoded(self.run.objective, self.params, rows)
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+    def codes_of_prior(self, num: int, cluster=None, **options) -> np.ndarray:
+        """Codes `[num, d]` from the prior, or from the given clusters of it."""
+        draw = functools.partial(self.run.objective.sample_code, num=num, **options)
+        return np.asarray(jax.jit(draw)(self.key, self.params, cluster=cluster))
 
 
 def label_name(scene: Scene, label: int) -> str:
@@ -217,10 +225,8 @@ def cluster_samples(scene: Scene) -> Figure | None:
 
 def prior_samples(scene: Scene) -> Figure:
     """Decoder means of draws from the whole prior."""
-    images = np.asarray(
-        scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS)
-    )
-    return image_grid(images.reshape(8, COLUMNS, *images.shape[1:]), value_range(scene))
+    codes = scene.codes_of_prior(8 * COLUMNS).reshape(8, COLUMNS, -1)
+    return image_grid(scene.decode(codes), value_range(scene))
 
 
 def traversals(scene: Scene) -> Figure:
