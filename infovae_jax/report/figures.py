@@ -299,6 +299,7 @@ def latent_map(scene: Scene) -> Figure | None:
     two principal axes would pile most of them on one another.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     shown = subsets.indices(scene.run, "latent_map")
     flat = codes = scene.codes.mean[shown]
@@ -308,7 +309,10 @@ def latent_map(scene: Scene) -> Figure | None:
         flat = np.concatenate([codes, np.zeros_like(codes)], axis=1)
     elif codes.shape[1] != 2:
         perplexity = min(30.0, (len(codes) - 1) / 3)
-        flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
+        # Its thousand small steps leave several threads nothing but to wait for one
+        # another, which took ten times as much of the processor.
+        with threadpool_limits(1, "openmp"):
+            flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
     groups = []
     if scene.codes.logits is not None:
         clusters = scene.codes.logits.argmax(-1)[shown]
