@@ -157,7 +157,9 @@ def measure(
 
 
 def _totals(costs: list[Cost]) -> dict[str, list[float]]:
-    return {side: [round(getattr(c, side), 3) for c in costs] for side in ("wall", "cpu")}
+    return {
+        side: [round(getattr(c, side), 3) for c in costs] for side in ("wall", "cpu")
+    }
 
 
 def _of_ours(costs: list[Cost]) -> dict[str, Any]:

@@ -211,7 +211,9 @@ def knobs(objective: str) -> list[str]:
 
 def start(name: str) -> list[str]:
     """What the first command costs."""
-    return start_costs.table(start_costs.read(ROOT / start_costs.FOLDER / f"{name}.json"))
+    return start_costs.table(
+        start_costs.read(ROOT / start_costs.FOLDER / f"{name}.json")
+    )
 
 
 def made(page: str, records: Mapping[str, record.Record]) -> str:

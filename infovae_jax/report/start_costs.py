@@ -75,7 +75,7 @@ def rows(costs: Costs) -> list[list[str]]:
 
 
 def ratio_rows(costs: Costs) -> list[list[str]]:
-    """A head, and our CPU seconds as a share of the other checkout's; () is the range."""
+    """A head, and our CPU seconds as a share of the other's; empty without one."""
     found = [["config", *STARTS]]
     for name, starts in costs.configs.items():
         if all(AGAINST in starts[start] for start in STARTS):
@@ -88,8 +88,8 @@ def table(costs: Costs) -> list[str]:
     place = costs.environment
     rounds = len(next(iter(costs.configs.values()))["cold"]["cpu"])
     lines = [
-        f"CPU seconds of the phases, wall seconds where it says so; medians of {rounds} "
-        f"rounds. `{costs.command}`; commit {place['commit']}, jax {place['jax']}, "
+        f"CPU seconds, and wall seconds where it says so; medians of {rounds} rounds. "
+        f"`{costs.command}`; commit {place['commit']}, jax {place['jax']}, "
         f"{place['processor']}, {place['cores']} cores.",
         "",
         *_markdown(rows(costs)),

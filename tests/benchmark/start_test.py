@@ -114,8 +114,10 @@ def test_ours_and_theirs_take_turns_and_are_compared_round_by_round(tmp_path):
     assert "medians of 3 rounds" in text
     assert "86d406a" in text
     assert text.count("step 1.2") == 2
-    alone = {start: {k: v for k, v in one.items() if k != start_costs.AGAINST}
-             for start, one in found.items()}
+    alone = {
+        start: {k: v for k, v in one.items() if k != start_costs.AGAINST}
+        for start, one in found.items()
+    }
     assert start_costs.ratio_rows(costs._replace(configs={"vae": alone})) == []
 
 
@@ -153,7 +155,9 @@ def test_the_page_shows_what_was_measured():
     """If not: python -m infovae_jax.report.pages."""
     text = (start.ROOT / "docs" / "benchmarks.md").read_text()
     parts = [match[2] for match in pages.PART.finditer(text)]
-    measured_ones = {path.stem for path in (start.ROOT / start_costs.FOLDER).glob("*.json")}
+    measured_ones = {
+        path.stem for path in (start.ROOT / start_costs.FOLDER).glob("*.json")
+    }
     assert {f"start {name}" for name in measured_ones} == set(parts)
 
 
