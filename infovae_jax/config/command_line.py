@@ -44,7 +44,9 @@ ALIASES = {
     **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
 }
 TABLES = (".csv", ".tsv", ".parquet")
-_OF_NEW_DATA = ("encode", "predict", "evaluate")
+# Modes that take images of one's own and show what the model makes of them.
+OF_IMAGES = ("reconstruct", "interpolate", "traverse")
+_OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -59,10 +61,13 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
     flags.DEFINE_string(
-        "input", None, "encode, predict, evaluate: new data, a file or a folder"
+        "input", None, f"{', '.join(_OF_NEW_DATA)}: new data, a file or a folder"
     )
     flags.DEFINE_integer(
-        "num_samples", 64, "--mode=sample: how many images", lower_bound=1
+        "num_samples",
+        64,
+        f"sample: how many images; {', '.join(OF_IMAGES)}: at most, of the input",
+        lower_bound=1,
     )
     flags.DEFINE_string(
         "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
@@ -76,7 +81,8 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "encode, predict, evaluate: .csv, .parquet or .npz of rows; export: a folder",
+        "encode, predict, evaluate: .csv, .parquet or .npz of rows; "
+        f"{', '.join(OF_IMAGES)}: .png or .npz; export: a folder",
     )
     flags.DEFINE_list(
         "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"
