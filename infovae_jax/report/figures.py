@@ -90,11 +90,33 @@ def cluster_word(scene: Scene) -> str:
     return "class" if scene.run.objective.uses_labels else "cluster"
 
 
+def plain_cluster(scene: Scene, cluster: int) -> str:
+    """`3: 7` where cluster 3 is matched to the label 7; of class 3 its name."""
+    if scene.run.objective.uses_labels:
+        return plain_label(scene, cluster)
+    if scene.matched is None or scene.matched[cluster] < 0:
+        return str(cluster)
+    return f"{cluster}: {plain_label(scene, int(scene.matched[cluster]))}"
+
+
 def cluster_name(scene: Scene, cluster: int) -> str:
     """`3 = '7'` where cluster 3 is matched to the label 7."""
     if scene.matched is None or scene.matched[cluster] < 0:
         return str(cluster)
     return f"{cluster}: '{label_name(scene, scene.matched[cluster])}'"
+
+
+def cluster_colours(scene: Scene, num_clusters: int) -> np.ndarray:
+    """Number of the colour of each cluster, `[K]`: that of the label matched to it.
+
+    One without a label has a number that no label has.
+    """
+    numbers = np.arange(num_clusters)
+    if scene.matched is None or scene.run.objective.uses_labels:
+        return numbers
+    alone = scene.matched < 0
+    after = int(scene.matched.max(initial=-1)) + np.cumsum(alone)
+    return np.where(alone, after, scene.matched)
 
 
 def shown_clusters(scene: Scene) -> np.ndarray:
@@ -330,22 +352,24 @@ def latent_map(scene: Scene) -> Figure | None:
     (shown, flat), groups = layout, []
     if scene.codes.logits is not None:
         clusters = scene.codes.logits.argmax(-1)[shown]
-        names = [cluster_name(scene, c) for c in range(scene.codes.logits.shape[-1])]
-        groups.append(("cluster: matched label", clusters, names))
+        count = scene.codes.logits.shape[-1]
+        names = [cluster_name(scene, c) for c in range(count)]
+        colours = cluster_colours(scene, count)
+        groups.append(("cluster: matched label", clusters, names, colours))
     if scene.labels is not None:
         names = [label_name(scene, i) for i in range(int(scene.labels.max()) + 1)]
-        groups.append(("label", np.asarray(scene.labels)[shown], names))
+        groups.append(("label", np.asarray(scene.labels)[shown], names, None))
     if not groups:
-        groups.append(("", np.zeros(len(flat), int), [""]))
+        groups.append(("", np.zeros(len(flat), int), [""], None))
     figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
-    for number, (title, values, names) in enumerate(groups):
+    for number, (title, values, names, colours) in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), number + 1)
         for value in np.unique(values):
             points = flat[values == value]
             axes.scatter(
                 *points.T,
                 s=7,
-                color=style.category(value),
+                color=style.category(value if colours is None else colours[value]),
                 label=names[value],
                 lw=0,
             )

@@ -11,7 +11,14 @@ from PIL import Image  # which comes with matplotlib
 
 from infovae_jax.evaluation import probabilities
 from infovae_jax.report import style
-from infovae_jax.report.figures import Scene, cluster_word, latent_layout, plain_label
+from infovae_jax.report.figures import (
+    Scene,
+    cluster_colours,
+    cluster_word,
+    latent_layout,
+    plain_cluster,
+    plain_label,
+)
 from infovae_jax.report.thumbs import thumbs
 
 # Bytes of all small pictures together, and pixels of the longer side of one.
@@ -76,10 +83,20 @@ def _groups(scene: Scene, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         if name not in found:
             continue
         numbers = range(int(found[name].max()) + 1)
-        names = [str(n) for n in numbers]
-        if name == "label" or scene.run.objective.uses_labels:
+        colours = [*numbers]
+        if name == "cluster":
+            colours = cluster_colours(scene, scene.codes.logits.shape[-1]).tolist()
+            names = [plain_cluster(scene, n) for n in numbers]
+        else:
             names = [plain_label(scene, n) for n in numbers]
-        groups.append({"title": title, "of": found[name].tolist(), "names": names})
+        groups.append(
+            {
+                "title": title,
+                "of": found[name].tolist(),
+                "names": names,
+                "colours": colours,
+            }
+        )
     return groups
 
 

@@ -19,6 +19,7 @@ from infovae_jax.report.figures import (
     Scene,
     cluster_word,
     one_of_each,
+    plain_cluster,
     plain_label,
     shown_clusters,
     value_range,
@@ -160,11 +161,9 @@ def _places(scene: Scene) -> dict[str, Any]:
     places = []
     if scene.num_clusters > 1:
         for cluster in shown_clusters(scene):
-            short, name = f"{cluster}", f"{cluster_word(scene)} {cluster}"
-            if scene.matched is not None and scene.matched[cluster] >= 0:
-                label = plain_label(scene, int(scene.matched[cluster]))
-                short = label if told else f"{cluster}: {label}"
-                name += f", matched label {label}"
+            short = plain_cluster(scene, int(cluster))
+            shown = short if told else short.replace(": ", ", matched label ", 1)
+            name = f"{cluster_word(scene)} {shown}"
             code = _numbers(objective.prior.mean[cluster])
             places.append({"name": name, "short": short, "code": code})
     chosen = one_of_each(scene, EXAMPLES)

@@ -18,9 +18,11 @@
       EDGE + ((WIDTH - 2 * EDGE) * x) / given.steps,
       HEIGHT - EDGE - ((HEIGHT - 2 * EDGE) * y) / given.steps,
     ]);
+    const unknown = "#c3c8d0";
+    const shade = (group, number) => given.colours[group.colours[number] % given.colours.length];
     const views = given.groups.map((group) => ({
       title: group.title,
-      colour: (n) => (group.of[n] < 0 ? "#c3c8d0" : given.colours[group.of[n] % given.colours.length]),
+      colour: (n) => (group.of[n] < 0 ? unknown : shade(group, group.of[n])),
     }));
     if (given.probability) {
       const last = given.ramp.length - 1;
@@ -69,7 +71,7 @@
 
     function drawKey() {
       const group = given.groups[views.indexOf(view)];
-      let items = group ? group.names.map((name, i) => [given.colours[i % given.colours.length], name]) : [];
+      let items = group ? group.names.map((name, i) => [shade(group, i), name]) : [];
       if (view.title === "certainty") {
         items = [0, Math.floor(given.ramp.length / 2), given.ramp.length - 1].map((i) => [
           given.ramp[i],
