@@ -65,8 +65,10 @@ def interpolate(run: Run, params: Any, x: np.ndarray, names: list[str]) -> Shown
     decode = functools.partial(decode_codes, run, params)
     made, codes = code_paths.interpolate(decode, _codes(run, params, x), COLUMNS)
     pairs = [f"{a} to {b}" for a, b in zip(names, names[1:], strict=False)]
-    arrays = {"x": prepared(run, x), "code": codes, "image": made}
-    return Shown(arrays, made, pairs)
+    images = prepared(run, x)
+    grid = np.concatenate([images[:-1, None], made, images[1:, None]], 1)
+    columns = ["original", *[""] * COLUMNS, "original"]
+    return Shown({"x": images, "code": codes, "image": made}, grid, pairs, columns)
 
 
 def traverse(run: Run, params: Any, x: np.ndarray, names: list[str]) -> Shown:
@@ -132,9 +134,11 @@ def apply(
     count, lines = len(shown.arrays["x"]), []
     if part.names is not None:
         shown.arrays["file"] = np.array(part.names[:count])
-    if left or count < len(part.x):
-        more = "" if count < len(part.x) else "; --num_samples=N takes more"
-        lines.append(f"note: of the first {count} images alone{more}")
+    if count < len(part.x):
+        fill = f"which fill a picture of {MAX_ROWS} rows"
+        lines.append(f"note: of the first {count} images alone, {fill}")
+    elif left:
+        lines.append(f"note: of the first {num} images; --num_samples=N takes more")
     for output in outputs:
         if output.suffix.lower() == ".npz":
             with open(output, "wb") as stream:  # a path of .NPZ would get an ending

@@ -71,7 +71,7 @@ def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
         f"--output={tmp_path / 'a.npz'}",
     )
     assert done.returncode == 0, done.stderr
-    assert "first 2 images alone" in done.stdout
+    assert "the first 2 images; --num_samples" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["reconstruction"].shape == (2, 4, 4, 1)
