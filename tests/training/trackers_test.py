@@ -78,6 +78,7 @@ def test_mlflow(monkeypatch, tmp_path, run_config):
     assert recorder.calls[3][1:] == (({"epoch": 1.0, "loss": 3.0},), {"step": 2})
 
 
+@pytest.mark.filterwarnings("ignore")  # its own
 def test_mlflow_in_a_local_store(monkeypatch, tmp_path, run_config):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'runs.db'}")
@@ -106,8 +107,8 @@ def test_wandb_in_a_local_store(monkeypatch, tmp_path, run_config):
 
 @pytest.mark.filterwarnings("ignore")  # its own
 def test_trackio_in_a_local_store(monkeypatch, tmp_path, run_config):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))  # read when it is imported
     pytest.importorskip("trackio")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
     run_config.train.tracker = "trackio"
     tracker = trackers.of_run(run_config, tmp_path / "run")
     tracker.log(ROWS[0])
