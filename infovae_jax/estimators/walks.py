@@ -71,7 +71,7 @@ class Walks:
         check_is_fitted(self, "params_")
         if self._scheme is not None:
             raise ValueError(
-                "a walk between rows of a table has no rows: give images or arrays of "
-                "numbers, or decode codes by inverse_transform"
+                "walks are of images or arrays of numbers, and this model is of a "
+                "table: decode codes by inverse_transform"
             )
         return self.inverse_transform, self._encoded(X).mean
