@@ -185,6 +185,7 @@ def data_of(text, name="live"):
     return found and json.loads(found[1])
 
 
+@pytest.mark.long
 def test_the_page_holds_the_decoder(make_config, tmp_path, monkeypatch):
     with_pictures(monkeypatch)
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
@@ -223,6 +224,7 @@ def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     np.testing.assert_array_equal(tile, expected)
 
 
+@pytest.mark.long
 def test_where_it_does_not_run_the_page_says_so(make_config, tmp_path, monkeypatch):
     with_pictures(monkeypatch)
     run, params, workdir = opened(make_config, "vae", tmp_path, decoder_hidden=(999,))
