@@ -64,8 +64,8 @@ def write(
     path = workdir / "report.html"
     pictures = _embedded(sections)
     room = 0.95 * MAX_BYTES - sum(len(p["image"] or "") for p in pictures)
-    hover = hover if _size_of(hover) < room else None
-    room -= _size_of(hover)
+    decoder = decoder if _size_of(decoder.data) < room else NO_ROOM
+    room -= _size_of(decoder.data)
     text = _template().render(
         title=f"{config.objective} on {config.data.source}, seed {config.seed}",
         facts=shown + versions,
@@ -73,9 +73,9 @@ def write(
         headline=headline.figures(run, evaluation),
         commands=headline.commands(run, workdir),
         questions=_by_question(pictures),
-        live=decoder if _size_of(decoder.data) < room else NO_ROOM,
+        live=decoder,
         script=live.script,
-        map=hover,
+        map=hover if _size_of(hover) < room else None,
         evaluation=evaluation,
         evaluate=f"{command}evaluate{at}",
         provenance=_provenance(run, evaluation),

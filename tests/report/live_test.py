@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from PIL import Image
 
 from infovae_jax import report
 from infovae_jax.export import files, functions, graphs, numpy_runtime
-from infovae_jax.report import live
+from infovae_jax.report import figures, live, page
 from infovae_jax.training.run import claim_workdir, open_run
 from infovae_jax.types import DataSpec
 
@@ -240,6 +241,30 @@ def test_where_it_does_not_run_the_page_says_so(make_config, tmp_path, monkeypat
     text = report.write(run, large, workdir).read_text()
     assert "weights in 16 bits make other images" in text
     assert "<script" not in text
+
+
+def test_a_cluster_has_the_colour_of_its_label():
+    objective = SimpleNamespace(uses_labels=False)
+    scene = SimpleNamespace(
+        run=SimpleNamespace(objective=objective), matched=np.array([2, -1, 0, -1])
+    )
+    np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [2, 3, 0, 4])
+    objective.uses_labels = True
+    np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [0, 1, 2, 3])
+
+
+@pytest.mark.long
+def test_the_decoder_goes_before_the_map(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch, "latent_map")
+    run, params, workdir = opened(make_config, "vae", tmp_path)
+    whole = report.write(run, params, workdir).read_text()
+    sizes = [len(json.dumps(data_of(whole, name))) for name in ("live", "map")]
+    picture = len(re.search(r'src="data:image/png;base64,([^"]*)', whole)[1])
+    for room, there in ((sum(sizes), [True, False]), (sizes[0], [False, True])):
+        monkeypatch.setattr(page, "MAX_BYTES", (picture + room) / 0.95)
+        text = report.write(run, params, workdir).read_text()
+        assert [bool(data_of(text, name)) for name in ("live", "map")] == there
+    assert "the pictures leave no room for it" in text
 
 
 ACTIONS = """
