@@ -48,6 +48,10 @@ CONFIG_CASES = {
         ("--config=configs/catva.py",),
         ("no config file", "configs/catva.py"),
     ),
+    "no preset behind the colon": (
+        ("--config=configs/vae.py:", "--config.train.num_epochs=0"),
+        ("config.train.num_epochs",),
+    ),
     "unknown preset": (("--config=configs/vae.py:mnits",), ("mnits", "mnist")),
     "clusters below 2": (
         ("--config=configs/catvae.py", "--config.model.num_clusters=1"),
@@ -234,6 +238,15 @@ CONFIG_CASES = {
         ("--mode=evaluate", "--workdir=nowhere", "--config.evaluation.nll_samples=0"),
         ("config.evaluation.nll_samples", "from 1"),
     ),
+    "a billion samples": (
+        ("--mode=sample", "--workdir=nowhere", "--num_samples=1000000000"),
+        ("num_samples", "1000000"),
+    ),
+    "a config of 300 letters": ((f"--config={'x' * 300}",), ("no config file",)),
+    "a run of 300 letters": (
+        ("--mode=encode", f"--workdir={'x' * 300}"),
+        ("no run here",),
+    ),
     "one that another mode would not use": (
         ("--mode=report", "--workdir=nowhere", "--config.evaluation.nll_samples=7"),
         ("only --mode=evaluate",),
@@ -257,6 +270,7 @@ def test_config_file_that_fails(run_main_inprocess, tmp_path):
         ("def get_config():\n    return 1 / 0\n", "bad.py:2"),
         ("def get_config():\n    return {'seed': 0}\n", "the config is a dict"),
         ("def get_config():\n    pass\n", "the config is a NoneType"),
+        ("def get_config():\0 pass\n", "bad.py"),
         ("import sys\ndef get_config():\n    sys.exit(0)\n", "SystemExit"),
     ):
         path = tmp_path / "bad.py"

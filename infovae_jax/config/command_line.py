@@ -62,7 +62,11 @@ def define_mode_flags(modes: Sequence[str]) -> None:
         "input", None, "encode, predict, evaluate: new data, a file or a folder"
     )
     flags.DEFINE_integer(
-        "num_samples", 64, "--mode=sample: how many images", lower_bound=1
+        "num_samples",
+        64,
+        "--mode=sample: how many images",
+        lower_bound=1,
+        upper_bound=10**6,
     )
     flags.DEFINE_string(
         "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
@@ -213,9 +217,10 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
         path, colon, preset = value.partition(":")
         found = find_config_file(path)
         if not colon and _of_table(argv) and _is_packaged(found):
-            colon, preset = ":", "table"
-        argv[position] = f"--{CONFIG_FLAG}={found}{colon}{preset}"
-        return argv, load_config_file(f"{found}{colon}{preset}")
+            preset = "table"
+        chosen = f"{found}:{preset}" if preset else str(found)
+        argv[position] = f"--{CONFIG_FLAG}={chosen}"
+        return argv, load_config_file(chosen)
     return argv, None
 
 
@@ -332,7 +337,7 @@ def _unknown_key(argv: list[str], error: Exception) -> ConfigError:
             key = key[len(CONFIG_FLAG) + 1 :]
             if key not in known and key not in parents:
                 return ConfigError(
-                    f"unknown config.'{key}'{_nearest_key(key, known)}",
+                    f"unknown key '{key}'{_nearest_key(key, known)}",
                     f"--config.{key}",
                     "see configs/base.py for the keys",
                 )

@@ -6,14 +6,14 @@ does not fit is refused with the row or file. No part is larger than asked for: 
 million rows need no more memory than a few thousand.
 """
 
+import os
 import pathlib
-import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import folder, numpy_files, raw_splits, tables
+from infovae_jax.data import cache, folder, numpy_files, raw_splits, tables
 from infovae_jax.data.intake import Intake
 from infovae_jax.errors import DataError
 from infovae_jax.types import Dataset
@@ -51,8 +51,9 @@ def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     Raises:
       DataError: the input is missing, damaged, or does not fit the model.
     """
-    path = path.expanduser()
-    if not path.exists():
+    path = cache.expanded(path)
+    # `os` tells of a pipe, which would be waited for, and of names that are too long.
+    if not os.path.isfile(path) and not os.path.isdir(path):
         raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
     kind = "table" if tables.is_table(path) else "images"
     wanted = "images" if dataset.intake.scheme is None else "table"
@@ -129,10 +130,7 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
 
 def _of_archive(path: pathlib.Path, size: int):
     """The parts of the images of a `.npz`, and its labels or None."""
-    if not zipfile.is_zipfile(path):
-        raise DataError("no archive, or a cut one", f"{_FLAG}, {path}", "copy it again")
-    with zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy") for name in archive.namelist()}
+    names = numpy_files.member_names(path)
     images, labels, *_ = numpy_files.choose_keys(names, path)
     found = None
     if labels in names:

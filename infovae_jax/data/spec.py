@@ -7,7 +7,7 @@ import numpy as np
 from infovae_jax.data import raw_splits
 from infovae_jax.data.intake import Intake
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
-from infovae_jax.errors import ConfigError, DataError, unknown
+from infovae_jax.errors import ConfigError, DataError, printable, unknown
 from infovae_jax.types import Dataset, DataSpec
 
 BINARIZE = ("none", "threshold", "stochastic")
@@ -206,7 +206,9 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         test_y=raw.test_y,
         spec=spec,
         label_names=raw.label_names,
-        decision="\n".join(_decision(raw, config, spec, scans, in_range)),
+        decision="\n".join(
+            map(printable, _decision(raw, config, spec, scans, in_range))
+        ),
         factors=raw.factors,
         origin=raw.origin,
         intake=Intake(

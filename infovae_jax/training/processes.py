@@ -22,6 +22,7 @@ import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 
+from infovae_jax import errors
 from infovae_jax.errors import ConfigError, HangError, UserError, from_os_error
 
 FLAGS = flags.FLAGS
@@ -212,11 +213,8 @@ def lost_process(error: Exception) -> HangError | None:
 
 
 def as_user_error(error: Exception) -> UserError | None:
-    """What a user can mend, of any exception; None for a bug of ours."""
-    if isinstance(error, UserError):
-        return error
-    found = from_os_error(error) if isinstance(error, OSError) else None
-    return found or lost_process(error)
+    """`errors.as_user_error`, where another process may be gone too."""
+    return errors.as_user_error(error) or lost_process(error)
 
 
 def leave(code: int, at_once: bool = False) -> NoReturn:

@@ -1,5 +1,6 @@
 """A run read back from its folder: its resolved config, and its newest parameters."""
 
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -120,7 +121,7 @@ def open_model(
     loop.enable_compilation_cache()
     try:
         dataset = intake.from_json(sealed.read(path))
-    except (sealed.Damaged, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"damaged ({error})", str(path), "train again with the same command"
         ) from None
@@ -147,8 +148,8 @@ def _read_config(
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
     path = folder / "config.json"
-    if not path.is_file():
-        if (folder / "checkpoints").is_dir():
+    if not os.path.isfile(path):  # of a name that is too long it says no
+        if os.path.isdir(folder / "checkpoints"):
             raise CheckpointError(
                 "config.json is missing beside checkpoints",
                 workdir,

@@ -250,3 +250,42 @@ def test_arrays_that_are_not_used_are_named(tmp_path, data_config):
     np.savez(tmp_path / "set.npz", x=X, y=Y, masks=X, extra=Y)
     decision = data.load(data_config(tmp_path / "set.npz")).decision
     assert "not used: extra, masks" in decision
+
+
+def test_no_flipped_bit_of_an_archive_is_a_bug(tmp_path):
+    """Of the directory, of headers and of packed arrays: a line, or all as it was."""
+    path, flipped = tmp_path / "set.npz", tmp_path / "flipped.npz"
+    np.savez_compressed(path, x=X, y=Y)
+    whole, chance, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(400):
+        content = bytearray(whole)
+        content[chance.integers(len(whole))] ^= 1 << chance.integers(8)
+        flipped.write_bytes(content)
+        try:
+            found = numpy_files.read_archive(flipped, sorted)
+            if set(found) != {"x", "y"}:
+                continue  # a name that is another
+            parts = list(numpy_files.stream_member(flipped, "x", 7))
+        except DataError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(np.concatenate(parts), X)
+        np.testing.assert_array_equal(found["y"], Y)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("method", [1, 97], ids=["password", "method"])
+def test_archives_that_cannot_be_unpacked(tmp_path, data_config, raises_line, method):
+    path = tmp_path / "set.npz"
+    np.savez(path, x=X)
+    content = bytearray(path.read_bytes())
+    for at in (6, content.index(b"PK\x01\x02") + 8):
+        if method == 1:
+            content[at] |= 1
+        else:
+            content[at + 2] = method
+    path.write_bytes(content)
+    with raises_line(DataError, 3, "cannot unpack", "set.npz"):
+        data.load(data_config(path))
+    with raises_line(DataError, 3, "cannot unpack", "set.npz"):
+        list(numpy_files.stream_member(path, "x", 5))

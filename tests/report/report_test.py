@@ -222,6 +222,14 @@ def test_sample_grid_of_colour_images(tmp_path):
         assert len(image.convert("RGB").getcolors(1_000_000)) > 100
 
 
+def test_of_very_many_samples_the_first_are_drawn(tmp_path):
+    images = np.zeros((3000, 2, 2, 1))
+    assert report.sample_grid(images[:7], tmp_path / "a.png") == 7
+    assert report.sample_grid(images, tmp_path / "b.png") == report.MAX_SAMPLES
+    with Image.open(tmp_path / "b.png") as image:
+        assert max(image.size) < 5000
+
+
 @pytest.mark.long
 def test_the_evaluation_is_shown_in_sections_with_charts(make_config, tmp_path):
     run, params, workdir = opened(make_config, "vae", tmp_path)
