@@ -176,16 +176,16 @@ def _trusted(line: str, checked: bool) -> dict | None:
         row = sealed.parse(line)
     except sealed.Damaged:
         return None
-    if sealed.CHECK in row:
-        return row
     members = row.get(MEMBERS, {})
-    numbers = [value for name, value in row.items() if name != MEMBERS]
+    numbers = [v for name, v in row.items() if name not in (MEMBERS, sealed.CHECK)]
     well_formed = (
-        isinstance(row.get("step"), (int, float))
-        and isinstance(members, dict)
+        {"step", "epoch"} <= row.keys()
         and all(type(value) in (int, float) for value in numbers)
+        and math.isfinite(row["step"])
+        and isinstance(members, dict)
+        and all(isinstance(values, list) for values in members.values())
     )
-    return row if well_formed and not checked else None
+    return row if well_formed and (sealed.CHECK in row or not checked) else None
 
 
 def missing_steps(steps: list[float], resume_step: int, every: int | None) -> list[str]:
@@ -216,7 +216,8 @@ def _note(text: str) -> None:
 
 
 def _of_member(row: dict, member: int) -> dict[str, float]:
-    own = {name: values[member] for name, values in row.get(MEMBERS, {}).items()}
+    lists = row.get(MEMBERS, {}).items()
+    own = {name: values[member] for name, values in lists if member < len(values)}
     kept = {name: value for name, value in (row | own).items() if name != MEMBERS}
     return {name: value for name, value in kept.items() if value is not None}
 

@@ -127,12 +127,20 @@ def test_a_resume_keeps_the_damaged_file_and_names_the_hole(tmp_path, capfd):
 def test_rows_of_a_time_before_check_values_are_taken(tmp_path, capfd):
     old = {"step": 5, "epoch": 0.5, "loss": 2.0}
     odd = ["[]", "5", '{"loss": 1}', '{"step": "a"}', '{"step": 6, "loss": "b"}']
+    odd += [
+        '{"step": 7}',
+        '{"step": NaN, "epoch": 1}',
+        json.dumps(old | {"members": 3}),
+    ]
+    odd += [json.dumps(old | {"members": {"loss": 3}})]
     lines = [json.dumps(old), *odd, json.dumps(sealed.seal(ROW | {"step": 10}))]
     # Its check value is gone: it cannot be told from a row that somebody changed.
     lines.append(json.dumps(ROW | {"step": 12}))
+    # Whole, and of another form all the same.
+    lines.append(json.dumps(sealed.seal(ROW | {"step": "a"})))
     (tmp_path / metrics.FILE).write_text("\n".join(lines) + "\n")
     assert metrics.read_metrics(tmp_path) == [old, ROW | {"step": 10}]
-    assert "6 damaged rows" in capfd.readouterr().err
+    assert f"{len(odd) + 2} damaged rows" in capfd.readouterr().err
 
 
 def test_holes_are_named():

@@ -518,6 +518,8 @@ RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
         {"figures": {"elbo": [1.0]}},
         {"figures": []},
         {"chosen": 2},
+        {"members": [{}, {}]},
+        {"figures": {"elbo": ["a", 1.0]}},
     ],
 )
 def test_a_record_of_another_form_is_damaged(tmp_path, change):
