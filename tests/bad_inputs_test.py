@@ -323,6 +323,26 @@ def test_values_of_other_types_in_a_config(run_main_inprocess, tmp_path, text, p
 
 
 @pytest.mark.parametrize(
+    ("line", "part"),
+    [("d[5] = 3", "'<' not supported"), ("d['more'] = d", "Circular")],
+    ids=["a number as key", "a circle"],
+)
+def test_a_config_that_cannot_be_stored(run_main_inprocess, tmp_path, line, part):
+    path = tmp_path / "odd.py"
+    root = pathlib.Path(__file__).parents[1] / "configs"
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(root)!r})\nimport vae\n"
+        "def get_config():\n"
+        "    config = vae.get_config()\n"
+        "    d = config.to_dict()\n"
+        f"    {line}\n"
+        "    return type(config)(d, type_safe=False)\n"
+    )
+    done = run_main_inprocess(f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert_refused(done, 2, "config", part)
+
+
+@pytest.mark.parametrize(
     "text",
     ["[]", "null", "5", "{", "[" * 100_000, '{"seed": 0}', '{"data": [1]}'],
     ids=["list", "null", "number", "cut", "deep", "no groups", "a list as group"],

@@ -199,7 +199,11 @@ def to_json(config: ConfigDict) -> str:
             "use numbers, texts, True, False, None and tuples of them",
         )
 
-    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=refuse)
+    try:
+        text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=refuse)
+    except (TypeError, ValueError, RecursionError) as error:  # a key, or a circle
+        what = f"a config that cannot be stored ({error})"
+        raise ConfigError(what, "config", "use names and plain values") from None
     return text + "\n"
 
 

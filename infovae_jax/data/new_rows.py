@@ -39,6 +39,19 @@ class Rows(NamedTuple):
     extra: tuple[str, ...] = ()
 
 
+def require(path: pathlib.Path) -> pathlib.Path:
+    """The path of an input, `~` filled in.
+
+    Raises:
+      DataError: there is no such file or folder.
+    """
+    path = cache.expanded(path)
+    # `os` tells of a pipe, which would be waited for, and of names that are too long.
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
+    return path
+
+
 def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     """The examples of a file or folder in order, at most `size` at a time.
 
@@ -51,10 +64,7 @@ def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     Raises:
       DataError: the input is missing, damaged, or does not fit the model.
     """
-    path = cache.expanded(path)
-    # `os` tells of a pipe, which would be waited for, and of names that are too long.
-    if not os.path.isfile(path) and not os.path.isdir(path):
-        raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
+    path = require(path)
     kind = "table" if tables.is_table(path) else "images"
     wanted = "images" if dataset.intake.scheme is None else "table"
     if kind != wanted:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import raw_splits
-from infovae_jax.data.intake import Intake
+from infovae_jax.data.intake import LARGE, Intake
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, printable, unknown
 from infovae_jax.types import Dataset, DataSpec
@@ -263,6 +263,11 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
         f"  range: min {low:.4g}, max {high:.4g}, mean {scans['train'].mean:.4f} of "
         f"the training images{scaled}"
     )
+    if max(-low, high) > LARGE:
+        lines.append(
+            "  note: values so large may make training diverge; scale them to [0, 1], "
+            "or store grey levels as uint8"
+        )
     lines.append("  labels: " + _labels_text(raw))
     if raw.factors:
         lines.append("  factors, for evaluation only: " + ", ".join(raw.factors))

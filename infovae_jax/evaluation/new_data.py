@@ -44,7 +44,7 @@ def apply(
       DataError, StorageError: as `new_rows.read` and `row_files.write`.
     """
     size = _BATCHES * saved.run.config.evaluation.batch_size
-    summary = _Summary(saved, unusual_below)
+    summary, path = _Summary(saved, unusual_below), new_rows.require(path)
 
     def parts() -> Iterator[row_files.Table]:
         for part in new_rows.read(path, saved.run.dataset, size):

@@ -175,7 +175,8 @@ def train(
             outlet = Outlet(
                 str(workdir), show, watchdog.feed, guard.agreed, keep, guard.take
             )
-            state = run_blocks(run, program, state, outlet)
+            with metrics.telling_scale(run.dataset.intake):
+                state = run_blocks(run, program, state, outlet)
             if guard.agreed():
                 raise guard.interrupted(workdir, total)
             return state

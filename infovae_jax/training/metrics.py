@@ -1,5 +1,6 @@
 """Where the figures of training go: JSON lines first, TensorBoard if installed."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -8,12 +9,14 @@ import pathlib
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from infovae_jax.config import sealed
+from infovae_jax.data.intake import LARGE, Intake
 from infovae_jax.errors import CheckpointError, NonFiniteError
 from infovae_jax.training import files
 
@@ -231,6 +234,24 @@ def joined(row: dict, other: dict) -> dict:
 def diverged(what: str, where: str) -> NonFiniteError:
     """The error of a model that left the numbers."""
     return NonFiniteError(what, where, _SMALLER_STEPS)
+
+
+@contextlib.contextmanager
+def telling_scale(intake: Intake | None) -> Iterator[None]:
+    """Tells a divergence of the range of the data where that may be the reason.
+
+    `intake`: of the data.
+    """
+    try:
+        yield
+    except NonFiniteError as error:
+        if intake is None or not LARGE < max(-intake.low, intake.high) < math.inf:
+            raise
+        fix = (
+            f"scale the data, of {intake.low:.4g} to {intake.high:.4g}, to [0, 1] or "
+            f"to standard deviation 1; or {error.fix}"
+        )
+        raise NonFiniteError(error.what, error.where, fix) from None
 
 
 def check_finite(row: dict[str, float], where: str) -> None:

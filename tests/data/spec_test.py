@@ -65,6 +65,12 @@ def test_auto_takes_gaussian_outside(load, x):
     assert "outside [0, 1]" in dataset.decision
 
 
+def test_a_large_scale_is_said(load):
+    for factor, said in ((255, True), (3, False)):
+        decision = load({"x": factor * GREY}).decision
+        assert ("may make training diverge" in decision) == said
+
+
 def test_gaussian_may_be_asked_for(load):
     dataset = load({"x": GREY}, likelihood="gaussian")
     assert dataset.spec.likelihood == "gaussian"

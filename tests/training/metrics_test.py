@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infovae_jax.config import sealed
+from infovae_jax.data import intake
 from infovae_jax.errors import CheckpointError, NonFiniteError
 from infovae_jax.training import metrics
 
@@ -170,3 +171,17 @@ def test_members_that_are_not_finite_are_found_and_one_run_is_refused():
     state["b"][0] = np.nan
     with pytest.raises(NonFiniteError):
         metrics.check_finite_state(state, 5, "run", 3)
+
+
+def test_a_divergence_tells_of_data_of_a_large_scale():
+    wide, unit = intake.Intake(low=0.0, high=255.0), intake.Intake(low=0.0, high=1.0)
+    with (
+        pytest.raises(NonFiniteError, match="of 0 to 255, .*; or lower") as caught,
+        metrics.telling_scale(wide),
+    ):
+        raise metrics.diverged("loss became non-finite", "run")
+    assert caught.value.what == "loss became non-finite"
+    for other in (unit, intake.Intake(), None):
+        with pytest.raises(NonFiniteError) as caught, metrics.telling_scale(other):
+            raise metrics.diverged("loss became non-finite", "run")
+        assert "scale" not in caught.value.fix
