@@ -238,6 +238,11 @@ CONFIG_CASES = {
         ("--mode=evaluate", "--workdir=nowhere", "--config.evaluation.nll_samples=0"),
         ("config.evaluation.nll_samples", "from 1"),
     ),
+    "a key without a config": (("--config.seed=3",), ("no --config", "config.seed")),
+    "a key of a saved run": (
+        ("--mode=encode", "--workdir=nowhere", "--config.train.num_epochs=7"),
+        ("--config.train.num_epochs", "leave it out"),
+    ),
     "a billion samples": (
         ("--mode=sample", "--workdir=nowhere", "--num_samples=1000000000"),
         ("num_samples", "1000000"),
@@ -270,6 +275,11 @@ def test_config_file_that_fails(run_main_inprocess, tmp_path):
         ("def get_config():\n    return 1 / 0\n", "bad.py:2"),
         ("def get_config():\n    return {'seed': 0}\n", "the config is a dict"),
         ("def get_config():\n    pass\n", "the config is a NoneType"),
+        (
+            "from ml_collections import FrozenConfigDict\n"
+            "def get_config():\n    return FrozenConfigDict()\n",
+            "the config is a FrozenConfigDict",
+        ),
         ("def get_config():\0 pass\n", "bad.py"),
         ("import sys\ndef get_config():\n    sys.exit(0)\n", "SystemExit"),
     ):

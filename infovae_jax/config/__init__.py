@@ -13,7 +13,7 @@ import traceback
 import types
 from collections.abc import Iterator
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from infovae_jax.config import groups, knobs
 from infovae_jax.errors import ConfigError, nearest, unknown
@@ -126,7 +126,8 @@ def user_code(whose: str, fix: str, missing_too: bool = False) -> Iterator[None]
 
 
 def _require_config(config: object, where: str) -> None:
-    if not isinstance(config, ConfigDict):
+    # A frozen one takes no override.
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
         raise ConfigError(
             f"the config is a {type(config).__name__}",
             where,

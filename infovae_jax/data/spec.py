@@ -72,13 +72,20 @@ def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
         if result.outside is not None:
             raise ConfigError(
                 f"{key}={value} needs data in [0, 1], but they span "
-                f"{min(s.low for s in scans.values()):.6g} to "
-                f"{max(s.high for s in scans.values()):.6g}",
+                f"{_told(min(s.low for s in scans.values()), 6)} to "
+                f"{_told(max(s.high for s in scans.values()), 6)}",
                 f"first value outside at index (n, h, w, c) = {result.outside} of "
                 f"the {split} images",
                 "scale the data to [0, 1], or set data.likelihood='gaussian' and "
                 "data.binarize='none'",
             )
+
+
+def _told(value: float, digits: int = 4) -> str:
+    """So many digits of a value, or as many as tell it from 0 and from 1."""
+    text = f"{value:.{digits}g}"
+    hidden = float(text) in (0.0, 1.0) and float(text) != value
+    return f"{value:.9g}" if hidden else text
 
 
 def _require_levels(raw: raw_splits.Raw, config: Any) -> None:
@@ -260,8 +267,8 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     low = min(s.low for s in scans.values())
     high = max(s.high for s in scans.values())
     lines.append(
-        f"  range: min {low:.4g}, max {high:.4g}, mean {scans['train'].mean:.4f} of "
-        f"the training images{scaled}"
+        f"  range: min {_told(low)}, max {_told(high)}, mean "
+        f"{scans['train'].mean:.4f} of the training images{scaled}"
     )
     if max(-low, high) > LARGE:
         lines.append(

@@ -117,3 +117,13 @@ def test_a_batch_that_the_devices_cannot_share(monkeypatch):
     for batch_size, near in ((5, "give 3 or 6"), (2, "give 3")):
         with pytest.raises(ConfigError, match=near):
             sharding.make_mesh(0, batch_size)
+
+
+def test_a_key_of_a_saved_run_that_differs_is_refused(run_main_inprocess, there):
+    """With the command that trained it the run's own values may stand there."""
+    arguments = [a for a in command(there, "--mode=encode") if "evaluation" not in a]
+    done = run_main_inprocess(*arguments)
+    assert done.returncode == 0, done.stderr
+    for more in ("--config.train.num_epochs=4", "--config.network.encoder_hidden=(9,)"):
+        key, _, value = more.partition("=")
+        assert_refused(run_main_inprocess(*arguments, more), 2, key, value, "leave it")
