@@ -56,6 +56,7 @@ def train(
     config_lib.check(config)
     trackers.require(config.train.tracker)
     loop.enable_compilation_cache()
+    processes.require_devices()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
     run = open_run(config, say=processes.say)

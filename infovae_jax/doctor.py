@@ -101,11 +101,9 @@ def _devices() -> Iterator[Finding]:
 
     try:
         devices = jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
         found = no_device(error)
-        text = found.what if found else str(error).splitlines()[0]
-        fix = found.fix if found else "reinstall jax for this machine"
-        yield Finding("devices", text, fix)
+        yield Finding("devices", found.what, found.fix)
         return
     kinds = [f"{device.platform}:{device.device_kind}" for device in devices]
     yield Finding("devices", f"{len(devices)} x {kinds[0]}")

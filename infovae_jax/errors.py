@@ -115,8 +115,11 @@ def as_user_error(error: Exception) -> UserError | None:
     """What a user can mend, of any exception; None for a bug of ours."""
     if isinstance(error, UserError):
         return error
-    found = from_os_error(error) if isinstance(error, OSError) else None
-    return found or no_device(error) or no_memory(error)
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    if isinstance(error, RuntimeError) and _NO_DEVICE.search(str(error)):
+        return no_device(error)
+    return no_memory(error)
 
 
 class Stopped(KeyboardInterrupt):
@@ -252,8 +255,9 @@ _IN_THE_WAY = (
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
     *(errno.ELOOP, errno.ENAMETOOLONG),
 )
+_RIGHTS = (errno.EROFS, errno.EACCES, errno.EPERM)
 _STORAGE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOSPC, errno.EDQUOT, *_RIGHTS),
     *(errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ESTALE),
     *_IN_THE_WAY,
 )
@@ -278,13 +282,16 @@ def from_write_error(error: Exception, path: str) -> StorageError | None:
     return storage_error(int(found[1]), path) if found else None
 
 
-def no_device(error: Exception) -> ConfigError | None:
-    """The error of devices that JAX is asked for and does not find; else None."""
-    if not isinstance(error, RuntimeError) or not _NO_DEVICE.search(str(error)):
-        return None
+def no_device(error: Exception) -> ConfigError:
+    """The error of devices that JAX is asked for and does not find.
+
+    Args:
+      error: of JAX, which says nothing where it asserts.
+    """
     asked = os.environ.get("JAX_PLATFORMS")
+    text = (str(error).splitlines() or ["jax knows none of that kind here"])[0]
     return ConfigError(
-        f"no such device ({str(error).splitlines()[0][:160]})",
+        f"no such device ({text[:160]})",
         f"JAX_PLATFORMS={asked}" if asked else "jax",
         "unset JAX_PLATFORMS" if asked else "reinstall jax for this machine",
     )
@@ -312,10 +319,11 @@ def storage_error(number: int, path: str) -> StorageError:
             path,
             "move away what lies there, or name another folder or file",
         )
+    first = "check its rights" if number in _RIGHTS else "free space"
     return StorageError(
         f"cannot write: {os.strerror(number)}",
         f"{path}{_free(path)}",
-        "free space or choose another --workdir, then run the same command",
+        f"{first} or choose another --workdir, then run the same command",
     )
 
 

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from infovae_jax.errors import ConfigError, as_user_error, ending_in_one_line
+from infovae_jax.training import processes
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from infovae_jax.errors import ConfigError, as_user_error, ending_in_one_line
         (NotADirectoryError(errno.ENOTDIR, "x", "run/figures"), 6, ("move away",)),
         (FileExistsError(errno.EEXIST, "x", "run/checkpoints"), 6, ("checkpoints",)),
         (OSError(errno.ENAMETOOLONG, "x", "y" * 300), 6, ("name another",)),
+        (PermissionError(errno.EACCES, "x", "run/.lock"), 6, ("check its rights",)),
         (OSError(errno.EMFILE, "x", "run"), 6, ("Too many open files",)),
         (
             RuntimeError("Unable to initialize backend 'cuda': not in the list\nmore"),
@@ -53,3 +55,18 @@ def test_bugs_stay_bugs(error):
 def test_a_line_is_one_whatever_it_names():
     line = ConfigError("a\nb", "\x1b[31mcaf\udce9", "c").line()
     assert line == "error: a b; \\x1b[31mcaf\\udce9; c"
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unknown backend")])
+def test_devices_that_are_not_there(monkeypatch, error):
+    """JAX without its plugin for CUDA asserts, and says nothing."""
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(processes.jax, "devices", fail)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    processes.require_devices()  # Nobody asked: JAX takes what there is.
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(ConfigError, match="JAX_PLATFORMS=cuda; unset JAX_PLATFORMS"):
+        processes.require_devices()

@@ -139,6 +139,16 @@ def start(
     _abort_means_lost()
 
 
+def require_devices() -> None:
+    """Raises ConfigError where JAX_PLATFORMS asks for devices that are not there."""
+    if not os.environ.get("JAX_PLATFORMS"):
+        return
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise errors.no_device(error) from None
+
+
 def several() -> bool:
     """Whether this process is one of several; starts no backend in a plain run."""
     return jax.distributed.is_initialized() and jax.process_count() > 1

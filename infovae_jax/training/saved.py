@@ -10,7 +10,14 @@ from infovae_jax import config as config_lib
 from infovae_jax.config import sealed, sweeps
 from infovae_jax.data import intake
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import files, identity, loop, origin, population
+from infovae_jax.training import (
+    files,
+    identity,
+    loop,
+    origin,
+    population,
+    processes,
+)
 from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, empty_run, open_run
 from infovae_jax.types import Dataset
@@ -89,6 +96,7 @@ def open_saved(
         config[group][name] = value
     config_lib.check(config)
     loop.enable_compilation_cache()
+    processes.require_devices()
     run = open_run(config)
     accepted = identity.check_data(
         folder, run.identity(), opening.accept_changed_data, record=False
@@ -119,6 +127,7 @@ def open_model(
     if not path.exists():
         return open_saved(workdir, member, opening)
     loop.enable_compilation_cache()
+    processes.require_devices()
     try:
         dataset = intake.from_json(sealed.read(path))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -124,6 +124,6 @@ def test_a_key_of_a_saved_run_that_differs_is_refused(run_main_inprocess, there)
     arguments = [a for a in command(there, "--mode=encode") if "evaluation" not in a]
     done = run_main_inprocess(*arguments)
     assert done.returncode == 0, done.stderr
-    for more in ("--config.train.num_epochs=4", "--config.network.encoder_hidden=(9,)"):
+    for more in ("--config.train.num_epochs=4", "--config.model.latent_dim=3"):
         key, _, value = more.partition("=")
         assert_refused(run_main_inprocess(*arguments, more), 2, key, value, "leave it")
