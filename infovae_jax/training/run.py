@@ -219,7 +219,10 @@ def empty_run(config: ConfigDict, dataset: Dataset) -> Run:
     run = Run(config, dataset, None, None, steps, shares=True)
     objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
     transform = optimizer.make_optimizer(
-        config.optimizer, steps, sweeps.LEARNING_RATE in config.sweep
+        config.optimizer,
+        steps,
+        config.train.num_epochs,
+        sweeps.LEARNING_RATE in config.sweep,
     )
     return run._replace(objective=objective, transform=transform)
 

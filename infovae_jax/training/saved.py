@@ -4,12 +4,14 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed, sweeps
 from infovae_jax.data import intake
-from infovae_jax.errors import CheckpointError, ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError, NonFiniteError
 from infovae_jax.training import (
     files,
     identity,
@@ -46,11 +48,20 @@ class Saved(NamedTuple):
         return self.run.member is None and sweeps.is_population(self.run.config)
 
     def of_member(self, member: int) -> "Saved":
-        """The single run that a member of the population is."""
-        return self._replace(
-            run=population.member_run(self.run, member),
-            params=population.member_params(self.params, member),
-        )
+        """The single run that a member of the population is.
+
+        Raises:
+          NonFiniteError: that member left the numbers.
+        """
+        params = population.member_params(self.params, member)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            raise NonFiniteError(
+                f"member {member} is not finite at step {self.step}",
+                str(self.folder),
+                "name another --member, or leave it out: population.json tells of all",
+            )
+        run = population.member_run(self.run, member)
+        return self._replace(run=run, params=params)
 
     def chosen(self, member: int | None = None) -> "Saved":
         """The run itself, or of a population `member`, by default the chosen one.
