@@ -338,6 +338,11 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
     """
     saved = workdir / "config.json"
     try:
+        str(workdir.absolute()).encode()
+    except UnicodeEncodeError:
+        what = "a path that is not UTF-8, in which no checkpoint can be written"
+        raise ConfigError(what, str(workdir), "give another --workdir") from None
+    try:
         workdir.mkdir(parents=True, exist_ok=True)
         if saved.exists():
             old = config_lib.from_json(saved.read_text())

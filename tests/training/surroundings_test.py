@@ -127,3 +127,11 @@ def test_a_key_of_a_saved_run_that_differs_is_refused(run_main_inprocess, there)
     for more in ("--config.train.num_epochs=4", "--config.model.latent_dim=3"):
         key, _, value = more.partition("=")
         assert_refused(run_main_inprocess(*arguments, more), 2, key, value, "leave it")
+
+
+def test_a_folder_in_which_no_checkpoint_can_be_written(run_main_inprocess, there):
+    """Of bytes that are no UTF-8: what writes the arrays takes no other paths."""
+    folder = there / os.fsdecode(b"caf\xe9")
+    done = run_main_inprocess(*command(there, f"--workdir={folder}"))
+    assert_refused(done, 2, "not UTF-8", "caf\\udce9")
+    assert not folder.exists()
