@@ -153,7 +153,7 @@ def _with_all_names(frame: Any, path: pathlib.Path) -> Any:
     """
     import pandas
 
-    if not isinstance(frame.index, pandas.RangeIndex):
+    if len(frame) and not isinstance(frame.index, pandas.RangeIndex):
         count = len(frame.columns) + frame.index.nlevels
         raise DataError(
             f"{count} values in a row, and {len(frame.columns)} names of columns",
