@@ -93,6 +93,8 @@ _WORDS = {"images": "images or rows of an array", "table": "rows of a table"}
 def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     scheme, first, where = dataset.intake.scheme, 0, f"{_FLAG}, {path}"
     for frame in tables.read_chunks(path, size, scheme):
+        if not len(frame):
+            continue
         x = scheme.encode(frame, where, first)
         extra = tuple(scheme.extra(frame))
         yield Rows(first, x, None, scheme.labels(frame), extra)

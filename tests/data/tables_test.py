@@ -164,6 +164,14 @@ def test_columns_that_training_did_not_have_are_named(tmp_path, frame, data_conf
     assert part.extra == ("more", "other")
 
 
+def test_new_rows_of_which_there_are_none(tmp_path, frame, data_config, raises_line):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = data.load(data_config(tmp_path / "t.csv", label_column="species"))
+    frame[:0].to_csv(tmp_path / "new.csv", index=False)
+    with raises_line(DataError, 3, "no rows", "new.csv"):
+        list(new_rows.read(tmp_path / "new.csv", dataset, N))
+
+
 def test_a_file_that_is_no_table(tmp_path, data_config, raises_line):
     for name, content in (
         ("a.csv", b""),
