@@ -127,6 +127,8 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
     where, first = f"{_FLAG}, {path}", 0
     if path.suffix.lower() == ".npy":
         x, labels = numpy_files.open_npy(path), None
+        if not x.ndim:
+            raise DataError("a single number", where, "store an array of rows")
         parts = (x[start : start + size] for start in range(0, len(x), size))
     else:
         parts, labels = _of_archive(path, size)
@@ -134,10 +136,19 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
         images = raw_splits.as_images(part, where)
         images = _like_training(images, dataset, where, first)
         own = labels[first : first + len(images)] if labels is not None else None
+        if own is not None and len(own) < len(images):
+            raise _other_labels(labels, "more", where)
         yield Rows(first, images, None, own)
         first += len(images)
     if not first:
         raise DataError("no examples", where, "give at least one")
+    if labels is not None and len(labels) > first:
+        raise _other_labels(labels, first, where)
+
+
+def _other_labels(labels: np.ndarray, count: object, where: str) -> DataError:
+    what = f"{len(labels)} labels for {count} images"
+    return DataError(what, where, "give one label per image, or none")
 
 
 def _of_archive(path: pathlib.Path, size: int):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import numpy_files
+from infovae_jax.data import new_rows, numpy_files
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -289,3 +289,21 @@ def test_archives_that_cannot_be_unpacked(tmp_path, data_config, raises_line, me
         data.load(data_config(path))
     with raises_line(DataError, 3, "cannot unpack", "set.npz"):
         list(numpy_files.stream_member(path, "x", 5))
+
+
+def test_new_examples_of_other_forms(tmp_path, data_config, raises_line):
+    np.savez(tmp_path / "set.npz", x=X, y=Y)
+    dataset = data.load(data_config(tmp_path / "set.npz"))
+
+    def rows(name):
+        return list(new_rows.read(tmp_path / name, dataset, 6))
+
+    np.save(tmp_path / "one.npy", np.float32(1))
+    with raises_line(DataError, 3, "a single number", "one.npy"):
+        rows("one.npy")
+    for count, words in ((7, "7 labels for more"), (21, "21 labels for 20")):
+        np.savez(tmp_path / "new.npz", x=X, y=np.zeros(count, int))
+        with raises_line(DataError, 3, words, "new.npz"):
+            rows("new.npz")
+    np.savez(tmp_path / "new.npz", x=X, y=Y)
+    assert sum(len(part.labels) for part in rows("new.npz")) == len(X)
