@@ -107,6 +107,7 @@ setuptools.setup(
         "psutil>=5.9.8",
         "scikit-learn>=1.6",
         "scipy>=1.12",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

@@ -61,6 +61,10 @@ def main() -> None:
         print(f"infovae_jax {infovae_jax.__version__}")
         return
     command, rest = arguments[0], arguments[1:]
+    if command in MODULES or command == "doctor":
+        from infovae_jax.training import output
+
+        output.keep_harmless()
     if command in MODULES:
         import runpy
 

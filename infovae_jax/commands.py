@@ -56,6 +56,7 @@ def train(
     config_lib.check(config)
     trackers.require(config.train.tracker)
     loop.enable_compilation_cache()
+    processes.require_devices()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
     run = open_run(config, say=processes.say)
@@ -191,6 +192,7 @@ def sample(
             "--cluster",
             f"this run has clusters 0 to {num_clusters - 1}",
         )
+    memory.check_samples(run, num)
     key = jax.random.key(run.config.evaluation.seed)
     if run.dataset.spec.blocks:
         from infovae_jax.evaluation import tabular
@@ -204,8 +206,9 @@ def sample(
 
     x = np.asarray(run.objective.sample(key, params, num, cluster))
     np.savez(files.outlet(folder / "samples.npz"), x=x)
-    report.sample_grid(x, files.outlet(folder / "samples.png"))
-    print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}")
+    shown = report.sample_grid(x, files.outlet(folder / "samples.png"))
+    first = "" if shown == num else f" of the first {shown}"
+    print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}{first}")
 
 
 def new_data(

@@ -28,6 +28,7 @@ from infovae_jax.report.gallery import (
 from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
+MAX_SAMPLES = 1024  # in one picture
 
 def write(
     run: Run, params: Any, workdir: pathlib.Path, step: int | None = None
@@ -123,10 +124,16 @@ def compare_runs(
     grids.save(rate_and_information.of_runs(rates, informations), path)
 
 
-def sample_grid(images: np.ndarray, path: pathlib.Path) -> None:
-    """Saves images `[n, H, W, C]` as one PNG; black to white is their own range."""
+def sample_grid(images: np.ndarray, path: pathlib.Path) -> int:
+    """Saves images `[n, H, W, C]` as one PNG; black to white is their own range.
+
+    Returns:
+      How many are drawn: the first MAX_SAMPLES where there are more.
+    """
+    images = images[:MAX_SAMPLES]
     limits = (min(0.0, float(images.min())), max(1.0, float(images.max())))
     grids.save(grids.square_grid(images, limits), path)
+    return len(images)
 
 
 def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:

@@ -9,13 +9,13 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.data import subsets as draws
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.evaluation import Encoded, clustering, code_paths, subsets
+from infovae_jax.evaluation.codes import decoded
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
@@ -66,7 +66,15 @@ class Scene(NamedTuple):
 
     def decode(self, z) -> np.ndarray:
         """Decoder means of codes `[..., d]`."""
-        return np.asarray(self.run.objective.decode(self.params, jnp.asarray(z)))
+        z = np.asarray(z, np.float32)
+        rows = z.reshape(-1, z.shape[-1])
+        images = decoded(self.run.objective, self.params, rows)
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+    def codes_of_prior(self, num: int, cluster=None, **options) -> np.ndarray:
+        """Codes `[num, d]` from the prior, or from the given clusters of it."""
+        draw = functools.partial(self.run.objective.sample_code, num=num, **options)
+        return np.asarray(jax.jit(draw)(self.key, self.params, cluster=cluster))
 
 
 def plain_label(scene: Scene, label: int) -> str:
@@ -256,10 +264,8 @@ def cluster_samples(scene: Scene) -> Figure | None:
 
 def prior_samples(scene: Scene) -> Figure:
     """Decoder means of draws from the whole prior."""
-    images = np.asarray(
-        scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS)
-    )
-    return image_grid(images.reshape(8, COLUMNS, *images.shape[1:]), value_range(scene))
+    codes = scene.codes_of_prior(8 * COLUMNS).reshape(8, COLUMNS, -1)
+    return image_grid(scene.decode(codes), value_range(scene))
 
 
 def traversals(scene: Scene) -> Figure:
@@ -338,10 +344,14 @@ def latent_layout(scene: Scene) -> tuple[np.ndarray, np.ndarray] | None:
 @functools.lru_cache(maxsize=1)  # the picture asks for it, and the page
 def _in_a_plane(content: bytes, dtype: str, count: int) -> np.ndarray:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     codes = np.frombuffer(content, dtype).reshape(count, -1).copy()
     perplexity = min(30.0, (count - 1) / 3)
-    return TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
+    # Its thousand small steps leave several threads nothing but to wait for one
+    # another, which took ten times as much of the processor.
+    with threadpool_limits(1, "openmp"):
+        return TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
 
 
 def latent_map(scene: Scene) -> Figure | None:

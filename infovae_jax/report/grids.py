@@ -116,4 +116,10 @@ def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
 
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a PNG; without date and version, so that equal figures are equal bytes."""
+    figure.set_dpi(DPI)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        # Now, and not by a drawing of which nothing is kept.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(path, dpi=DPI, metadata={"Software": None}, format="png")
