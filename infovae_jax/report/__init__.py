@@ -30,6 +30,7 @@ from infovae_jax.training.run import Run
 
 MAX_SAMPLES = 1024  # in one picture
 
+
 def write(
     run: Run, params: Any, workdir: pathlib.Path, step: int | None = None
 ) -> pathlib.Path:
