@@ -4,9 +4,9 @@ Versions, devices, folders of data, the cache and the disk. Nothing is changed b
 file written to the cache folder and deleted again.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
-import os
 import pathlib
 import platform
 import shutil
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import infovae_jax
 from infovae_jax import config as config_lib
 from infovae_jax.data import cache, tfds_folders
+from infovae_jax.errors import StorageError, no_device
 
 LOW_BYTES = 2 << 30
 # Module -> the extra that brings it, and what it is for.
@@ -100,11 +101,9 @@ def _devices() -> Iterator[Finding]:
 
     try:
         devices = jax.devices()
-    except RuntimeError as error:
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        text = str(error).splitlines()[0]
-        fix = "unset JAX_PLATFORMS" if asked else "reinstall jax for this machine"
-        yield Finding("devices", f"none ({text})", fix)
+    except (RuntimeError, AssertionError) as error:
+        found = no_device(error)
+        yield Finding("devices", found.what, found.fix)
         return
     kinds = [f"{device.platform}:{device.device_kind}" for device in devices]
     yield Finding("devices", f"{len(devices)} x {kinds[0]}")
@@ -122,7 +121,7 @@ def _configs() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    folder = pathlib.Path(tfds_folders.default_data_dir()).expanduser()
+    folder = cache.expanded(tfds_folders.default_data_dir())
     if not folder.is_dir():
         text = f"no datasets prepared in {folder}; digits and files of yours need none"
         yield Finding("data", text)
@@ -137,7 +136,11 @@ def _data() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    folder = cache.root(None)
+    try:
+        folder = cache.root(None)
+    except StorageError as error:
+        yield Finding("cache", error.what, error.fix)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
@@ -152,7 +155,10 @@ def _cache() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    for topic, place in (("here", pathlib.Path.cwd()), ("cache", cache.root(None))):
+    places = {"here": pathlib.Path.cwd()}
+    with contextlib.suppress(StorageError):  # said above
+        places["cache"] = cache.root(None)
+    for topic, place in places.items():
         while not place.is_dir():
             place = place.parent
         free = shutil.disk_usage(place).free

@@ -49,7 +49,7 @@ def printable(text: str) -> str:
 
 
 class ConfigError(UserError):
-    """A wrong option, config.or combination of them."""
+    """A wrong option, key or combination of them."""
 
     exit_code = 2
 
@@ -100,12 +100,26 @@ class Interrupted(UserError):
 
 @contextlib.contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """Ends a command with the line and the exit code of a `UserError` inside."""
+    """Ends a command with the line and the exit code of what a user can mend inside."""
     try:
         yield
-    except UserError as error:
-        print(error.line(), file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        found = as_user_error(error)
+        if found is None:
+            raise
+        print(found.line(), file=sys.stderr)
+        sys.exit(found.exit_code)
+
+
+def as_user_error(error: Exception) -> UserError | None:
+    """What a user can mend, of any exception; None for a bug of ours."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    if isinstance(error, RuntimeError) and _NO_DEVICE.search(str(error)):
+        return no_device(error)
+    return no_memory(error)
 
 
 class Stopped(KeyboardInterrupt):
@@ -226,7 +240,7 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> Config
       what: what it should be one of, such as 'objective'.
       name: what was given.
       known: all that there are.
-      where: the config.or flag.
+      where: the key or flag.
     """
     known = list(known)
     text = str(name)[:80]
@@ -236,10 +250,19 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> Config
     )
 
 
-_STORAGE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.EIO, errno.EFBIG),
+# Something else lies where a file or folder of ours belongs, or none can.
+_IN_THE_WAY = (
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.ELOOP, errno.ENAMETOOLONG),
 )
+_RIGHTS = (errno.EROFS, errno.EACCES, errno.EPERM)
+_STORAGE = (
+    *(errno.ENOSPC, errno.EDQUOT, *_RIGHTS),
+    *(errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ESTALE),
+    *_IN_THE_WAY,
+)
+# What JAX says where the devices that it is asked for are not there.
+_NO_DEVICE = re.compile(r"(unable to initialize|unknown) backend", re.IGNORECASE)
 # How tensorstore, which writes checkpoints, names the error of the system.
 _OS_ERROR_CODE = re.compile(r"os_error_code='(\d+)'")
 
@@ -259,12 +282,48 @@ def from_write_error(error: Exception, path: str) -> StorageError | None:
     return storage_error(int(found[1]), path) if found else None
 
 
+def no_device(error: Exception) -> ConfigError:
+    """The error of devices that JAX is asked for and does not find.
+
+    Args:
+      error: of JAX, which says nothing where it asserts.
+    """
+    asked = os.environ.get("JAX_PLATFORMS")
+    text = (str(error).splitlines() or ["jax knows none of that kind here"])[0]
+    return ConfigError(
+        f"no such device ({text[:160]})",
+        f"JAX_PLATFORMS={asked}" if asked else "jax",
+        "unset JAX_PLATFORMS" if asked else "reinstall jax for this machine",
+    )
+
+
+def no_memory(error: Exception) -> ConfigError | None:
+    """The error of an array for which there is no room; else None."""
+    of_device = isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    if not of_device and not isinstance(error, MemoryError):
+        return None
+    text = " ".join(str(error).split())[:160]
+    return ConfigError(
+        f"out of memory ({text})",
+        "the memory of the device" if of_device else "the memory of the machine",
+        "make config.train.batch_size, config.evaluation.batch_size or "
+        "config.network smaller, or set config.data.stream",
+    )
+
+
 def storage_error(number: int, path: str) -> StorageError:
     """The error of the system's error number, with the bytes that are free."""
+    if number in _IN_THE_WAY:
+        return StorageError(
+            f"cannot be used: {os.strerror(number)}",
+            path,
+            "move away what lies there, or name another folder or file",
+        )
+    first = "check its rights" if number in _RIGHTS else "free space"
     return StorageError(
         f"cannot write: {os.strerror(number)}",
         f"{path}{_free(path)}",
-        "free space or choose another --workdir, then run the same command",
+        f"{first} or choose another --workdir, then run the same command",
     )
 
 

@@ -48,6 +48,10 @@ CONFIG_CASES = {
         ("--config=configs/catva.py",),
         ("no config file", "configs/catva.py"),
     ),
+    "no preset behind the colon": (
+        ("--config=configs/vae.py:", "--config.train.num_epochs=0"),
+        ("config.train.num_epochs",),
+    ),
     "unknown preset": (("--config=configs/vae.py:mnits",), ("mnits", "mnist")),
     "clusters below 2": (
         ("--config=configs/catvae.py", "--config.model.num_clusters=1"),
@@ -234,6 +238,20 @@ CONFIG_CASES = {
         ("--mode=evaluate", "--workdir=nowhere", "--config.evaluation.nll_samples=0"),
         ("config.evaluation.nll_samples", "from 1"),
     ),
+    "a key without a config": (("--config.seed=3",), ("no --config", "config.seed")),
+    "a key of a saved run": (
+        ("--mode=encode", "--workdir=nowhere", "--config.train.num_epochs=7"),
+        ("--config.train.num_epochs", "leave it out"),
+    ),
+    "a billion samples": (
+        ("--mode=sample", "--workdir=nowhere", "--num_samples=1000000000"),
+        ("num_samples", "1000000"),
+    ),
+    "a config of 300 letters": ((f"--config={'x' * 300}",), ("no config file",)),
+    "a run of 300 letters": (
+        ("--mode=encode", f"--workdir={'x' * 300}"),
+        ("no run here",),
+    ),
     "one that another mode would not use": (
         ("--mode=report", "--workdir=nowhere", "--config.evaluation.nll_samples=7"),
         ("only --mode=evaluate",),
@@ -257,6 +275,12 @@ def test_config_file_that_fails(run_main_inprocess, tmp_path):
         ("def get_config():\n    return 1 / 0\n", "bad.py:2"),
         ("def get_config():\n    return {'seed': 0}\n", "the config is a dict"),
         ("def get_config():\n    pass\n", "the config is a NoneType"),
+        (
+            "from ml_collections import FrozenConfigDict\n"
+            "def get_config():\n    return FrozenConfigDict()\n",
+            "the config is a FrozenConfigDict",
+        ),
+        ("def get_config():\0 pass\n", "bad.py"),
         ("import sys\ndef get_config():\n    sys.exit(0)\n", "SystemExit"),
     ):
         path = tmp_path / "bad.py"
@@ -306,6 +330,26 @@ def test_values_of_other_types_in_a_config(run_main_inprocess, tmp_path, text, p
     )
     done = run_main_inprocess(f"--config={path}", f"--workdir={tmp_path / 'run'}")
     assert_refused(done, 2, "config.train.batch_size", part)
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [("d[5] = 3", "'<' not supported"), ("d['more'] = d", "Circular")],
+    ids=["a number as key", "a circle"],
+)
+def test_a_config_that_cannot_be_stored(run_main_inprocess, tmp_path, line, part):
+    path = tmp_path / "odd.py"
+    root = pathlib.Path(__file__).parents[1] / "configs"
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(root)!r})\nimport vae\n"
+        "def get_config():\n"
+        "    config = vae.get_config()\n"
+        "    d = config.to_dict()\n"
+        f"    {line}\n"
+        "    return type(config)(d, type_safe=False)\n"
+    )
+    done = run_main_inprocess(f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert_refused(done, 2, "config", part)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ INFOVAE_TESTS_OPTIMIZED=1 it optimises as in production.
 
 import os
 import pathlib
+import signal
 import sys
 
 import jaxtyping
@@ -50,6 +51,14 @@ def load_config(name: str, preset: str = "digits"):
     return config_lib.from_json(config_lib.to_json(config))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hangups_are_heard():
+    """Under nohup, too, which has this process and all that it starts ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def make_config():
     """`make_config(objective, **model)`: a shipped config with tiny networks."""
@@ -85,23 +94,44 @@ FAULTS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
-def pytest_collection_modifyitems(items):
-    """Tests that start processes are marked; the others of a file share a worker.
+# Long ones first, so that at the end no worker waits for another.
+LONG = ("docs", "contributing", "systems", "resume", "conformance", "golden")
 
-    Tests of the conformance suite are grouped by objective, so that what one compiled
-    the next one has.
-    """
+
+def pytest_collection_modifyitems(items):
+    """Tests that start processes are marked, and long files come first."""
     for item in items:
         starts = "subprocess" in item.function.__code__.co_names
         if starts or "run_main" in item.fixturenames:
             item.add_marker(pytest.mark.process)
         if item.path.stem.removesuffix("_test") in FAULTS:
             item.add_marker(pytest.mark.faults)
-        group = item.path.stem
-        if "name" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"):
-            group += str(item.callspec.params.get("name", ""))
-        item.add_marker(pytest.mark.xdist_group(group))
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda i: places.get(i.path.stem.removesuffix("_test"), len(LONG)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests share a worker, and with it fixtures and compiled programs.
+
+    Those of each objective by themselves, if the file is about several. The mark
+    `xdist_group` is not used: pytest 9.2 and xdist 3.8 ignore it.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    # As parameters write them: `n_vae`, `NVAE`.
+    names = {name.replace("_", "") for name in objectives.names()}
+
+    class ByFileAndObjective(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path, _, test = nodeid.partition("::")
+            parameters = test.partition("[")[2].rstrip("]").split("-")
+            plain = {text.lower().replace("_", "") for text in parameters}
+            return " ".join([path, *sorted(names & plain)])
+
+    if config.option.dist != "loadscope":
+        return None
+    return ByFileAndObjective(config, log)
 
 
 @pytest.fixture(scope="module")

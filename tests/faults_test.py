@@ -25,8 +25,7 @@ from infovae_jax.config import sealed
 from infovae_jax.data import cache
 from infovae_jax.errors import ConfigError, UserError
 from infovae_jax.report import results
-from infovae_jax.training import checkpoint, files, identity, loop, metrics
-from infovae_jax.training.run import open_run
+from infovae_jax.training import checkpoint, files, identity, metrics
 
 FLIPS = int(os.environ.get("INFOVAE_FLIPS", "60"))
 KILLS = int(os.environ.get("INFOVAE_KILLS", "3"))
@@ -139,16 +138,6 @@ def start(folder):
         )
 
 
-def finished(folder):
-    """Parameters, rows and figures of a run that ended."""
-    run_dir = folder / "run"
-    run = open_run(small_run.read_config(run_dir), say=lambda text: None)
-    rows = metrics.read_metrics(run_dir)
-    for row in rows:
-        row.pop("time/examples_per_second")
-    return loop.restore_params(run, run_dir), rows, results.figures(run_dir)
-
-
 @pytest.mark.process
 def test_sigkill_at_any_moment_costs_nothing(tmp_path):
     """Every other one as soon as a save has begun."""
@@ -175,8 +164,8 @@ def test_sigkill_at_any_moment_costs_nothing(tmp_path):
     assert start(killed).wait(timeout=300) == 0, (killed / "log").read_text()
     print(f"{kills} kills, {inside} inside a save")
     assert kills
-    (params, step), rows, figures = finished(killed)
-    (expected, last), all_rows, expected_figures = finished(whole)
+    params, step, rows, figures = small_run.finished(killed / "run")
+    expected, last, all_rows, expected_figures = small_run.finished(whole / "run")
     assert step == last
     chex.assert_trees_all_equal(params, expected)
     assert rows == all_rows

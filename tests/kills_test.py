@@ -19,8 +19,7 @@ import small_run
 
 from infovae_jax import objectives
 from infovae_jax.report import results
-from infovae_jax.training import checkpoint, loop, metrics
-from infovae_jax.training.run import open_run
+from infovae_jax.training import checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.process]
 KILLS = int(os.environ.get("INFOVAE_KILLS", "25"))
@@ -77,14 +76,6 @@ class Lives:
         self.wait(process, self.evaluated)
         self.kill(process)
 
-    def finished(self):
-        """Parameters, step, rows and figures."""
-        run = open_run(small_run.read_config(self.run), say=lambda text: None)
-        rows = metrics.read_metrics(self.run)
-        for row in rows:
-            row.pop("time/examples_per_second")
-        return *loop.restore_params(run, self.run), rows, results.figures(self.run)
-
 
 @pytest.mark.parametrize("name", objectives.names())
 def test_kills_change_nothing(tmp_path, name):
@@ -93,7 +84,7 @@ def test_kills_change_nothing(tmp_path, name):
     killed = Lives(tmp_path / "killed", name)
     # At once, by the same path: the config names its data.
     killed.finish()
-    before = killed.finished()
+    before = small_run.finished(killed.run)
     shutil.rmtree(killed.run)
     chance, kills, inside, began = random.Random(name), 0, 0, 3.0
     while kills < KILLS or inside < INSIDE:
@@ -112,7 +103,7 @@ def test_kills_change_nothing(tmp_path, name):
         kills += 1
     if not killed.evaluated():
         killed.finish()
-    after = killed.finished()
+    after = small_run.finished(killed.run)
     steps = [row["step"] for row in after[2]]
     assert steps == sorted(set(steps))
     chex.assert_trees_all_equal(after[0], before[0])

@@ -23,8 +23,7 @@ import small_run
 
 from infovae_jax.evaluation import parts
 from infovae_jax.report import results
-from infovae_jax.training import checkpoint, loop, metrics
-from infovae_jax.training.run import open_run
+from infovae_jax.training import checkpoint, metrics
 
 pytestmark = pytest.mark.process
 # Of the line, the work in hand and the way out.
@@ -110,16 +109,6 @@ def settled(folder, stage):
     return stage != "groups" or "probe/" in (run / results.FILE).read_text()
 
 
-def finished(folder):
-    """Parameters, step, rows and figures."""
-    run_dir = folder / "run"
-    run = open_run(small_run.read_config(run_dir), say=lambda text: None)
-    rows = metrics.read_metrics(run_dir)
-    for row in rows:
-        row.pop("time/examples_per_second")
-    return *loop.restore_params(run, run_dir), rows, results.figures(run_dir)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a run to which no signal came, evaluated by its core."""
@@ -136,11 +125,11 @@ def expected(trained, tmp_path_factory):
     @functools.cache
     def of(groups):
         if not groups:
-            return finished(trained)
+            return small_run.finished(trained / "run")
         folder = tmp_path_factory.mktemp("groups")
         shutil.copytree(trained / "run", folder / "run")
         finish(folder, "groups")
-        return finished(folder)
+        return small_run.finished(folder / "run")
 
     return lambda stage: of(stage == "groups")
 
@@ -181,6 +170,6 @@ def test_a_signal_ends_with_its_code_and_one_line(
     finish(tmp_path, stage)
     if stage == "groups":
         assert said(tmp_path, "kept of an evaluation that was stopped: core")
-    after, before = finished(tmp_path), expected(stage)
+    after, before = small_run.finished(tmp_path / "run"), expected(stage)
     chex.assert_trees_all_equal(after[0], before[0])
     assert after[1:] == before[1:]

@@ -7,7 +7,8 @@ import numpy as np
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
-from infovae_jax.training import checkpoint, loop, origin
+from infovae_jax.report import results
+from infovae_jax.training import checkpoint, loop, metrics, origin
 from infovae_jax.training.run import claim_workdir, open_run
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -56,6 +57,15 @@ def train(workdir, config, **options):
     run = open_run(config, say=lambda text: None)
     claim_workdir(config, workdir)
     return loop.train(run, workdir, run.make_mesh(), **options)
+
+
+def finished(workdir):
+    """Parameters, step, rows (but for the clock's) and figures of a run that ended."""
+    run = open_run(read_config(workdir), say=lambda text: None)
+    rows = metrics.read_metrics(workdir)
+    for row in rows:
+        row.pop("time/examples_per_second")
+    return *loop.restore_params(run, workdir), rows, results.figures(workdir)
 
 
 def move(workdir, before, after):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+from typing import NoReturn
 
 from infovae_jax.benchmark import cases, race, tables, workers
 from infovae_jax.errors import ConfigError, ending_in_one_line
@@ -13,6 +14,7 @@ from infovae_jax.errors import ConfigError, ending_in_one_line
 def make_parser() -> argparse.ArgumentParser:
     """Flags and their defaults."""
     parser = argparse.ArgumentParser(prog="python -m infovae_jax.benchmark")
+    parser.error = _refuse
     add = parser.add_argument
     add("--cases", help=f"default: {','.join(cases.DEFAULT)} (fewer with --quality)")
     add("--all", action="store_true", help="all objectives, networks and batches")
@@ -32,6 +34,21 @@ def make_parser() -> argparse.ArgumentParser:
     add("--table", help="print the Markdown table of such a file")
     add("--serve", help=argparse.SUPPRESS)
     return parser
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(message, "command line", "see --help")
+
+
+def _check(options) -> None:
+    """Raises ConfigError for a number that is none, or a place of no file."""
+    for name in ("rounds", "threads", "epochs", "turn_seconds", "answer_seconds"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"{value} is too small", f"--{name}", "give more than 0")
+    if options.out and not pathlib.Path(options.out).absolute().parent.is_dir():
+        what = f"no folder for '{options.out}'"
+        raise ConfigError(what, "--out", "make it")
 
 
 def chosen_cases(options) -> list[cases.Case]:
@@ -158,6 +175,7 @@ def _read_report(path: str) -> dict:
 
 def run(options) -> None:
     """Does what the flags ask."""
+    _check(options)
     if options.serve:
         workers.serve(options.serve)
     elif options.table:
@@ -178,6 +196,5 @@ def run(options) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the benchmark; see the package's docstring."""
-    options = make_parser().parse_args(argv)
     with ending_in_one_line():
-        run(options)
+        run(make_parser().parse_args(argv))

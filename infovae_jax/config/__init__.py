@@ -6,12 +6,14 @@ file, the one named on the command line.
 
 import contextlib
 import json
+import os
 import pathlib
 import sys
 import traceback
+import types
 from collections.abc import Iterator
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from infovae_jax.config import groups, knobs
 from infovae_jax.errors import ConfigError, nearest, unknown
@@ -38,7 +40,7 @@ def find_config_file(name: str) -> pathlib.Path:
     if len(plain.parts) > 2:
         found = [plain]
     for path in found:
-        if path.is_file():
+        if os.path.isfile(path):  # of a name that is too long it says no
             return path
     options = [p.stem for p in own.glob("*.py") if p.stem != "base"]
     near = nearest(plain.stem or name, options)
@@ -63,8 +65,9 @@ def load_config_file(path_and_preset: str) -> ConfigDict:
     # A config imports `base` from its own folder, as config_flags arranges too.
     sys.path.insert(0, folder)
     try:
+        code = _compiled(path)
         with user_code("the config", "mend the file or the preset", missing_too=True):
-            exec(compile(path.read_text(), str(path), "exec"), namespace)
+            exec(code, namespace)
             get_config = namespace.get("get_config")
             if get_config is None:
                 raise ConfigError(
@@ -77,6 +80,21 @@ def load_config_file(path_and_preset: str) -> ConfigDict:
         sys.path.remove(folder)
     _require_config(config, str(path))
     return config
+
+
+def _compiled(path: pathlib.Path) -> types.CodeType:
+    """The program in a file.
+
+    Raises:
+      ConfigError: it is none; names the line where Python tells it.
+    """
+    try:
+        return compile(path.read_bytes(), str(path), "exec")
+    except SyntaxError as error:
+        where = f"{path}:{error.lineno}" if error.lineno else str(path)
+        raise ConfigError(f"syntax error: {error.msg}", where, "mend it") from None
+    except (ValueError, OSError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"no Python ({error})", str(path), "mend it") from None
 
 
 @contextlib.contextmanager
@@ -108,7 +126,8 @@ def user_code(whose: str, fix: str, missing_too: bool = False) -> Iterator[None]
 
 
 def _require_config(config: object, where: str) -> None:
-    if not isinstance(config, ConfigDict):
+    # A frozen one takes no override.
+    if not isinstance(config, ConfigDict) or isinstance(config, FrozenConfigDict):
         raise ConfigError(
             f"the config is a {type(config).__name__}",
             where,
@@ -181,7 +200,11 @@ def to_json(config: ConfigDict) -> str:
             "use numbers, texts, True, False, None and tuples of them",
         )
 
-    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=refuse)
+    try:
+        text = json.dumps(config.to_dict(), indent=2, sort_keys=True, default=refuse)
+    except (TypeError, ValueError, RecursionError) as error:  # a key, or a circle
+        what = f"a config that cannot be stored ({error})"
+        raise ConfigError(what, "config", "use names and plain values") from None
     return text + "\n"
 
 

@@ -13,10 +13,12 @@ import infovae_jax
 from infovae_jax.config import (
     find_config_file,
     flatten,
+    from_json,
     groups,
     knobs,
     load_config_file,
     packaged_configs,
+    to_json,
 )
 from infovae_jax.errors import ConfigError, nearest
 
@@ -43,8 +45,11 @@ ALIASES = {
     **dict.fromkeys(("hidden", "layers", "hidden_dims"), "network.encoder_hidden"),
     **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
 }
+_BUT = "but for config.evaluation in --mode=evaluate, and where its data lie"
 TABLES = (".csv", ".tsv", ".parquet")
-_OF_NEW_DATA = ("encode", "predict", "evaluate")
+# Modes that take images of one's own and show what the model makes of them.
+OF_IMAGES = ("reconstruct", "interpolate", "traverse")
+_OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -59,10 +64,14 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
     flags.DEFINE_string(
-        "input", None, "encode, predict, evaluate: new data, a file or a folder"
+        "input", None, f"{', '.join(_OF_NEW_DATA)}: new data, a file or a folder"
     )
     flags.DEFINE_integer(
-        "num_samples", 64, "--mode=sample: how many images", lower_bound=1
+        "num_samples",
+        64,
+        f"sample: how many images; {', '.join(OF_IMAGES)}: at most, of the input",
+        lower_bound=1,
+        upper_bound=10**6,
     )
     flags.DEFINE_string(
         "metrics", "core", "--mode=evaluate: core, all, or groups with commas between"
@@ -76,7 +85,8 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "encode, predict, evaluate: .csv, .parquet or .npz of rows; export: a folder",
+        "encode, predict, evaluate: .csv, .parquet or .npz of rows; "
+        f"{', '.join(OF_IMAGES)}: .png or .npz; export: a folder",
     )
     flags.DEFINE_list(
         "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"
@@ -158,6 +168,7 @@ def parse_flags(
         evaluation = _evaluation_values(texts)
         argv, texts = _take(argv, _DATA, _PLACES)
         places = {_DATA + key: text for key, text in texts.items()}
+    named = [] if mode == "train" else _named_keys(argv)
     _check_input(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
@@ -180,9 +191,11 @@ def parse_flags(
                     recast(config, objective, own)
         if mode == "evaluate" and flags.FLAGS.inception is not None:
             evaluation["inception"] = flags.FLAGS.inception
+        if config is not None:
+            _require_same(config, named)
         return rest, evaluation, places
     except flags.UnrecognizedFlagError as error:
-        raise _unknown_flag(error, config) from None
+        raise _unknown_flag(error, config, mode) from None
     except flags.Error as error:
         text = str(error).split("\n")[0]
         # Python's words for a text that is no number.
@@ -213,10 +226,35 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
         path, colon, preset = value.partition(":")
         found = find_config_file(path)
         if not colon and _of_table(argv) and _is_packaged(found):
-            colon, preset = ":", "table"
-        argv[position] = f"--{CONFIG_FLAG}={found}{colon}{preset}"
-        return argv, load_config_file(f"{found}{colon}{preset}")
+            preset = "table"
+        chosen = f"{found}:{preset}" if preset else str(found)
+        argv[position] = f"--{CONFIG_FLAG}={chosen}"
+        return argv, load_config_file(chosen)
     return argv, None
+
+
+def _named_keys(argv: list[str]) -> list[str]:
+    """The keys that `--config.<key>=<text>` name."""
+    names = (a.lstrip("-").partition("=")[0] for a in argv if a.startswith("-"))
+    prefix = f"{CONFIG_FLAG}."
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def _require_same(config: ConfigDict, named: list[str]) -> None:
+    """Raises ConfigError where a key that is named has another value in a saved run."""
+    path = pathlib.Path(flags.FLAGS.workdir or "") / "config.json"
+    try:
+        saved = flatten(from_json(path.read_text()))
+    except (OSError, ValueError):
+        return  # said where the run is opened
+    given = flatten(from_json(to_json(config)))
+    for key in named:
+        if key in saved and saved[key] != given.get(key, saved[key]):
+            raise ConfigError(
+                f"the run has {saved[key]!r}, not {given[key]!r}",
+                f"--{CONFIG_FLAG}.{key}",
+                f"leave it out: a saved run keeps its values, {_BUT}",
+            )
 
 
 def _is_packaged(path: pathlib.Path) -> bool:
@@ -307,8 +345,15 @@ def _value(text: str) -> object:
         return text
 
 
-def _unknown_flag(error: flags.UnrecognizedFlagError, config) -> ConfigError:
+def _unknown_flag(error: flags.UnrecognizedFlagError, config, mode: str) -> ConfigError:
     """A flag that there is not, with the key or the flag that may be meant."""
+    if config is None and error.flagname.startswith(f"{CONFIG_FLAG}."):
+        if mode == "train":
+            fix = "e.g. --config=configs/infocatvae.py"
+            return ConfigError("no --config", f"--{error.flagname}", fix)
+        fix = f"leave it out: a saved run keeps its values, {_BUT}"
+        what = f"a key with --mode={mode}"
+        return ConfigError(what, f"--{error.flagname}", fix)
     name, what = error.flagname, f"unknown flag '--{error.flagname}'"
     known = sorted(flatten(config)) if config is not None else []
     key = _meant(name, known)
@@ -332,7 +377,7 @@ def _unknown_key(argv: list[str], error: Exception) -> ConfigError:
             key = key[len(CONFIG_FLAG) + 1 :]
             if key not in known and key not in parents:
                 return ConfigError(
-                    f"unknown config.'{key}'{_nearest_key(key, known)}",
+                    f"unknown key '{key}'{_nearest_key(key, known)}",
                     f"--config.{key}",
                     "see configs/base.py for the keys",
                 )

@@ -180,7 +180,8 @@ def _check_value(value: Any, declaration: Knob, kind: Any, key: str) -> None:
         if type(value) is not bool:
             raise refuse(f"{value!r} is neither True nor False")
     elif kind is str:
-        if not isinstance(value, str) or len(value) > MAX_TEXT or not value.strip():
+        usable = isinstance(value, str) and len(value) <= MAX_TEXT and value.strip()
+        if not usable or "\0" in value:  # which no path can hold
             raise refuse(f"{str(value)[:40]!r} is no text that can be used")
     elif kind in (int, float):
         _check_number(value, declaration, kind, refuse)

@@ -37,9 +37,14 @@ def parse(text: str | bytes) -> dict[str, Any]:
       Damaged: no JSON, no object, or another content than was sealed.
     """
     try:
-        record = json.loads(text)
-    except RecursionError:
+        return _parse(text)
+    except RecursionError:  # while it is read, or while its check value is made
         raise Damaged("nested too deeply") from None
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
     except ValueError as error:
         raise Damaged(f"no JSON ({error})") from None
     if not isinstance(record, dict):

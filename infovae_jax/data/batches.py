@@ -5,6 +5,7 @@ There is no iterator and hence no state to save: the indices of step t depend on
 batches.
 """
 
+import collections
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,9 @@ from infovae_jax.errors import ConfigError
 from infovae_jax.types import Array, Batch
 
 _LABELLED_STREAM = 2**32
+AHEAD = 2  # batches that `map_batches` has under way
+# Eagerly it is many small programs.
+_fold_in = jax.jit(jax.random.fold_in)
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
@@ -203,11 +207,21 @@ def map_batches(
     Returns:
       The tree, NumPy arrays with n examples on `axis`.
     """
-    parts = []
+    parts: list[Any] = []
+    # The next batches are under way while the results of one are copied.
+    running: collections.deque = collections.deque()
+
+    def collect():
+        outputs, count = running.popleft()
+        kept = (slice(None),) * axis + (slice(count),)
+        parts.append(jax.tree.map(lambda a: np.asarray(a)[kept], outputs))
+
     size = size if pad else min(size, len(x))
     for number, (batch, valid) in enumerate(padded_batches(x, size), first):
-        keys = () if key is None else (jax.random.fold_in(key, number),)
-        kept = (slice(None),) * axis + (slice(int(valid.sum())),)
-        outputs = function(batch, *keys)
-        parts.append(jax.tree.map(lambda a, i=kept: np.asarray(a)[i], outputs))
+        keys = () if key is None else (_fold_in(key, number),)
+        running.append((function(batch, *keys), int(valid.sum())))
+        if len(running) > AHEAD:
+            collect()
+    while running:
+        collect()
     return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis), *parts)

@@ -55,12 +55,44 @@ class Cached(NamedTuple):
     meta: dict[str, Any]
 
 
+def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
+    """The path with `~` and `~user` filled in, or as it is where nobody is known so.
+
+    `pathlib` raises RuntimeError there.
+    """
+    return pathlib.Path(os.path.expanduser(path))
+
+
+def user_folder(variable: str, default: str) -> pathlib.Path | None:
+    """The package's folder in that of an environment variable, or in the default.
+
+    Args:
+      variable: such as 'XDG_CACHE_HOME'.
+      default: such as '~/.cache'.
+
+    Returns:
+      None where no home is known, as of a user id without an account.
+    """
+    folder = expanded(os.environ.get(variable) or default) / "infovae_jax"
+    return None if folder.parts[0].startswith("~") else folder
+
+
 def root(cache_dir: str | None) -> pathlib.Path:
-    """The folder of all caches: `cache_dir`, or one in the user's cache folder."""
+    """The folder of all caches: `cache_dir`, or one in the user's cache folder.
+
+    Raises:
+      StorageError: no home is known, and nothing stands in its place.
+    """
     if cache_dir:
-        return pathlib.Path(cache_dir).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(base).expanduser() / "infovae_jax"
+        return expanded(cache_dir)
+    folder = user_folder("XDG_CACHE_HOME", "~/.cache")
+    if folder is None:
+        raise StorageError(
+            "this user has no home folder, in which decoded images could be kept",
+            "config.data.cache_dir",
+            "set data.cache_dir, or the variable HOME or XDG_CACHE_HOME, to a folder",
+        )
+    return folder
 
 
 def fingerprint(*parts: Any) -> str:

@@ -233,7 +233,7 @@ def parse(text: str | None) -> dict[str, str]:
     if text.lstrip().startswith("{"):
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"no JSON ({error})", _COLUMNS, fault) from None
         if not all(isinstance(kind, str) for kind in values.values()):
             raise ConfigError("a kind that is no text", _COLUMNS, fault)

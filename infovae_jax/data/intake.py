@@ -14,6 +14,8 @@ from infovae_jax.data.columns import Scheme
 from infovae_jax.types import ColumnBlock, Dataset, DataSpec
 
 FILE = "intake.json"
+# Of standardised data values beyond are rare; others may make training diverge.
+LARGE = 20.0
 
 
 class Intake(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 
 from infovae_jax.data import cache, digest
 from infovae_jax.data.permutation import words
+from infovae_jax.errors import StorageError
 from infovae_jax.types import Neighbours
 
 # Partners of a run's batches; its epochs are streams from 0, those of the labelled
@@ -59,7 +60,10 @@ def cached_nearest(x: np.ndarray, count: int, cache_dir: str | None) -> np.ndarr
     if len(x) < _CACHED_FROM:
         return nearest(x, count)
     mark = cache.fingerprint(digest.of_array(x), count)
-    path = cache.root(cache_dir) / f"neighbours-{mark}.npy"
+    try:
+        path = cache.root(cache_dir) / f"neighbours-{mark}.npy"
+    except StorageError:  # no place to keep them: they are found each time
+        return nearest(x, count)
     try:
         found = np.load(path, allow_pickle=False)
         fits = found.shape == (len(x), count) and found.dtype == np.int32

@@ -6,14 +6,14 @@ does not fit is refused with the row or file. No part is larger than asked for: 
 million rows need no more memory than a few thousand.
 """
 
+import os
 import pathlib
-import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import folder, numpy_files, raw_splits, tables
+from infovae_jax.data import cache, folder, numpy_files, raw_splits, tables
 from infovae_jax.data.intake import Intake
 from infovae_jax.errors import DataError
 from infovae_jax.types import Dataset
@@ -39,6 +39,19 @@ class Rows(NamedTuple):
     extra: tuple[str, ...] = ()
 
 
+def require(path: pathlib.Path) -> pathlib.Path:
+    """The path of an input, `~` filled in.
+
+    Raises:
+      DataError: there is no such file or folder.
+    """
+    path = cache.expanded(path)
+    # `os` tells of a pipe, which would be waited for, and of names that are too long.
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
+    return path
+
+
 def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     """The examples of a file or folder in order, at most `size` at a time.
 
@@ -51,9 +64,7 @@ def read(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     Raises:
       DataError: the input is missing, damaged, or does not fit the model.
     """
-    path = path.expanduser()
-    if not path.exists():
-        raise DataError(f"no file or folder '{path}'", _FLAG, "check the path")
+    path = require(path)
     kind = "table" if tables.is_table(path) else "images"
     wanted = "images" if dataset.intake.scheme is None else "table"
     if kind != wanted:
@@ -82,6 +93,8 @@ _WORDS = {"images": "images or rows of an array", "table": "rows of a table"}
 def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     scheme, first, where = dataset.intake.scheme, 0, f"{_FLAG}, {path}"
     for frame in tables.read_chunks(path, size, scheme):
+        if not len(frame):
+            continue
         x = scheme.encode(frame, where, first)
         extra = tuple(scheme.extra(frame))
         yield Rows(first, x, None, scheme.labels(frame), extra)
@@ -114,6 +127,8 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
     where, first = f"{_FLAG}, {path}", 0
     if path.suffix.lower() == ".npy":
         x, labels = numpy_files.open_npy(path), None
+        if not x.ndim:
+            raise DataError("a single number", where, "store an array of rows")
         parts = (x[start : start + size] for start in range(0, len(x), size))
     else:
         parts, labels = _of_archive(path, size)
@@ -121,18 +136,24 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
         images = raw_splits.as_images(part, where)
         images = _like_training(images, dataset, where, first)
         own = labels[first : first + len(images)] if labels is not None else None
+        if own is not None and len(own) < len(images):
+            raise _other_labels(labels, "more", where)
         yield Rows(first, images, None, own)
         first += len(images)
     if not first:
         raise DataError("no examples", where, "give at least one")
+    if labels is not None and len(labels) > first:
+        raise _other_labels(labels, first, where)
+
+
+def _other_labels(labels: np.ndarray, count: object, where: str) -> DataError:
+    what = f"{len(labels)} labels for {count} images"
+    return DataError(what, where, "give one label per image, or none")
 
 
 def _of_archive(path: pathlib.Path, size: int):
     """The parts of the images of a `.npz`, and its labels or None."""
-    if not zipfile.is_zipfile(path):
-        raise DataError("no archive, or a cut one", f"{_FLAG}, {path}", "copy it again")
-    with zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy") for name in archive.namelist()}
+    names = numpy_files.member_names(path)
     images, labels, *_ = numpy_files.choose_keys(names, path)
     found = None
     if labels in names:

@@ -1,17 +1,17 @@
 """NumPy files: `.npz` archives and single `.npy` arrays, never a pickle."""
 
+import contextlib
 import math
 import os
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from infovae_jax.data import cache, raw_splits
-from infovae_jax.errors import DataError
+from infovae_jax.errors import DataError, UserError
 
 # Names of (train images, train labels, test images, test labels).
 SPLIT_KEYS = (
@@ -200,22 +200,45 @@ def read_archive(
     Raises:
       DataError: if the archive is damaged, too large, or holds a pickle.
     """
+    with _opened(path) as archive:
+        return {k: _read_member(archive, k, path) for k in choose(_names(archive))}
+
+
+def member_names(path: pathlib.Path) -> set[str]:
+    """Names of the arrays of a `.npz`, none of which is read.
+
+    Raises:
+      DataError: as `read_archive`.
+    """
+    with _opened(path) as archive:
+        return _names(archive)
+
+
+def _names(archive: zipfile.ZipFile) -> set[str]:
+    return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, with members that may be read; see `read_archive`."""
     try:
         with open(path, "rb") as f:
             if f.read(1) == b"\x80":
                 raise _pickle_error(f"file {path}")
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path)
-            names = {n.removesuffix(".npy") for n in archive.namelist()}
-            return {k: _read_member(archive, k, path) for k in choose(names)}
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except UserError:
+        raise
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    except Exception as error:  # of many classes, as struct.error
         raise DataError(
             f"damaged or cut archive ({error})",
             f"file {path}",
             "copy or download the file again",
         ) from error
-    except OSError as error:
-        raise _cannot_read(path, error) from error
+    with archive:
+        _check_members(archive, path)
+        yield archive
 
 
 def _check_members(archive: zipfile.ZipFile, path: pathlib.Path) -> None:
@@ -280,22 +303,35 @@ def _require_one_set(names: set[str], keys: tuple[str, ...], path) -> None:
 
 def _read_member(archive: zipfile.ZipFile, key: str, path) -> np.ndarray:
     where = f"array '{key}' of file {path}"
-    members = set(archive.namelist())
-    name = f"{key}.npy" if f"{key}.npy" in members else key
-    try:
+    name = _member(archive, key)
+    with _unpacking(where):
         with archive.open(name) as f:
             _read_header(f, archive.getinfo(name).file_size, where)
         with archive.open(name) as f:
             array = np.lib.format.read_array(f, allow_pickle=False)
             f.read(1)  # Reaching the end is what makes zipfile compare the CRC.
         return array
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(
-            f"damaged or cut array ({error})", where, "copy or download the file again"
-        ) from error
-    except (NotImplementedError, RuntimeError) as error:
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> str:
+    """The name in the archive of the array `key`."""
+    return f"{key}.npy" if f"{key}.npy" in archive.namelist() else key
+
+
+@contextlib.contextmanager
+def _unpacking(where: str) -> Iterator[None]:
+    """Turns whatever damage ends in into a DataError about the array `where`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (NotImplementedError, RuntimeError) as error:  # a method, a password
         raise DataError(
             f"cannot unpack the array ({error})", where, "save it with numpy.savez"
+        ) from error
+    except Exception as error:  # of many classes, as zlib.error
+        raise DataError(
+            f"damaged or cut array ({error})", where, "copy or download the file again"
         ) from error
 
 
@@ -307,23 +343,14 @@ def stream_member(path: pathlib.Path, key: str, size: int) -> Iterator[np.ndarra
         cannot be had one after the other.
     """
     where = f"array '{key}' of file {path}"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path)
-            members = set(archive.namelist())
-            name = f"{key}.npy" if f"{key}.npy" in members else key
-            with archive.open(name) as f:
-                dtype, shape = _read_header(f, archive.getinfo(name).file_size, where)
-            if not shape:
-                raise DataError("a single number", where, "store an array of rows")
-            with archive.open(name) as f:
-                yield from _rows_of(f, dtype, shape, size, where)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(
-            f"damaged or cut array ({error})", where, "copy or download the file again"
-        ) from error
-    except OSError as error:
-        raise _cannot_read(path, error) from error
+    with _opened(path) as archive, _unpacking(where):
+        name = _member(archive, key)
+        with archive.open(name) as f:
+            dtype, shape = _read_header(f, archive.getinfo(name).file_size, where)
+        if not shape:
+            raise DataError("a single number", where, "store an array of rows")
+        with archive.open(name) as f:
+            yield from _rows_of(f, dtype, shape, size, where)
 
 
 def _rows_of(f, dtype: np.dtype, shape, size: int, where: str) -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from infovae_jax.config import groups
 from infovae_jax.data import (
+    cache,
     folder,
     generated,
     numpy_files,
@@ -100,8 +101,8 @@ def read_examples(source: str, image_size: Any = None) -> Any:
     if source.startswith("tfds:"):
         options = groups.default_config().data
         return tfds.read_tfds(source.removeprefix("tfds:"), options).train_x
-    path = pathlib.Path(source).expanduser()
-    if not path.exists():
+    path = cache.expanded(source)
+    if not os.path.isfile(path) and not os.path.isdir(path):
         raise DataError(f"no file or folder '{source}'", "X", "check the path")
     suffix = path.suffix.lower()
     if tables.is_table(path):
@@ -121,7 +122,7 @@ def _choose(source: str):
         return SOURCES[source], source
     if source.startswith("tfds:"):
         return tfds.read_tfds, source.removeprefix("tfds:")
-    path = pathlib.Path(os.path.expanduser(source))
+    path = cache.expanded(source)
     suffix = path.suffix.lower()
     try:
         is_folder = bool(source) and path.is_dir()

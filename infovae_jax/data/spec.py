@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import raw_splits
-from infovae_jax.data.intake import Intake
+from infovae_jax.data.intake import LARGE, Intake
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
-from infovae_jax.errors import ConfigError, DataError, unknown
+from infovae_jax.errors import ConfigError, DataError, printable, unknown
 from infovae_jax.types import Dataset, DataSpec
 
 BINARIZE = ("none", "threshold", "stochastic")
@@ -72,13 +72,20 @@ def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
         if result.outside is not None:
             raise ConfigError(
                 f"{key}={value} needs data in [0, 1], but they span "
-                f"{min(s.low for s in scans.values()):.6g} to "
-                f"{max(s.high for s in scans.values()):.6g}",
+                f"{_told(min(s.low for s in scans.values()), 6)} to "
+                f"{_told(max(s.high for s in scans.values()), 6)}",
                 f"first value outside at index (n, h, w, c) = {result.outside} of "
                 f"the {split} images",
                 "scale the data to [0, 1], or set data.likelihood='gaussian' and "
                 "data.binarize='none'",
             )
+
+
+def _told(value: float, digits: int = 4) -> str:
+    """So many digits of a value, or as many as tell it from 0 and from 1."""
+    text = f"{value:.{digits}g}"
+    hidden = float(text) in (0.0, 1.0) and float(text) != value
+    return f"{value:.9g}" if hidden else text
 
 
 def _require_levels(raw: raw_splits.Raw, config: Any) -> None:
@@ -206,7 +213,9 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         test_y=raw.test_y,
         spec=spec,
         label_names=raw.label_names,
-        decision="\n".join(_decision(raw, config, spec, scans, in_range)),
+        decision="\n".join(
+            map(printable, _decision(raw, config, spec, scans, in_range))
+        ),
         factors=raw.factors,
         origin=raw.origin,
         intake=Intake(
@@ -258,9 +267,14 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     low = min(s.low for s in scans.values())
     high = max(s.high for s in scans.values())
     lines.append(
-        f"  range: min {low:.4g}, max {high:.4g}, mean {scans['train'].mean:.4f} of "
-        f"the training images{scaled}"
+        f"  range: min {_told(low)}, max {_told(high)}, mean "
+        f"{scans['train'].mean:.4f} of the training images{scaled}"
     )
+    if max(-low, high) > LARGE:
+        lines.append(
+            "  note: values so large may make training diverge; scale them to [0, 1], "
+            "or store grey levels as uint8"
+        )
     lines.append("  labels: " + _labels_text(raw))
     if raw.factors:
         lines.append("  factors, for evaluation only: " + ", ".join(raw.factors))

@@ -9,7 +9,7 @@ import numpy as np
 
 from infovae_jax.data import columns, raw_splits
 from infovae_jax.data.columns import Scheme
-from infovae_jax.errors import ConfigError, DataError, printable
+from infovae_jax.errors import DataError, UserError, printable
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = ".parquet"
@@ -112,10 +112,10 @@ def read_chunks(
         for frame in reader(path, rows, scheme):
             frame.columns = [str(name) for name in frame.columns]
             yield frame
-    except (DataError, ConfigError):
+    except UserError:
         raise
     # pandas and Arrow answer damage with errors of their own, of many classes.
-    except (ValueError, OSError, KeyError, TypeError, UnicodeError) as error:
+    except Exception as error:
         text = str(error) or type(error).__name__
         raise DataError(
             f"cannot read the table: {text}",
@@ -139,10 +139,28 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
     options = {"sep": SEPARATORS[path.suffix.lower()], "dtype": texts}
     if rows is None:
         # Of a whole column at once: one type for all its values.
-        yield pandas.read_csv(path, low_memory=False, **options)
+        yield _with_all_names(pandas.read_csv(path, low_memory=False, **options), path)
         return
     with pandas.read_csv(path, chunksize=rows, **options) as parts:
-        yield from parts
+        for part in parts:
+            yield _with_all_names(part, path)
+
+
+def _with_all_names(frame: Any, path: pathlib.Path) -> Any:
+    """The frame, unless its rows hold more values than there are names.
+
+    pandas would take the first columns for names of the rows, and shift the others.
+    """
+    import pandas
+
+    if len(frame) and not isinstance(frame.index, pandas.RangeIndex):
+        count = len(frame.columns) + frame.index.nlevels
+        raise DataError(
+            f"{count} values in a row, and {len(frame.columns)} names of columns",
+            f"file {path}",
+            "name every column in the first line",
+        )
+    return frame
 
 
 def _parquet(path: pathlib.Path, rows: int | None, scheme: Any) -> Iterator[Any]:

@@ -75,7 +75,7 @@ def find(full_name: str, data_dir: str | None) -> Prepared:
             "use 'tfds:<name>', 'tfds:<name>/<config>' or 'tfds:<name>:<version>' and "
             "a local folder",
         )
-    root = pathlib.Path(data_dir or default_data_dir()).expanduser()
+    root = cache.expanded(data_dir or default_data_dir())
     base = root / match["name"]
     if match["config"]:
         base = base / match["config"]
@@ -163,7 +163,10 @@ def _describe(name, builder_config, path, command) -> Prepared:
         for record in sorted(path.glob(f"*{file_format}*")):
             with open(record, "rb") as f:
                 records.append((record.name, record.stat().st_size, f.read(1 << 16)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
+        RecursionError,
+    ) as error:
         raise DataError(
             f"the prepared dataset's description cannot be read ({error!r})",
             f"dataset {path}",

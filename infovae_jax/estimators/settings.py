@@ -96,6 +96,8 @@ def resolve(
     default = config.train.batch_size
     if is_table and num_examples >= 100:
         default = table_batch_size(default, num_examples)
+        # Rows are small, and the work of starting a program is not.
+        _at_least(config.evaluation, "batch_size", 2 * default)
     batch_size = plain(batch_size_of(estimator.batch_size, default, num_examples))
     sized = type(batch_size) is int and batch_size > 0
     steps_per_epoch = max(1, num_examples // batch_size) if sized else 1
@@ -151,6 +153,11 @@ def _at_most(model: ConfigDict, key: str, limit: Any) -> None:
     """A default that is meant for more rows or clusters, as far as there are some."""
     if key in model and isinstance(limit, int | np.integer) and limit > 0:
         model[key] = min(model[key], int(limit))
+
+
+def _at_least(group: ConfigDict, key: str, limit: int) -> None:
+    """Raises a number that is below."""
+    group[key] = max(group[key], limit)
 
 
 def plain(value: Any) -> Any:

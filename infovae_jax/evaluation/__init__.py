@@ -9,6 +9,7 @@ from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.encoding import (
     Codes,
     Encoded,
+    decode_codes,
     encode_split,
     make_splits,
     prepared,
@@ -29,6 +30,7 @@ __all__ = [
     "Encoded",
     "Row",
     "chosen_groups",
+    "decode_codes",
     "encode_split",
     "evaluate",
     "format_value",

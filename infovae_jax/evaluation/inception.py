@@ -6,13 +6,13 @@ downloaded here and no pickle is opened.
 
 import functools
 import hashlib
-import pathlib
+import os
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import batches, numpy_files
+from infovae_jax.data import batches, cache, numpy_files
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.evaluation.generation import Features
 from infovae_jax.networks import inception
@@ -63,8 +63,8 @@ def load(path: str, sha256: str | None = None) -> Features:
 
 def read(path: str, sha256: str | None = None) -> tuple[str, str, dict]:
     """The file's SHA-256, that of its source, and the checked arrays; see `load`."""
-    file, where = pathlib.Path(path).expanduser(), f"{KEY}, file {path}"
-    if not file.is_file():
+    file, where = cache.expanded(path), f"{KEY}, file {path}"
+    if not os.path.isfile(file):  # of a name that is too long it says no
         raise ConfigError(
             f"no file '{path}'", KEY, "make it by launch/convert_inception.py"
         )

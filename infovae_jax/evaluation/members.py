@@ -30,6 +30,7 @@ from infovae_jax.evaluation import (
     subsets,
 )
 from infovae_jax.evaluation.invariance import INFORMATION
+from infovae_jax.evaluation.parts import Parts
 from infovae_jax.evaluation.table import aligned, format_value
 from infovae_jax.training import population, sharding
 from infovae_jax.training.run import Run
@@ -68,7 +69,9 @@ class Choice(NamedTuple):
     how: str
 
 
-def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
+def evaluate_members(
+    run: Run, params: Any, strategy: str, chunk: int, parts: Parts | None = None
+) -> dict:
     """Figures of all M members: name -> `[M]` numbers, None where not finite.
 
     Args:
@@ -76,44 +79,70 @@ def evaluate_members(run: Run, params: Any, strategy: str, chunk: int) -> dict:
       params: of all members, on a leading axis.
       strategy: how the members are mapped; see `population.over_members`.
       chunk: see there.
+      parts: keeps what is finished, and gives what was kept.
     """
-    mesh = sharding.make_member_mesh(0, len(sweeps.members_of(run.config)))
+    parts, count = parts or Parts(None, ""), len(sweeps.members_of(run.config))
+    mesh = sharding.make_member_mesh(0, count)
     params = jax.device_put(params, sharding.batch_sharded(mesh))
     eval_step = population.make_members_eval_step(run, strategy, chunk, mesh)
-    figures = population.member_bounds(
-        run, eval_step, params, run.dataset.test_x, "elbo/"
-    )
-    figures = {"elbo": figures.pop("elbo/elbo"), **figures}
-    if run.validation_x is not None:
-        held_out = population.member_bounds(
-            run, eval_step, params, run.validation_x, "validation/"
-        )
-        figures["validation/elbo"] = held_out["validation/elbo"]
-    encode = _make_encoder(run, strategy, chunk, mesh)
-    means, logits = encode(params, run.dataset.test_x)
-    figures["active_units"] = _where_finite(codes.active_units, means)
+    encode = functools.partial(_make_encoder(run, strategy, chunk, mesh), params)
+
+    def bounds(x, prefix):
+        return population.member_bounds(run, eval_step, params, x, prefix)
+
+    def on_test():
+        figures = bounds(run.dataset.test_x, "elbo/")
+        return {"elbo": figures.pop("elbo/elbo"), **figures}
+
+    def held_out():
+        name = "validation/elbo"
+        return {name: bounds(run.validation_x, "validation/")[name]}
+
+    def of_codes():
+        means, logits = encode(run.dataset.test_x)
+        active = {"active_units": _where_finite(codes.active_units, means)}
+        return active | (_against_labels(run, logits) if clusters else {})
+
     clusters = run.objective.classify is not None
-    if clusters:
-        figures |= _against_labels(run, logits)
-    if clusters and not run.objective.uses_labels and len(means) > 1:
-        # On images of the training split: the test split has no part in it.
-        if invariance.is_measurable(run):
-            train_logits, divergence = _assigned(run, params, strategy, chunk, mesh)
-            pairs = zip(train_logits, divergence, strict=True)
-            figures[INFORMATION] = [
-                invariance.invariant_information(*pair)
-                if all(np.isfinite(array).all() for array in pair)
-                else np.nan
-                for pair in pairs
-            ]
-        else:
-            some = take(run.dataset.train_x, subsets.indices(run, "members"))
-            _, train_logits = encode(params, some)
-        figures |= stability(train_logits.argmax(-1), sweeps.members_of(run.config))
+    stages = {"bounds of members": on_test}
+    if run.validation_x is not None:
+        stages["their validation bounds"] = held_out
+    stages["their codes"] = of_codes
+    if clusters and not run.objective.uses_labels and count > 1:
+        assigned = functools.partial(_assigned, run, params, strategy, chunk, mesh)
+        stages["their agreement"] = lambda: _agreement(run, encode, assigned)
+    figures = {}
+    for name, make in stages.items():
+        figures |= parts.figures(name, functools.partial(_plain, make))
+    return figures
+
+
+def _plain(make: Callable[[], dict]) -> dict[str, list[float | None]]:
+    """What `make()` gives as JSON has it."""
     return {
         name: [float(v) if np.isfinite(v) else None for v in values]
-        for name, values in figures.items()
+        for name, values in make().items()
     }
+
+
+def _agreement(run: Run, encode: Callable, assigned: Callable) -> dict:
+    """What tells clusterings apart without labels.
+
+    On examples of the training split: the test split has no part in it.
+    """
+    figures = {}
+    if invariance.is_measurable(run):
+        logits, divergence = assigned()
+        figures[INFORMATION] = [
+            invariance.invariant_information(*pair)
+            if all(np.isfinite(array).all() for array in pair)
+            else np.nan
+            for pair in zip(logits, divergence, strict=True)
+        ]
+    else:
+        some = take(run.dataset.train_x, subsets.indices(run, "members"))
+        _, logits = encode(some)
+    return figures | stability(logits.argmax(-1), sweeps.members_of(run.config))
 
 
 def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:

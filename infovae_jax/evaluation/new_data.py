@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import new_rows, raw_splits
+from infovae_jax.data import cache, new_rows, raw_splits
 from infovae_jax.data.new_rows import Rows
-from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.errors import ConfigError, DataError, printable
 from infovae_jax.evaluation import clustering, row_files, rows
 from infovae_jax.evaluation.rows import Results
 from infovae_jax.training.saved import Saved
@@ -28,10 +28,10 @@ def apply(
 ) -> list[str]:
     """Writes a row for every example of an input; returns lines that sum them up.
 
-    Columns: `row`; `file` of images in files; `label` where the input has known ones;
-    `cluster` and `probability` (of an N-VAE `class`, its name) where there are some;
-    `mean` and `log_var` of the code (encode); `bound`, nats, and `unusual` (predict and
-    evaluate).
+    Columns: `row`; `file` of images in files, with escapes for what is no letter;
+    `label` where the input has known ones; `cluster` and `probability` (of an N-VAE
+    `class`, its name) where there are some; `mean` and `log_var` of the code (encode);
+    `bound`, nats, and `unusual` (predict and evaluate).
 
     Args:
       saved: the run, possibly without its data.
@@ -44,7 +44,7 @@ def apply(
       DataError, StorageError: as `new_rows.read` and `row_files.write`.
     """
     size = _BATCHES * saved.run.config.evaluation.batch_size
-    summary = _Summary(saved, unusual_below)
+    summary, path = _Summary(saved, unusual_below), new_rows.require(path)
 
     def parts() -> Iterator[row_files.Table]:
         for part in new_rows.read(path, saved.run.dataset, size):
@@ -96,7 +96,7 @@ def table(
     count, names = len(part.x), saved.run.dataset.label_names
     made: dict[str, Any] = {"row": np.arange(part.first, part.first + count)}
     if part.names is not None:
-        made["file"] = np.array(part.names)
+        made["file"] = np.array([printable(name) for name in part.names])
     if part.labels is not None:
         made["label"] = part.labels
         if names:
@@ -174,7 +174,7 @@ class _Summary:
 
 def default_output(path: pathlib.Path, mode: str) -> pathlib.Path:
     """A CSV file in the working folder, called after the input."""
-    return pathlib.Path(f"{path.expanduser().resolve().stem}-{mode}.csv")
+    return pathlib.Path(f"{cache.expanded(path).resolve().stem}-{mode}.csv")
 
 
 def require_input(mode: str, path: str | None) -> pathlib.Path:

@@ -8,6 +8,7 @@ it: the record is authenticated, since a folder may be from someone else.
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import platform
 import time
@@ -24,6 +25,7 @@ from infovae_jax.training import files, origin
 from infovae_jax.training.run import Run
 
 FILE = "evaluation.parts.json"
+OF_MEMBERS = "population.parts.json"
 _CODE = "code"
 
 
@@ -33,24 +35,32 @@ class Parts:
     Args:
       folder: the workdir; None: nothing is kept.
       state: `state_of` the evaluation.
+      name: of the file.
     """
 
-    def __init__(self, folder: pathlib.Path | None, state: str):
-        self._path = folder and folder / FILE
+    def __init__(self, folder: pathlib.Path | None, state: str, name: str = FILE):
+        self._path = folder and folder / name
         self._state, self.seconds = state, 0.0
         self._groups = self._read()
 
-    def rows(self, name: str, make: Callable[[], list[Row]]) -> list[Row]:
-        """The rows of a group: kept ones, or those of `make()`, which are then kept."""
+    def figures(self, name: str, make: Callable[[], Any]) -> Any:
+        """What was kept of a group, or what `make()` gives, which is then kept.
+
+        It is such as JSON holds.
+        """
         if name not in self._groups:
             began = time.perf_counter()
-            rows = make()
+            figures = make()
             seconds = time.perf_counter() - began
-            self._groups[name] = {"rows": rows, "seconds": seconds}
+            self._groups[name] = {"figures": figures, "seconds": seconds}
             self._write()
         found = self._groups[name]
         self.seconds += found["seconds"]
-        return [Row(*row) for row in found["rows"]]
+        return found["figures"]
+
+    def rows(self, name: str, make: Callable[[], list[Row]]) -> list[Row]:
+        """The rows of a group: kept ones, or those of `make()`, which are then kept."""
+        return [Row(*row) for row in self.figures(name, make)]
 
     def kept(self) -> list[str]:
         """Names of the groups that are there."""
@@ -79,8 +89,11 @@ class Parts:
         files.write_record(self._path, record | {_CODE: code})
 
 
-def state_of(run: Run, params: Any, step: int) -> str:
-    """SHA-256 in hex of all that an evaluation's figures follow from."""
+def state_of(run: Run, params: Any, step: int, **more: Any) -> str:
+    """SHA-256 in hex of all that an evaluation's figures follow from.
+
+    `more`: whatever else they follow from, as JSON holds it.
+    """
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         array = np.asarray(leaf)
@@ -93,6 +106,7 @@ def state_of(run: Run, params: Any, step: int) -> str:
         "params": digest.hexdigest(),
         "step": step,
         "member": run.member,
+        **more,
         **run.identity()._asdict(),
         "code": _code_digest(),
         "jax": jax.__version__,
@@ -104,7 +118,7 @@ def state_of(run: Run, params: Any, step: int) -> str:
 
 def _file_digest(path: pathlib.Path) -> str | None:
     """SHA-256 in hex, or None where there is no such file: it is said elsewhere."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

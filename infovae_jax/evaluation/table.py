@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from infovae_jax.errors import printable
+
 
 class Row(NamedTuple):
     """One figure and how it came about.
@@ -34,7 +36,11 @@ def format_value(value: float | int | str | list | None, digits: int = 4) -> str
 
 
 def aligned(rows: list[list[str]], left: tuple[int, ...] = ()) -> list[str]:
-    """Rows of cells as lines of columns, those in `left` aligned to the left."""
+    """Rows of cells as lines of columns, those in `left` aligned to the left.
+
+    Names of columns of a table are among them: they are made harmless.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
     sides = ["<" if i in left else ">" for i in range(len(rows[0]))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -14,7 +14,7 @@ from infovae_jax.evaluation import (
     table_text,
     verdicts,
 )
-from infovae_jax.evaluation.parts import Parts, state_of
+from infovae_jax.evaluation.parts import FILE, OF_MEMBERS, Parts, state_of
 from infovae_jax.training import files, population
 from infovae_jax.training.metrics import read_metrics
 from infovae_jax.training.saved import Saved
@@ -33,13 +33,12 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     Returns:
       The run that was evaluated.
     """
+    of_members = None
     if saved.is_population():
-        saved = choose_member(saved)
+        saved, of_members = choose_member(saved)
     run, params, step, folder = saved[:4]
     codes = Codes(run, params)
-    parts = Parts(folder, state_of(run, params, step))
-    if parts.kept():
-        print(f"kept of an evaluation that was stopped: {', '.join(parts.kept())}")
+    parts = _parts(saved, FILE)
     result = evaluate(run, params, step, metrics, codes, parts)
     save_clusters(saved, codes)
     _, indices = subsets.record(run, chosen_groups(metrics))
@@ -57,7 +56,8 @@ def evaluate_saved(saved: Saved, metrics: str = "core") -> Saved:
     result["verdicts"] = [verdict._asdict() for verdict in found]
     # Stored before it is shown: a pipe that nobody reads costs no figures.
     files.write_record(folder / "evaluation.json", result)
-    parts.clear()
+    for kept in filter(None, (parts, of_members)):
+        kept.clear()
     print(f"{text}\n{verdicts.text(found)}", flush=True)
     return saved
 
@@ -71,11 +71,25 @@ def _facts(saved: Saved, figures: dict) -> verdicts.Facts:
     return verdicts.facts(run, figures, rows, saved.step, record.get("figures"))
 
 
-def choose_member(saved: Saved) -> Saved:
-    """Evaluates all members of a population, records the choice, gives the chosen."""
+def _parts(saved: Saved, name: str, **more) -> Parts:
+    """What an evaluation that was stopped kept; said where there is something."""
+    state = state_of(saved.run, saved.params, saved.step, **more)
+    parts = Parts(saved.folder, state, name)
+    if parts.kept():
+        print(f"kept of an evaluation that was stopped: {', '.join(parts.kept())}")
+    return parts
+
+
+def choose_member(saved: Saved) -> tuple[Saved, Parts]:
+    """Evaluates all members of a population and records the choice.
+
+    Returns:
+      The chosen one, and what is kept until it is evaluated.
+    """
     record = population.read(saved.folder)
     how = record.get("strategy", "scan"), record.get("chunk", 1)
-    figures = members.evaluate_members(saved.run, saved.params, *how)
+    parts = _parts(saved, OF_MEMBERS, mapped=how)
+    figures = members.evaluate_members(saved.run, saved.params, *how, parts)
     choice = members.choose(sweeps.members_of(saved.run.config), figures)
     record |= {"figures": figures, "chosen": choice.member, "how": choice.how}
     best = members.oracle(figures)
@@ -83,7 +97,7 @@ def choose_member(saved: Saved) -> Saved:
         record |= {"oracle": best.member, "oracle_by": best.how}
     files.write_record(saved.folder / population.FILE, record)
     print(members.table_text(record), flush=True)
-    return saved.of_member(choice.member)
+    return saved.of_member(choice.member), parts
 
 
 def save_clusters(saved: Saved, codes: Codes | None = None) -> None:

@@ -137,7 +137,10 @@ def with_running_statistics(module: nn.Module, *inputs: Array) -> Network:
 
     def init(key):
         variables = module.init(key, *inputs)
-        return {**variables["params"], STATISTICS: variables["batch_stats"]}
+        return {
+            **variables.get("params", {}),
+            STATISTICS: variables.get("batch_stats", {}),
+        }
 
     def variables_of(params):
         weights = {k: v for k, v in params.items() if k != STATISTICS}
@@ -150,6 +153,6 @@ def with_running_statistics(module: nn.Module, *inputs: Array) -> Network:
         outputs, changed = module.apply(
             variables_of(params), *arguments, train=True, mutable=["batch_stats"]
         )
-        return outputs, {STATISTICS: changed["batch_stats"]}
+        return outputs, {STATISTICS: changed.get("batch_stats", {})}
 
     return Network(init, apply, train)

@@ -1,5 +1,6 @@
 """`evaluation.json` as the report shows it, whatever version wrote it."""
 
+import os
 import pathlib
 from types import NoneType
 from typing import Any, NamedTuple
@@ -148,7 +149,7 @@ def figures(workdir: pathlib.Path) -> dict[str, Any]:
       CheckpointError: `evaluation.json` is damaged.
     """
     path, fix = workdir / FILE, "run --mode=evaluate on it"
-    if not workdir.is_dir():
+    if not os.path.isdir(workdir):
         raise ConfigError("no run here", str(workdir), "name a run's folder")
     if not path.exists():
         raise ConfigError("not evaluated", str(workdir), fix)
@@ -165,7 +166,7 @@ def config(folder: pathlib.Path) -> dict[str, Any]:
       ConfigError: there is none, or it is damaged.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError("no run here", str(folder), "name a run's folder")
     try:
         return config_lib.from_json(path.read_text()).to_dict()

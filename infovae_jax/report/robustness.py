@@ -18,8 +18,8 @@ from infovae_jax import report
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.workdir import evaluate_saved
 from infovae_jax.report import results
-from infovae_jax.report.summary import Parser
-from infovae_jax.training import files
+from infovae_jax.report.summary import Parser, require_place
+from infovae_jax.training import files, output
 from infovae_jax.training.saved import open_saved
 
 PAPER_LABELS = 1000
@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path)
     with ending_in_one_line():
         options = parser.parse_args()
+        require_place(options.json, "--json", ".json")
         runs = read_runs(options.workdirs)
         table = make_table(
             runs, options.labels, levels(options.gaussian), levels(options.mask)
@@ -196,4 +197,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -14,6 +14,7 @@ information plane, with the path of each run; `--plane` the latter alone.
 import argparse
 import itertools
 import math
+import os
 import pathlib
 import statistics
 import zipfile
@@ -28,7 +29,7 @@ from infovae_jax.evaluation import stability
 from infovae_jax.report import cluster_counts
 from infovae_jax.report.results import config
 from infovae_jax.report.results import figures as evaluated_figures
-from infovae_jax.training import metrics, population
+from infovae_jax.training import metrics, output, population
 
 # Keys in which runs of one config may differ.
 _OF_A_SEED = ("seed", "num_seeds", "data.data_dir", "data.cache_dir")
@@ -244,6 +245,20 @@ STABILITY_RECIPES = {
 }
 
 
+def require_place(path: pathlib.Path | None, flag: str, suffix: str) -> None:
+    """Raises ConfigError where no file of that kind can be written to `path`.
+
+    `path`: that `flag` gives; None: it is not there.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() != suffix:
+        what = f"unknown file type '{path.suffix}'"
+        raise ConfigError(what, f"{flag}={path}", f"end it with {suffix}")
+    if not os.path.isdir(path.parent):
+        raise ConfigError(f"no folder '{path.parent}'", flag, "make it")
+
+
 def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
     """Draws the runs in both planes, or in the information plane alone.
 
@@ -270,6 +285,8 @@ def main() -> None:
     parser.add_argument("--plane", type=pathlib.Path)
     with ending_in_one_line():
         options = parser.parse_args()
+        require_place(options.plot, "--plot", ".png")
+        require_place(options.plane, "--plane", ".png")
         if options.against:
             print(compare(options.workdirs, options.against, options.last_steps))
         else:
@@ -283,4 +300,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

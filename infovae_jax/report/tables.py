@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from infovae_jax.errors import printable
 from infovae_jax.evaluation import tabular
 from infovae_jax.report import style
 from infovae_jax.report.figures import Scene, cluster_name, shown_clusters
@@ -142,4 +143,5 @@ def _short(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.replace("$", r"\$")
+    """A name without formulas, and without what a terminal obeys: warnings hold it."""
+    return printable(name).replace("$", r"\$")

@@ -205,9 +205,8 @@ class Checkpoints:
         try:
             manifest = sealed.read(path / MANIFEST)
             version = int(manifest["format_version"])
-            if not isinstance(manifest["sha256"], dict):
-                raise ValueError("of another form")
-        except (ValueError, KeyError, TypeError):
+            _require_form(manifest)
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise self._damaged(step, "unreadable manifest") from None
         if version > FORMAT_VERSION:
             raise CheckpointError(
@@ -270,6 +269,16 @@ class Checkpoints:
                     shutil.rmtree(path)
                 else:
                     self.set_aside(int(path.name))
+
+
+def _require_form(manifest: dict[str, Any]) -> None:
+    """Raises KeyError or TypeError where what it holds has other types."""
+    groups = [manifest["sha256"], manifest.get(REMEMBERED, {})]
+    groups.append(manifest.get("population", {}))
+    if "identity" in manifest:
+        groups += [manifest["identity"]["config"], manifest["identity"]["data"]]
+    if not all(isinstance(group, dict) for group in groups):
+        raise TypeError("of another form")
 
 
 def _remove(path: pathlib.Path) -> None:

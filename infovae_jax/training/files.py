@@ -22,7 +22,9 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         handle = os.open(temporary, flags, 0o666)
-        with open(handle, "w", encoding="utf-8") as stream, leftovers.held(temporary):
+        # A page may name a file of bytes that are no letters; JSON escapes by itself.
+        options = {"encoding": "utf-8", "errors": "backslashreplace"}
+        with open(handle, "w", **options) as stream, leftovers.held(temporary):
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,7 +1,6 @@
 """train(run, workdir): the loop over programs, their figures and checkpoints."""
 
 import functools
-import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from infovae_jax.data import cache
 from infovae_jax.training import (
     checkpoint,
     interruption,
@@ -175,7 +175,8 @@ def train(
             outlet = Outlet(
                 str(workdir), show, watchdog.feed, guard.agreed, keep, guard.take
             )
-            state = run_blocks(run, program, state, outlet)
+            with metrics.telling_scale(run.dataset.intake):
+                state = run_blocks(run, program, state, outlet)
             if guard.agreed():
                 raise guard.interrupted(workdir, total)
             return state
@@ -281,8 +282,10 @@ def enable_compilation_cache() -> None:
     """
     if jax.config.jax_compilation_cache_dir is not None:
         return
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(base) / "infovae_jax" / "xla"
+    own = cache.user_folder("XDG_CACHE_HOME", "~/.cache")
+    if own is None:
+        return
+    folder = own / "xla"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

@@ -7,6 +7,7 @@ import jax
 from jax.sharding import Mesh
 
 from infovae_jax.errors import ConfigError
+from infovae_jax.training import sharding
 from infovae_jax.training.run import Run
 
 # The state and its update, which are there together for a moment.
@@ -45,6 +46,24 @@ def available(mesh: Mesh) -> int | None:
     stats = [device.memory_stats() or {} for device in devices]
     limits = [found.get("bytes_limit") for found in stats]
     return None if None in limits else sum(limits)
+
+
+def check_samples(run: Run, num: int) -> None:
+    """Refuses samples that do not fit; an estimate from below, as `check`.
+
+    Raises:
+      ConfigError: more is needed than there is.
+    """
+    # What is drawn, and its like on the way from the device to the file.
+    wanted = 2 * num * 4 * math.prod(run.dataset.spec.shape)
+    there = available(sharding.make_mesh(1, 1))
+    if there is not None and wanted > there:
+        raise ConfigError(
+            f"at least {wanted / _GIB:.1f} GiB for {num} samples; the machine has "
+            f"{there / _GIB:.1f} GiB",
+            "--num_samples",
+            "give fewer",
+        )
 
 
 def check(run: Run, state: Any, num_members: int, mesh: Mesh) -> None:

@@ -1,5 +1,6 @@
 """Where the figures of training go: JSON lines first, TensorBoard if installed."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -8,12 +9,14 @@ import pathlib
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from infovae_jax.config import sealed
+from infovae_jax.data.intake import LARGE, Intake
 from infovae_jax.errors import CheckpointError, NonFiniteError
 from infovae_jax.training import files
 
@@ -176,16 +179,16 @@ def _trusted(line: str, checked: bool) -> dict | None:
         row = sealed.parse(line)
     except sealed.Damaged:
         return None
-    if sealed.CHECK in row:
-        return row
     members = row.get(MEMBERS, {})
-    numbers = [value for name, value in row.items() if name != MEMBERS]
+    numbers = [v for name, v in row.items() if name not in (MEMBERS, sealed.CHECK)]
     well_formed = (
-        isinstance(row.get("step"), (int, float))
-        and isinstance(members, dict)
+        {"step", "epoch"} <= row.keys()
         and all(type(value) in (int, float) for value in numbers)
+        and math.isfinite(row["step"])
+        and isinstance(members, dict)
+        and all(isinstance(values, list) for values in members.values())
     )
-    return row if well_formed and not checked else None
+    return row if well_formed and (sealed.CHECK in row or not checked) else None
 
 
 def missing_steps(steps: list[float], resume_step: int, every: int | None) -> list[str]:
@@ -216,7 +219,8 @@ def _note(text: str) -> None:
 
 
 def _of_member(row: dict, member: int) -> dict[str, float]:
-    own = {name: values[member] for name, values in row.get(MEMBERS, {}).items()}
+    lists = row.get(MEMBERS, {}).items()
+    own = {name: values[member] for name, values in lists if member < len(values)}
     kept = {name: value for name, value in (row | own).items() if name != MEMBERS}
     return {name: value for name, value in kept.items() if value is not None}
 
@@ -230,6 +234,24 @@ def joined(row: dict, other: dict) -> dict:
 def diverged(what: str, where: str) -> NonFiniteError:
     """The error of a model that left the numbers."""
     return NonFiniteError(what, where, _SMALLER_STEPS)
+
+
+@contextlib.contextmanager
+def telling_scale(intake: Intake | None) -> Iterator[None]:
+    """Tells a divergence of the range of the data where that may be the reason.
+
+    `intake`: of the data.
+    """
+    try:
+        yield
+    except NonFiniteError as error:
+        if intake is None or not LARGE < max(-intake.low, intake.high) < math.inf:
+            raise
+        fix = (
+            f"scale the data, of {intake.low:.4g} to {intake.high:.4g}, to [0, 1] or "
+            f"to standard deviation 1; or {error.fix}"
+        )
+        raise NonFiniteError(error.what, error.where, fix) from None
 
 
 def check_finite(row: dict[str, float], where: str) -> None:

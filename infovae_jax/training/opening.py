@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from infovae_jax.data import leftovers
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError
 from infovae_jax.training import checkpoint, files
 from infovae_jax.training.run import locked
 
@@ -122,6 +122,14 @@ def read_checkpoint(workdir: pathlib.Path, target: Any, opening: Opening) -> Any
 
 
 def sweep(workdir: pathlib.Path) -> None:
-    """Deletes what killed processes left half written in a run's locked folder."""
+    """Deletes what killed processes left half written in a run's locked folder.
+
+    Raises:
+      CheckpointError: a file lies in place of the folder of checkpoints.
+    """
+    folder = workdir / "checkpoints"
+    if folder.exists() and not folder.is_dir():
+        what = "a file in place of the folder of checkpoints"
+        raise CheckpointError(what, str(folder), "move it away")
     leftovers.sweep(workdir, f"*{files.TEMPORARY}")
-    checkpoint.Checkpoints(workdir / "checkpoints").sweep()
+    checkpoint.Checkpoints(folder).sweep()

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from infovae_jax.config import sealed
-from infovae_jax.data import sources
+from infovae_jax.data import cache, sources
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import files
 
@@ -94,8 +94,10 @@ def _is_marked(workdir: pathlib.Path, config: ConfigDict) -> bool:
 
 def _key() -> bytes | None:
     """This user's key, made when first asked for; None where it cannot be kept."""
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    path = pathlib.Path(os.path.expanduser(base)) / "infovae_jax" / "key"
+    folder = cache.user_folder("XDG_STATE_HOME", "~/.local/state")
+    if folder is None:
+        return None
+    path = folder / "key"
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():

@@ -1,8 +1,12 @@
 """Output that cannot be written is dropped, costs no result, and the work goes on."""
 
 import os
+import re
 import sys
 from typing import Any, TextIO
+
+# All but tabs and ends of lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Lenient:
@@ -10,15 +14,22 @@ class Lenient:
 
     A closed pipe (`| head`) and a full disk end the output, not the program; letters
     that the stream's encoding lacks are written as escapes.
+
+    Args:
+      stream: it.
+      harmless: whether what a terminal obeys is written as escapes too: a path may hold
+        it, and a progress bar needs it.
     """
 
-    def __init__(self, stream: TextIO):
-        self._stream = stream
+    def __init__(self, stream: TextIO, harmless: bool = False):
+        self._stream, self._harmless = stream, harmless
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         """Writes, or drops."""
+        if self._harmless:
+            text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
         try:
             return self._stream.write(text)
         except OSError:
@@ -46,4 +57,5 @@ def keep_harmless() -> None:
     """Makes standard output and error of this process lenient."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)  # None where it was closed before the start
-        setattr(sys, name, Lenient(stream or open(os.devnull, "w")))  # noqa: SIM115
+        stream = stream or open(os.devnull, "w")  # noqa: SIM115
+        setattr(sys, name, Lenient(stream, name == "stdout"))

@@ -13,6 +13,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 import jax
@@ -288,9 +289,10 @@ def _require_form(record: dict) -> None:
         record["strategy"] in STRATEGIES
         and type(record["chunk"]) is int
         and isinstance(members, list)
-        and all(isinstance(member, dict) for member in members)
+        and all(isinstance(m, dict) and type(m.get("seed")) is int for m in members)
         and isinstance(figures, dict)
         and all(isinstance(v, list) and len(v) == count for v in figures.values())
+        and all(type(n) in (int, float, NoneType) for v in figures.values() for n in v)
         and record.get("chosen", 0) in range(count)
     )
     if not fits:
@@ -354,7 +356,7 @@ def _of_checkpoints(workdir: pathlib.Path) -> dict | None:
             found = saved.manifest(step).get("population")
         except CheckpointError:
             continue
-        if found is not None:
+        if found is not None and {"strategy", "chunk"} <= found.keys():
             return found
     return None
 

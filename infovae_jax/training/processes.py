@@ -22,6 +22,7 @@ import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 
+from infovae_jax import errors
 from infovae_jax.errors import ConfigError, HangError, UserError, from_os_error
 
 FLAGS = flags.FLAGS
@@ -138,6 +139,16 @@ def start(
     _abort_means_lost()
 
 
+def require_devices() -> None:
+    """Raises ConfigError where JAX_PLATFORMS asks for devices that are not there."""
+    if not os.environ.get("JAX_PLATFORMS"):
+        return
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise errors.no_device(error) from None
+
+
 def several() -> bool:
     """Whether this process is one of several; starts no backend in a plain run."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
@@ -212,11 +223,8 @@ def lost_process(error: Exception) -> HangError | None:
 
 
 def as_user_error(error: Exception) -> UserError | None:
-    """What a user can mend, of any exception; None for a bug of ours."""
-    if isinstance(error, UserError):
-        return error
-    found = from_os_error(error) if isinstance(error, OSError) else None
-    return found or lost_process(error)
+    """`errors.as_user_error`, where another process may be gone too."""
+    return errors.as_user_error(error) or lost_process(error)
 
 
 def leave(code: int, at_once: bool = False) -> NoReturn:

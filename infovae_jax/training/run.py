@@ -228,7 +228,10 @@ def empty_run(config: ConfigDict, dataset: Dataset) -> Run:
     run = Run(config, dataset, None, None, steps, shares=True)
     objective = run.kept("objective", lambda: objectives.make(config, dataset.spec))
     transform = optimizer.make_optimizer(
-        config.optimizer, steps, sweeps.LEARNING_RATE in config.sweep
+        config.optimizer,
+        steps,
+        config.train.num_epochs,
+        sweeps.LEARNING_RATE in config.sweep,
     )
     return run._replace(objective=objective, transform=transform)
 
@@ -343,6 +346,11 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> str | None:
         beside those of another config.
     """
     saved = workdir / "config.json"
+    try:
+        str(workdir.absolute()).encode()
+    except UnicodeEncodeError:
+        what = "a path that is not UTF-8, in which no checkpoint can be written"
+        raise ConfigError(what, str(workdir), "give another --workdir") from None
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if saved.exists():

@@ -1,15 +1,25 @@
 """A run read back from its folder: its resolved config, and its newest parameters."""
 
+import os
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed, sweeps
 from infovae_jax.data import intake
-from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.training import files, identity, loop, origin, population
+from infovae_jax.errors import CheckpointError, ConfigError, NonFiniteError
+from infovae_jax.training import (
+    files,
+    identity,
+    loop,
+    origin,
+    population,
+    processes,
+)
 from infovae_jax.training.opening import DEFAULT, Opening
 from infovae_jax.training.run import Run, empty_run, open_run
 from infovae_jax.types import Dataset
@@ -38,11 +48,20 @@ class Saved(NamedTuple):
         return self.run.member is None and sweeps.is_population(self.run.config)
 
     def of_member(self, member: int) -> "Saved":
-        """The single run that a member of the population is."""
-        return self._replace(
-            run=population.member_run(self.run, member),
-            params=population.member_params(self.params, member),
-        )
+        """The single run that a member of the population is.
+
+        Raises:
+          NonFiniteError: that member left the numbers.
+        """
+        params = population.member_params(self.params, member)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            raise NonFiniteError(
+                f"member {member} is not finite at step {self.step}",
+                str(self.folder),
+                "name another --member, or leave it out: population.json tells of all",
+            )
+        run = population.member_run(self.run, member)
+        return self._replace(run=run, params=params)
 
     def chosen(self, member: int | None = None) -> "Saved":
         """The run itself, or of a population `member`, by default the chosen one.
@@ -88,6 +107,7 @@ def open_saved(
         config[group][name] = value
     config_lib.check(config)
     loop.enable_compilation_cache()
+    processes.require_devices()
     run = open_run(config)
     accepted = identity.check_data(
         folder, run.identity(), opening.accept_changed_data, record=False
@@ -118,9 +138,10 @@ def open_model(
     if not path.exists():
         return open_saved(workdir, member, opening)
     loop.enable_compilation_cache()
+    processes.require_devices()
     try:
         dataset = intake.from_json(sealed.read(path))
-    except (sealed.Damaged, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"damaged ({error})", str(path), "train again with the same command"
         ) from None
@@ -147,8 +168,8 @@ def _read_config(
         raise ConfigError("no --workdir", "command line", "name the folder of a run")
     folder = pathlib.Path(workdir)
     path = folder / "config.json"
-    if not path.is_file():
-        if (folder / "checkpoints").is_dir():
+    if not os.path.isfile(path):  # of a name that is too long it says no
+        if os.path.isdir(folder / "checkpoints"):
             raise CheckpointError(
                 "config.json is missing beside checkpoints",
                 workdir,

@@ -134,7 +134,7 @@ def senseless(key, value):
     elif kind is bool:
         wrong += [0, 1, "True", (True,), 0.5]
     elif kind is str or key in TEXTS:
-        wrong += [0, -1, True, HUGE, "", " ", ("mlp",), "x" * 10_000]
+        wrong += [0, -1, True, HUGE, "", " ", ("mlp",), "x" * 10_000, "a\0b"]
     elif kind is tuple or key == "data.image_size":
         wrong += [0, -3, True, "", "abc", "(8, 8)", (0,), (-1, 8), (1.5, 8), ("a", 8)]
         wrong += [(True, 8), ((1, 2), 8), (None, 8), (HUGE, 8), (8,) * 1000]

@@ -1,5 +1,6 @@
 """A check value tells the record that was written from any other."""
 
+import contextlib
 import json
 
 import pytest
@@ -56,3 +57,11 @@ def test_a_file_that_is_a_folder(tmp_path):
 
 def test_records_of_a_time_before_check_values_are_taken():
     assert sealed.parse(json.dumps(RECORD)) == RECORD
+
+
+def test_any_depth_is_read_or_refused():
+    """Near Python's limit a record may be read, and its check value not made."""
+    for depth in range(300, 1100, 7):
+        text = '{"a":' * depth + "1" + "}" * depth
+        with contextlib.suppress(sealed.Damaged):
+            assert "a" in sealed.parse(text)

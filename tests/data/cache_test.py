@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import types
 
 import numpy as np
 import pytest
 
+from infovae_jax import doctor
 from infovae_jax.config import sealed
 from infovae_jax.data import cache
 from infovae_jax.errors import DataError, StorageError
+from infovae_jax.training import loop, origin
 
 X = np.random.default_rng(0).integers(0, 256, (10, 4, 5, 3), dtype=np.uint8)
 Y = np.arange(10, dtype=np.int32)
@@ -186,3 +189,23 @@ def test_fingerprint_tells_parts_apart():
     assert cache.fingerprint(b"ab", b"c") != cache.fingerprint(b"a", b"bc")
     assert cache.fingerprint(1, "x") == cache.fingerprint(1, "x")
     assert len(cache.fingerprint()) == 16
+
+
+def test_a_user_without_a_home(monkeypatch, raises_line, capsys):
+    """As a user id without an account: nothing is made in a folder called `~`."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with raises_line(StorageError, 6, "no home", "data.cache_dir", "XDG_CACHE_HOME"):
+        cache.root(None)
+    assert origin.authentication({}) is None
+    doctor.main()
+    assert "no home" in capsys.readouterr().out
+    updates = {"jax_compilation_cache_dir": None, "update": pytest.fail}
+    jax = types.SimpleNamespace(config=types.SimpleNamespace(**updates))
+    monkeypatch.setattr(loop, "jax", jax)
+    loop.enable_compilation_cache()
+
+
+def test_a_user_that_is_not_known():
+    assert str(cache.root("~no_such_user/x")) == "~no_such_user/x"

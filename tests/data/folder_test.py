@@ -292,6 +292,14 @@ def test_names_of_any_bytes_are_shown_harmlessly(tmp_path, data_config):
     assert "\x1b" not in dataset.decision
 
 
+def test_a_folder_of_any_bytes_is_shown_harmlessly(tmp_path, data_config):
+    folder = tmp_path / os.fsdecode(b"caf\xe9\x1b[31m")
+    save_classes(folder)
+    decision = data.load(data_config(folder)).decision
+    assert "caf\\udce9\\x1b[31m" in decision
+    decision.encode()
+
+
 def test_images_behind_links_are_read_when_asked_only(
     tmp_path, data_config, raises_line
 ):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import numpy_files
+from infovae_jax.data import new_rows, numpy_files
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -250,3 +250,60 @@ def test_arrays_that_are_not_used_are_named(tmp_path, data_config):
     np.savez(tmp_path / "set.npz", x=X, y=Y, masks=X, extra=Y)
     decision = data.load(data_config(tmp_path / "set.npz")).decision
     assert "not used: extra, masks" in decision
+
+
+def test_no_flipped_bit_of_an_archive_is_a_bug(tmp_path):
+    """Of the directory, of headers and of packed arrays: a line, or all as it was."""
+    path, flipped = tmp_path / "set.npz", tmp_path / "flipped.npz"
+    np.savez_compressed(path, x=X, y=Y)
+    whole, chance, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(400):
+        content = bytearray(whole)
+        content[chance.integers(len(whole))] ^= 1 << chance.integers(8)
+        flipped.write_bytes(content)
+        try:
+            found = numpy_files.read_archive(flipped, sorted)
+            if set(found) != {"x", "y"}:
+                continue  # a name that is another
+            parts = list(numpy_files.stream_member(flipped, "x", 7))
+        except DataError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(np.concatenate(parts), X)
+        np.testing.assert_array_equal(found["y"], Y)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("method", [1, 97], ids=["password", "method"])
+def test_archives_that_cannot_be_unpacked(tmp_path, data_config, raises_line, method):
+    path = tmp_path / "set.npz"
+    np.savez(path, x=X)
+    content = bytearray(path.read_bytes())
+    for at in (6, content.index(b"PK\x01\x02") + 8):
+        if method == 1:
+            content[at] |= 1
+        else:
+            content[at + 2] = method
+    path.write_bytes(content)
+    with raises_line(DataError, 3, "cannot unpack", "set.npz"):
+        data.load(data_config(path))
+    with raises_line(DataError, 3, "cannot unpack", "set.npz"):
+        list(numpy_files.stream_member(path, "x", 5))
+
+
+def test_new_examples_of_other_forms(tmp_path, data_config, raises_line):
+    np.savez(tmp_path / "set.npz", x=X, y=Y)
+    dataset = data.load(data_config(tmp_path / "set.npz"))
+
+    def rows(name):
+        return list(new_rows.read(tmp_path / name, dataset, 6))
+
+    np.save(tmp_path / "one.npy", np.float32(1))
+    with raises_line(DataError, 3, "a single number", "one.npy"):
+        rows("one.npy")
+    for count, words in ((7, "7 labels for more"), (21, "21 labels for 20")):
+        np.savez(tmp_path / "new.npz", x=X, y=np.zeros(count, int))
+        with raises_line(DataError, 3, words, "new.npz"):
+            rows("new.npz")
+    np.savez(tmp_path / "new.npz", x=X, y=Y)
+    assert sum(len(part.labels) for part in rows("new.npz")) == len(X)

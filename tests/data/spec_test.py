@@ -65,6 +65,20 @@ def test_auto_takes_gaussian_outside(load, x):
     assert "outside [0, 1]" in dataset.decision
 
 
+def test_what_is_just_beyond_one_is_told_from_it(load):
+    x = GREY.astype(np.float32)
+    x.flat[int(x.argmax())] = 1.0000001
+    assert "max 1.00000012" in load({"x": x}).decision
+    with pytest.raises(ConfigError, match=r"0 to 1\.00000012"):
+        load({"x": x}, likelihood="bernoulli")
+
+
+def test_a_large_scale_is_said(load):
+    for factor, said in ((255, True), (3, False)):
+        decision = load({"x": factor * GREY}).decision
+        assert ("may make training diverge" in decision) == said
+
+
 def test_gaussian_may_be_asked_for(load):
     dataset = load({"x": GREY}, likelihood="gaussian")
     assert dataset.spec.likelihood == "gaussian"

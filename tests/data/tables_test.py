@@ -164,6 +164,14 @@ def test_columns_that_training_did_not_have_are_named(tmp_path, frame, data_conf
     assert part.extra == ("more", "other")
 
 
+def test_new_rows_of_which_there_are_none(tmp_path, frame, data_config, raises_line):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = data.load(data_config(tmp_path / "t.csv", label_column="species"))
+    frame[:0].to_csv(tmp_path / "new.csv", index=False)
+    with raises_line(DataError, 3, "no rows", "new.csv"):
+        list(new_rows.read(tmp_path / "new.csv", dataset, N))
+
+
 def test_a_file_that_is_no_table(tmp_path, data_config, raises_line):
     for name, content in (
         ("a.csv", b""),
@@ -185,3 +193,45 @@ def test_polars(frame):
     assert tables.is_mixed(frame)
     assert tables.is_mixed(polars.from_pandas(frame))
     assert not tables.is_mixed(frame[["age", "member"]])
+
+
+@pytest.mark.parametrize("rows", ["1,2,3\n" * 40, "1,2,3,4\n" * 40])
+def test_more_values_than_names(tmp_path, data_config, raises_line, rows):
+    """pandas would take the first ones for the names of the rows."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + rows)
+    with raises_line(DataError, 3, "2 names of columns", "t.csv", "first line"):
+        data.load(data_config(path))
+    with raises_line(DataError, 3, "2 names of columns"):
+        list(tables.read_chunks(path, 7))
+
+
+def test_kinds_that_are_nested_deep(raises_line):
+    for text in ('{"a":' + "[" * 4000, '{"":' * 1000):
+        with raises_line(ConfigError, 2, "data.columns"):
+            columns.parse(text)
+
+
+def test_any_damage_to_a_parquet_file_is_one_line(tmp_path, frame):
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    whole, chance, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        content = bytearray(whole)
+        for at in chance.integers(len(whole), size=3):
+            content[at] ^= 1 << chance.integers(8)
+        path.write_bytes(content)
+        try:
+            tables.read_frame(path)
+        except DataError:
+            refused += 1
+    assert refused > 5
+
+
+def test_names_of_columns_are_shown_harmlessly(tmp_path, frame, data_config):
+    frame.rename(columns={"age": "\x1b[31mage\nold"}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    decision = data.load(data_config(tmp_path / "t.csv")).decision
+    assert "\\x1b[31mage\\nold: numeric" in decision
+    assert "\x1b" not in decision

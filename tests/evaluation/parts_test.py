@@ -2,15 +2,17 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small_run
 
 from infovae_jax import evaluation
-from infovae_jax.evaluation import parts
+from infovae_jax.evaluation import members, parts, workdir
 from infovae_jax.evaluation.table import Row
-from infovae_jax.training import files
+from infovae_jax.training import files, population
 from infovae_jax.training.run import open_run
+from infovae_jax.training.saved import Saved
 
 ROWS = [Row("a", 0.1, "nats"), Row("b", None, "not measured"), Row("c", [1, 2], "", 3)]
 
@@ -103,3 +105,49 @@ def test_an_evaluation_that_was_stopped_goes_on(tmp_path, make_config, monkeypat
     for one in (result, expected):
         one.pop("seconds")
     chex.assert_trees_all_equal(result, expected)
+
+
+def test_the_figures_of_members_are_kept_until_the_chosen_one_has_its_own(
+    tmp_path, make_config, monkeypatch
+):
+    config = make_config("catvae")
+    config.num_seeds, config.data.num_train = 3, 150
+    run = open_run(config, say=lambda text: None)
+    alone = [run.objective.init(jax.random.key(seed)) for seed in range(3)]
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    saved = Saved(run, params, 6, tmp_path)
+    seeds = [{"seed": seed} for seed in range(3)]
+    record = {"strategy": "scan", "chunk": 1, "members": seeds}
+    files.write_record(tmp_path / population.FILE, record)
+
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(members, "_agreement", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            workdir.choose_member(saved)
+    kept = tmp_path / parts.OF_MEMBERS
+    assert kept.exists()
+    with monkeypatch.context() as patch:
+        # What is done is not done again, and of the chosen one nothing is finished.
+        patch.setattr(members.population, "member_bounds", stopped)
+        patch.setattr(workdir, "evaluate", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            workdir.evaluate_saved(saved)
+        assert kept.exists()
+        patch.setattr(members, "_agreement", stopped)
+        chosen, of_members = workdir.choose_member(saved)
+    found = population.read(tmp_path)
+    assert chosen.run.member == found["chosen"]
+    expected = members.evaluate_members(run, params, "scan", 1)
+    assert found["figures"] == expected
+    assert list(found["figures"]) == list(expected)
+    # Of other parameters nothing is believed.
+    other = jax.tree.map(lambda leaf: leaf + 1, params)
+    mapped = {"mapped": ("scan", 1)}
+    for state, count in ((params, 3), (other, 0)):
+        state = parts.state_of(run, state, 6, **mapped)
+        assert len(parts.Parts(tmp_path, state, parts.OF_MEMBERS).kept()) == count
+    of_members.clear()
+    assert not kept.exists()

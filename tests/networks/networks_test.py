@@ -8,6 +8,7 @@ import pytest
 
 from infovae_jax import networks
 from infovae_jax.errors import ConfigError
+from infovae_jax.types import STATISTICS
 
 KEY = jax.random.key(0)
 SHAPES = [(8, 8, 1), (7, 5, 3), (1, 6, 1), (28, 28, 1), (9, 16, 2)]
@@ -121,3 +122,16 @@ def test_initialisation_is_a_function_of_the_key(network_config):
 def test_bad_values_are_named(network_config, changes, part):
     with pytest.raises(ConfigError, match=part):
         networks.make_encoder(network_config(**changes), (8, 8, 1))[0].init(KEY)
+
+
+def test_batch_normalization_without_layers(network_config):
+    """As a classifier that is linear has it: no weights, no statistics."""
+    config = network_config(encoder_hidden=(), normalization="batch")
+    encoder, features = networks.make_encoder(config, (3, 2, 1))
+    params = encoder.init(jax.random.key(0))
+    assert features == 6
+    assert params == {STATISTICS: {}}
+    x = jnp.arange(12.0).reshape(2, 3, 2, 1)
+    values, changed = encoder.train(params, x)
+    np.testing.assert_array_equal(values, x.reshape(2, 6))
+    assert changed == params

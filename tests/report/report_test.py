@@ -15,7 +15,14 @@ from PIL import Image
 from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.errors import CheckpointError, ConfigError
-from infovae_jax.report import figures, grids, rate_and_information, results, scores
+from infovae_jax.report import (
+    figures,
+    grids,
+    rate_and_information,
+    results,
+    scores,
+    tables,
+)
 from infovae_jax.training import files
 from infovae_jax.training.run import claim_workdir, open_run
 
@@ -220,6 +227,14 @@ def test_sample_grid_of_colour_images(tmp_path):
     )
     with Image.open(tmp_path / "a.png") as image:
         assert len(image.convert("RGB").getcolors(1_000_000)) > 100
+
+
+def test_of_very_many_samples_the_first_are_drawn(tmp_path):
+    images = np.zeros((3000, 2, 2, 1))
+    assert report.sample_grid(images[:7], tmp_path / "a.png") == 7
+    assert report.sample_grid(images, tmp_path / "b.png") == report.MAX_SAMPLES
+    with Image.open(tmp_path / "b.png") as image:
+        assert max(image.size) < 5000
 
 
 @pytest.mark.long
@@ -445,3 +460,8 @@ def test_a_file_in_place_of_the_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "_scene", lambda *_: None)
     with pytest.raises(ConfigError, match="a file in place of"):
         report.write(None, None, tmp_path)
+
+
+def test_names_of_columns_are_plain_in_pictures():
+    """No formula, and nothing that a warning would bring to a terminal."""
+    assert tables._plain("\x1b[31m$5_$10_") == r"\x1b[31m\$5_\$10_"

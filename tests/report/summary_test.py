@@ -225,3 +225,17 @@ def test_the_evaluation_leaves_the_clusters_of_the_test_split(make_config, tmp_p
     save_clusters(Saved(other, params, 0, folders[1]))
     with pytest.raises(ConfigError, match="different test splits"):
         summary.cluster_agreement(folders)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("none/x.png", "no folder"), ("x.xyz", "end it with .png")]
+)
+def test_a_place_where_no_picture_can_be(tmp_path, monkeypatch, capsys, name, part):
+    place = tmp_path / name
+    monkeypatch.setattr(sys, "argv", ["summary", str(tmp_path), f"--plot={place}"])
+    with pytest.raises(SystemExit) as stopped:
+        summary.main()
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert part in line

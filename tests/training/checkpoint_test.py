@@ -130,11 +130,17 @@ def test_everything_is_on_the_disk_before_the_manifest(tmp_path, monkeypatch):
     [
         '{"sha256": ["a"], "format_version": 1, "step": 30}',
         '{"sha256": {}, "format_version": "x", "step": 30}',
+        '{"sha256": {}, "format_version": 1e999}',
+        '{"sha256": {}, "format_version": 1, "identity": {"config": 5, "data": {}}}',
+        '{"sha256": {}, "format_version": 1, "remembered": [1]}',
         "[" * 100_000,
         "null",
         "",
     ],
-    ids=["list", "version", "deep", "null", "empty"],
+    ids=[
+        *("list", "version", "infinite version", "identity", "remembered"),
+        *("deep", "null", "empty"),
+    ],
 )
 def test_a_manifest_that_is_none(saved, manifest):
     (saved.folder / "30" / checkpoint.MANIFEST).write_text(manifest)

@@ -42,3 +42,13 @@ def test_layers_beyond_the_machine(run_main_inprocess, tmp_path):
     )
     assert_refused(done, 2, "4096 states", "the machine has", "config.network")
     assert not (tmp_path / "run").exists()
+
+
+def test_samples_beyond_the_machine(run, monkeypatch):
+    size = 2 * 4 * 16  # of an image of 4x4, twice in float32
+    monkeypatch.setattr(memory, "available", lambda mesh: 1000 * size)
+    memory.check_samples(run, 1000)
+    with pytest.raises(ConfigError, match="1001 samples"):
+        memory.check_samples(run, 1001)
+    monkeypatch.setattr(memory, "available", lambda mesh: None)
+    memory.check_samples(run, 10**9)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infovae_jax.config import sealed
+from infovae_jax.data import intake
 from infovae_jax.errors import CheckpointError, NonFiniteError
 from infovae_jax.training import metrics
 
@@ -127,12 +128,20 @@ def test_a_resume_keeps_the_damaged_file_and_names_the_hole(tmp_path, capfd):
 def test_rows_of_a_time_before_check_values_are_taken(tmp_path, capfd):
     old = {"step": 5, "epoch": 0.5, "loss": 2.0}
     odd = ["[]", "5", '{"loss": 1}', '{"step": "a"}', '{"step": 6, "loss": "b"}']
+    odd += [
+        '{"step": 7}',
+        '{"step": NaN, "epoch": 1}',
+        json.dumps(old | {"members": 3}),
+    ]
+    odd += [json.dumps(old | {"members": {"loss": 3}})]
     lines = [json.dumps(old), *odd, json.dumps(sealed.seal(ROW | {"step": 10}))]
     # Its check value is gone: it cannot be told from a row that somebody changed.
     lines.append(json.dumps(ROW | {"step": 12}))
+    # Whole, and of another form all the same.
+    lines.append(json.dumps(sealed.seal(ROW | {"step": "a"})))
     (tmp_path / metrics.FILE).write_text("\n".join(lines) + "\n")
     assert metrics.read_metrics(tmp_path) == [old, ROW | {"step": 10}]
-    assert "6 damaged rows" in capfd.readouterr().err
+    assert f"{len(odd) + 2} damaged rows" in capfd.readouterr().err
 
 
 def test_holes_are_named():
@@ -162,3 +171,17 @@ def test_members_that_are_not_finite_are_found_and_one_run_is_refused():
     state["b"][0] = np.nan
     with pytest.raises(NonFiniteError):
         metrics.check_finite_state(state, 5, "run", 3)
+
+
+def test_a_divergence_tells_of_data_of_a_large_scale():
+    wide, unit = intake.Intake(low=0.0, high=255.0), intake.Intake(low=0.0, high=1.0)
+    with (
+        pytest.raises(NonFiniteError, match="of 0 to 255, .*; or lower") as caught,
+        metrics.telling_scale(wide),
+    ):
+        raise metrics.diverged("loss became non-finite", "run")
+    assert caught.value.what == "loss became non-finite"
+    for other in (unit, intake.Intake(), None):
+        with pytest.raises(NonFiniteError) as caught, metrics.telling_scale(other):
+            raise metrics.diverged("loss became non-finite", "run")
+        assert "scale" not in caught.value.fix

@@ -34,6 +34,13 @@ def test_letters_that_the_encoding_lacks_are_escaped():
     assert raw.getvalue() == b"caf\\xe9\n"
 
 
+def test_what_a_terminal_obeys_is_escaped():
+    raw = io.StringIO()
+    stream = output.Lenient(raw, harmless=True)
+    print("wrote \x1b[31mx\x9b\tcaf\u00e9", file=stream)
+    assert raw.getvalue() == "wrote \\x1b[31mx\\x9b\tcaf\u00e9\n"
+
+
 @pytest.mark.parametrize("kind", ["head", "full", "closed"])
 def test_the_result_is_there_and_the_end_is_quiet(there, kind):
     command = f"{sys.executable} -m infovae_jax.main --mode=encode"

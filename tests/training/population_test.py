@@ -20,6 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 from infovae_jax import commands, objectives
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
+from infovae_jax.data import intake
 from infovae_jax.errors import (
     CheckpointError,
     ConfigError,
@@ -35,7 +36,8 @@ from infovae_jax.training import (
     population,
     train_step,
 )
-from infovae_jax.training.run import claim_workdir, open_run
+from infovae_jax.training.run import claim_workdir, empty_run, open_run
+from infovae_jax.training.saved import Saved
 
 
 @pytest.fixture
@@ -505,6 +507,32 @@ def test_a_record_that_is_gone_is_told_by_the_checkpoints(tmp_path, make_config)
     assert population.read(tmp_path)["strategy"] == "chunks"
 
 
+def test_a_population_without_its_data_has_the_same_states(population_config):
+    """Or its checkpoints could not be read for new data, nor be exported."""
+    config = population_config("vae", learning_rate="0.01, 0.1")
+    run = open_quietly(config)
+    empty = empty_run(config, intake.without_examples(run.dataset))
+    members = sweeps.members_of(config)
+    with_data, without = (
+        jax.eval_shape(
+            lambda one=one: population.init_population(
+                one.objective, one.transform, members
+            )
+        )
+        for one in (run, empty)
+    )
+    chex.assert_trees_all_equal_shapes_and_dtypes(with_data, without)
+
+
+def test_a_member_that_is_not_finite_is_named(population_config, tmp_path):
+    run = open_quietly(population_config("vae", 2))
+    params = {"a": np.array([[1.0, np.inf], [1.0, 2.0]])}
+    saved = Saved(run, params, 6, tmp_path)
+    with pytest.raises(NonFiniteError, match="member 0 is not finite at step 6"):
+        saved.of_member(0)
+    assert saved.of_member(1).run.member == 1
+
+
 RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
 
 
@@ -518,6 +546,8 @@ RECORD = {"strategy": "scan", "chunk": 4, "members": [{"seed": 0}, {"seed": 1}]}
         {"figures": {"elbo": [1.0]}},
         {"figures": []},
         {"chosen": 2},
+        {"members": [{}, {}]},
+        {"figures": {"elbo": ["a", 1.0]}},
     ],
 )
 def test_a_record_of_another_form_is_damaged(tmp_path, change):

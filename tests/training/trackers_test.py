@@ -78,6 +78,7 @@ def test_mlflow(monkeypatch, tmp_path, run_config):
     assert recorder.calls[3][1:] == (({"epoch": 1.0, "loss": 3.0},), {"step": 2})
 
 
+@pytest.mark.filterwarnings("ignore")  # its own
 def test_mlflow_in_a_local_store(monkeypatch, tmp_path, run_config):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'runs.db'}")
@@ -89,6 +90,31 @@ def test_mlflow_in_a_local_store(monkeypatch, tmp_path, run_config):
     (run,) = mlflow.search_runs(experiment_names=["digits"], output_format="list")
     assert run.data.metrics["loss"] == 3.0
     assert run.data.params["objective"] == "vae"
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_wandb_in_a_local_store(monkeypatch, tmp_path, run_config):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    run_config.train.tracker = "wandb"
+    tracker = trackers.of_run(run_config, tmp_path / "run")
+    tracker.log(ROWS[0])
+    tracker.close()
+    (stored,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert b"digits" in stored.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_trackio_in_a_local_store(monkeypatch, tmp_path, run_config):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))  # read when it is imported
+    pytest.importorskip("trackio")
+    run_config.train.tracker = "trackio"
+    tracker = trackers.of_run(run_config, tmp_path / "run")
+    tracker.log(ROWS[0])
+    tracker.close()
+    (stored,) = tmp_path.glob("digits*.db")
+    assert stored.stat().st_size
 
 
 @pytest.mark.parametrize("fails", ["init", "log", "finish"])
@@ -110,7 +136,12 @@ def test_one_that_hangs_is_left_behind(capsys):
     import threading
 
     forever = threading.Event()
-    tracker = trackers.Tracker("slow", forever.wait, patience=0.1)
+
+    def connect():
+        forever.wait()
+        return Recorder()
+
+    tracker = trackers.Tracker("slow", connect, patience=0.1)
     tracker.log(ROWS[0])
     tracker.close()
     assert "has not taken all rows" in capsys.readouterr().err
