@@ -121,7 +121,9 @@ def traverse(
     """
     names, kinds = named_dims(objective)
     codes = np.asarray(codes, np.float32)
-    drawn = objective.sample_code(jax.random.key(0), params, _DRAWS)
+    # One program, where its operations would be twenty.
+    draw = jax.jit(objective.sample_code, static_argnums=2)
+    drawn = draw(jax.random.key(0), params, _DRAWS)
     observed = np.asarray(drawn)
     if dims is None:
         movable = np.flatnonzero(kinds != "class")
