@@ -87,8 +87,9 @@ def table(costs: Costs) -> list[str]:
     """The costs in Markdown, and how they were measured."""
     place = costs.environment
     rounds = len(next(iter(costs.configs.values()))["cold"]["cpu"])
+    how = "one round" if rounds == 1 else f"medians of {rounds} rounds"
     lines = [
-        f"CPU seconds, and wall seconds where it says so; medians of {rounds} rounds. "
+        f"CPU seconds, and wall seconds where it says so; {how}. "
         f"`{costs.command}`; commit {place['commit']}, jax {place['jax']}, "
         f"{place['processor']}, {place['cores']} cores.",
         "",
