@@ -87,7 +87,7 @@ setuptools.setup(
     package_dir={"infovae_jax.configs": "configs"},
     package_data={
         "infovae_jax": ["py.typed"],
-        "infovae_jax.report": ["templates/*.j2"],
+        "infovae_jax.report": ["templates/*.j2", "templates/*.js"],
     },
     entry_points={"console_scripts": ["infovae = infovae_jax.__main__:main"]},
     python_requires=">=3.11",
@@ -107,6 +107,7 @@ setuptools.setup(
         "psutil>=5.9.8",
         "scikit-learn>=1.6",
         "scipy>=1.12",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

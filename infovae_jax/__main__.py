@@ -26,6 +26,9 @@ infovae COMMAND [--flag=value ...]       information-maximising VAEs in JAX
   report     --workdir=DIR                   report.html and figures/ again
   encode     --workdir=DIR                   codes.npz of its data
   predict    --workdir=DIR --input=FILE_OR_FOLDER [--output=FILE.csv]   new data
+  reconstruct  --workdir=DIR --input=IMAGES [--output=FILE.png|.npz]   of your own
+  interpolate  likewise, from each image to the next
+  traverse     likewise, with one dim of the code after the other moved
   sample     --workdir=DIR [--num_samples=64] [--cluster=3]   samples.npz and .png
   export     --workdir=DIR --output=FOLDER [--formats=stablehlo,onnx]
   summary    DIR ... [--output=FOLDER]       tables and figures over runs
@@ -35,12 +38,10 @@ infovae COMMAND [--flag=value ...]       information-maximising VAEs in JAX
 
 NAME is vae, infocatvae, ... (those that come with the package) or FILE.py; presets
 are digits, mnist, fashion_mnist, shapes, ...; keys are in docs/reference.md.
-Data of one's own: --config.data.source=FILE.npz, FILE.npy, a FOLDER of pictures, or
-a table (FILE.csv, .tsv, .parquet).
+Data of one's own: --config.data.source=FILE.npz, .npy, .csv, .tsv, .parquet, or FOLDER
 
   infovae train --config=infocatvae --workdir=run        40 seconds on two cores
-  infovae COMMAND --help                                 all flags of it
-  infovae --version
+  infovae COMMAND --help                    all flags of it; infovae --version
 """
 # Those that are modules with a command line of their own.
 MODULES = {

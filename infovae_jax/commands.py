@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax.config import sweeps
+from infovae_jax.config import command_line, sweeps
 from infovae_jax.data import raw_splits
 from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
@@ -216,18 +216,26 @@ def new_data(
     workdir: str | None,
     source: str | None,
     output: str | None = None,
+    num: int = 64,
     member: int | None = None,
     opening: Opening = DEFAULT,
 ) -> None:
-    """Encodes, predicts or evaluates rows of a file or folder with a trained run.
+    """Applies a trained run to examples of a file or folder.
 
-    `source`: see `data.new_rows.read`; `output`: of the rows, by default a CSV file in
-    the working folder; see `evaluation.new_data.apply`.
+    Rows are encoded, predicted or evaluated; of images at most `num` are reconstructed,
+    interpolated or traversed.
+
+    `source`: see `data.new_rows.read`; `output`: of rows by default a CSV file in the
+    working folder, see `evaluation.new_data.apply`; of images a PNG and an npz in the
+    run's, see `report.own_images.apply`.
     """
     from infovae_jax.evaluation import new_data as evaluated
     from infovae_jax.evaluation import row_files
 
     path = evaluated.require_input(mode, source)
+    if mode in command_line.OF_IMAGES:
+        _own_images(mode, workdir, path, output, num, member, opening)
+        return
     target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
     row_files.check(target)
     saved = open_model(workdir, member, opening).chosen(member)
@@ -238,6 +246,27 @@ def new_data(
         )
     lines = evaluated.apply(saved, mode, path, target, below)
     print("\n".join([*lines, *([note] if note else [])]), flush=True)
+
+
+def _own_images(
+    mode: str,
+    workdir: str | None,
+    path: pathlib.Path,
+    output: str | None,
+    num: int,
+    member: int | None,
+    opening: Opening,
+) -> None:
+    from infovae_jax.evaluation import row_files
+    from infovae_jax.report import own_images as shown
+
+    if output:
+        row_files.check(pathlib.Path(output), (".png", ".npz"))
+    saved = open_model(workdir, member, opening).chosen(member)
+    targets = shown.outputs(mode, saved.folder, output)
+    with files.writing_in(targets[0].parent):
+        lines = shown.apply(saved, mode, path, num, targets)
+    print("\n".join(lines), flush=True)
 
 
 def encode(
@@ -314,7 +343,7 @@ def export(
 
 
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}
-NAMES = ("train", *BY_NAME, "sample", "predict", "export")
+NAMES = ("train", *BY_NAME, "sample", "predict", "export", *command_line.OF_IMAGES)
 
 
 def default_workdir(config: ConfigDict) -> pathlib.Path:

@@ -1,10 +1,9 @@
 """Command line: flags -> resolved config -> one mode.
 
-python -m infovae_jax.main --config=configs/infocatvae.py[:preset]
-    [--config.key=value ...] [--workdir=DIR]
-python -m infovae_jax.main --mode=evaluate|report|sample|encode|predict|export
-    --workdir=DIR [--input=FILE_OR_FOLDER] [--output=FILE_OR_FOLDER] [--member=0]
-    [--metrics=core|all|GROUP,...] [--formats=stablehlo,onnx]
+python -m infovae_jax.main --config=NAME[:preset] [--workdir=DIR] [--config.key=value]
+python -m infovae_jax.main --mode=evaluate|report|sample|encode|predict|reconstruct|
+    interpolate|traverse|export --workdir=DIR [--input=FILE_OR_FOLDER] [--member=0]
+    [--output=FILE_OR_FOLDER] [--metrics=core|all|GROUP,...] [--formats=stablehlo,onnx]
 
 One of several processes: --distributed on a TPU pod, under SLURM or Open MPI; elsewhere
 --coordinator=HOST:PORT --num_processes=N --process_id=I.
@@ -47,8 +46,9 @@ def run_mode(argv: list[str], evaluation: dict, places: dict) -> None:
         commands.sample(workdir, FLAGS.num_samples, FLAGS.cluster, member, how)
     elif mode == "export":
         commands.export(workdir, FLAGS.output, FLAGS.formats, member, how)
-    elif FLAGS.input is not None or mode == "predict":
-        commands.new_data(mode, workdir, FLAGS.input, FLAGS.output, member, how)
+    elif FLAGS.input is not None or mode in ("predict", *command_line.OF_IMAGES):
+        new = FLAGS.input, FLAGS.output, FLAGS.num_samples
+        commands.new_data(mode, workdir, *new, member, how)
     elif mode == "encode":
         commands.encode(workdir, member, how, FLAGS.output)
     elif mode == "evaluate":

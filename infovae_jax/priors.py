@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from infovae_jax import distributions
@@ -43,7 +44,7 @@ def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prio
       scale: s of the logistic, of variance s^2 pi^2 / 3. At s = sqrt(3) / pi its
         entropy is 0.0144 nats per dim BELOW the normal's; at s = 1 it is above.
     """
-    zeros = jnp.zeros(latent_dim)
+    zeros = _constant(0.0, latent_dim)
     if name == "normal":
         p = Gaussian(zeros, zeros)
         return Prior(
@@ -69,9 +70,15 @@ def make_prior(name: str, latent_dim: int, scale: float = UNIT_LOGISTIC) -> Prio
         ),
         log_prob=log_prob,
         sample=sample,
-        moments=Gaussian(zeros, jnp.full(latent_dim, math.log(variance))),
+        moments=Gaussian(zeros, _constant(math.log(variance), latent_dim)),
         variance=variance,
     )
+
+
+def _constant(values, *shape: int) -> Array:
+    """float32, without a program of its own, as jnp.zeros or jnp.eye would compile."""
+    values = np.asarray(values, np.float32)
+    return jnp.asarray(np.broadcast_to(values, shape or values.shape))
 
 
 def factorised(
@@ -90,9 +97,8 @@ def factorised(
       variance: of one dim.
       mean: of one dim.
     """
-    moments = Gaussian(
-        jnp.full(latent_dim, mean), jnp.full(latent_dim, math.log(variance))
-    )
+    log_var = _constant(math.log(variance), latent_dim)
+    moments = Gaussian(_constant(mean, latent_dim), log_var)
     return Prior(
         kl=lambda q: distributions.gaussian_kl_by_quadrature(q, log_prob),
         log_prob=lambda z: log_prob(z).sum(-1),
@@ -110,10 +116,10 @@ def cluster_means(
     Row c holds `separation` in its own block of `sub_dim` dims and 0 elsewhere, so
     the means are orthogonal and equidistant: separation * sqrt(2 * sub_dim).
     """
-    return separation * jnp.repeat(jnp.eye(num_clusters), sub_dim, axis=1)
+    return _constant(separation * np.repeat(np.eye(num_clusters), sub_dim, axis=1))
 
 
 def clusters(num_clusters: int, sub_dim: int, separation: float) -> Gaussian:
     """The K components N(mu_c, I) of the CatVAE prior, each `[K, d]`."""
     means = cluster_means(num_clusters, sub_dim, separation)
-    return Gaussian(means, jnp.zeros_like(means))
+    return Gaussian(means, _constant(0.0, *means.shape))

@@ -47,7 +47,9 @@ ALIASES = {
 }
 _BUT = "but for config.evaluation in --mode=evaluate, and where its data lie"
 TABLES = (".csv", ".tsv", ".parquet")
-_OF_NEW_DATA = ("encode", "predict", "evaluate")
+# Modes that take images of one's own and show what the model makes of them.
+OF_IMAGES = ("reconstruct", "interpolate", "traverse")
+_OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -62,12 +64,12 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_enum("mode", "train", modes, "what to do with the run")
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/...)")
     flags.DEFINE_string(
-        "input", None, "encode, predict, evaluate: new data, a file or a folder"
+        "input", None, f"{', '.join(_OF_NEW_DATA)}: new data, a file or a folder"
     )
     flags.DEFINE_integer(
         "num_samples",
         64,
-        "--mode=sample: how many images",
+        f"sample: how many images; {', '.join(OF_IMAGES)}: at most, of the input",
         lower_bound=1,
         upper_bound=10**6,
     )
@@ -83,7 +85,8 @@ def define_mode_flags(modes: Sequence[str]) -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "encode, predict, evaluate: .csv, .parquet or .npz of rows; export: a folder",
+        "encode, predict, evaluate: .csv, .parquet or .npz of rows; "
+        f"{', '.join(OF_IMAGES)}: .png or .npz; export: a folder",
     )
     flags.DEFINE_list(
         "formats", [], "--mode=export: stablehlo, onnx, beside what NumPy runs"

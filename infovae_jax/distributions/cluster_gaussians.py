@@ -185,7 +185,7 @@ def mixture_log_prob(prior: Gaussian) -> Callable:
     num_clusters = len(prior.mean)
     expands = num_clusters >= EXPANDED_CLUSTERS and not np.asarray(prior.log_var).any()
     # Not traced: XLA would fold a constant of K x d numbers in every program.
-    half_squares = 0.5 * (prior.mean**2).sum(-1)
+    half_squares = 0.5 * (prior.mean**2).sum(-1) if expands else None
 
     def log_prob(z):
         if not expands:

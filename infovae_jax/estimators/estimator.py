@@ -6,7 +6,6 @@ kept beside it (`training.programs`), so that it can be copied, pickled and clon
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -21,13 +20,14 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
-from infovae_jax.data import arrays, batches, digest, new_rows
+from infovae_jax.data import arrays, digest, new_rows
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.estimators import bounds, inputs, saving, settings
+from infovae_jax.estimators.walks import Walks
 from infovae_jax.evaluation import rows, tabular
-from infovae_jax.evaluation.encoding import Encoded, encode_split
+from infovae_jax.evaluation.encoding import Encoded, decode_codes, encode_split
 from infovae_jax.training import in_memory, loop
 from infovae_jax.training.run import Run, open_run
 from infovae_jax.types import Dataset
@@ -46,7 +46,7 @@ def value_errors() -> Iterator[None]:
 
 
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
-class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Shared parameters and methods; each class says what its system is for.
 
     Parameters
@@ -281,11 +281,7 @@ class BaseVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"X has {codes.shape[1]} dims, but the codes of "
                 f"{type(self).__name__} have {self._n_features_out}"
             )
-        run = self._run()
-        decode = run.kept("decode", lambda: jax.jit(run.objective.decode))
-        decode = functools.partial(decode, self._device_params())
-        size = run.config.evaluation.batch_size
-        return batches.map_batches(decode, codes, size, pad=True)
+        return decode_codes(self._run(), self._device_params(), codes)
 
     def score_samples(self, X):
         """Evidence lower bound of each row, nats `[n]`, of x as scaled.

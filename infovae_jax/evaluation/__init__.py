@@ -5,10 +5,11 @@ from typing import Any
 
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import DataError, MetricError, unknown
-from infovae_jax.evaluation import inception, subsets
+from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.encoding import (
     Codes,
     Encoded,
+    decode_codes,
     encode_split,
     make_splits,
     prepared,
@@ -29,6 +30,7 @@ __all__ = [
     "Encoded",
     "Row",
     "chosen_groups",
+    "decode_codes",
     "encode_split",
     "evaluate",
     "format_value",
@@ -70,6 +72,8 @@ def evaluate(
     """
     chosen, settings = chosen_groups(metrics), run.config.evaluation
     if "generation" in chosen and settings.inception is not None:
+        from infovae_jax.evaluation import inception
+
         # A wrong file is refused now, not after what takes long.
         inception.read(settings.inception, settings.inception_sha256)
     codes = codes or Codes(run, params)

@@ -2,18 +2,15 @@
 
 import base64
 import binascii
-import functools
 import zlib
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import jax
 import numpy as np
 
-from infovae_jax.data import batches
 from infovae_jax.evaluation.assignments import cluster_information
 from infovae_jax.evaluation.clustering import clustering_accuracy
-from infovae_jax.evaluation.encoding import require_finite
+from infovae_jax.evaluation.encoding import encode_split, require_finite
 from infovae_jax.training.run import Run
 
 PREFIX = "assignment/"
@@ -60,18 +57,9 @@ def make_assignment_evaluator(
     if objective.classify is None or objective.uses_labels:
         return lambda params: {}
     num_clusters = objective.prior.mean.shape[0]
-    size = min(run.config.evaluation.batch_size, len(dataset.test_x))
-    key = jax.random.key(run.config.evaluation.seed)
-
-    @jax.jit
-    def classify(params, x, key):
-        x = batches.prepare(x, key, run.config.data.binarize)
-        return objective.classify(params, x)
 
     def evaluate(params) -> dict[str, float]:
-        logits = batches.map_batches(
-            functools.partial(classify, params), dataset.test_x, size, key
-        )
+        logits = encode_split(run, params, dataset.test_x).logits
         require_finite(logits, PREFIX + "entropy")
         clusters = logits.argmax(-1)
         found = cluster_information(logits)

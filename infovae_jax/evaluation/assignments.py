@@ -28,14 +28,19 @@ def cluster_information(
       DataError: no examples; MetricError: a value that is not finite.
     """
     checks.matrix(logits, "cluster information", "logits")
-    logits = jnp.asarray(logits)
-    entropy = float(categorical_entropy(Categorical(logits)).mean())
-    marginal = float(jnp.log(logits.shape[-1]) - balance(logits))
+    entropy, marginal = map(float, _entropies(logits))
     return {
         "entropy": entropy,
         "marginal_entropy": marginal,
         "mutual_information": marginal - entropy,
     }
+
+
+@jax.jit
+def _entropies(logits):
+    """Mean entropy of q(c | x), and entropy of its mean: one program."""
+    entropy = categorical_entropy(Categorical(logits)).mean()
+    return entropy, jnp.log(logits.shape[-1]) - balance(logits)
 
 
 def reclassification(

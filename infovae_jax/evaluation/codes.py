@@ -5,12 +5,14 @@ nats where they are information. Empty or unlike arrays are a DataError, NaN and
 infinity a MetricError; both name metric and argument.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from infovae_jax.data import batches
 from infovae_jax.distributions import (
     LOG_2PI,
     Gaussian,
@@ -22,9 +24,14 @@ from infovae_jax.evaluation import checks
 from infovae_jax.types import CodePart, Objective
 
 RIDGE = 1e-3
+# Codes decoded at once, and of how many the densities are held at once: figures and
+# pictures take equal numbers, so that each is one program.
+DECODED, COMPARED = 256, 64
 # Nats below log n within which the information of n examples is out of sight: there
 # the upper bound is off by 1.5 nats and more, see bias_table.
 SATURATED = 1.0
+# One program each where all operations would be one.
+_kl_per_dim, _drawn = jax.jit(gaussian_kl_per_dim), jax.jit(gaussian_sample)
 
 
 def _check_posteriors(metric: str, mean, log_var) -> None:
@@ -56,8 +63,13 @@ def rate_per_dim(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
       log_var: log-variances `[n, d]`.
     """
     _check_posteriors("rate per dim", mean, log_var)
+    return _rates(mean, log_var).mean(0)
+
+
+def _rates(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
+    """KL of each posterior and dim to N(0, 1), `[n, d]` nats."""
     standard = Gaussian(np.zeros(1), np.zeros(1))
-    return np.asarray(gaussian_kl_per_dim(Gaussian(mean, log_var), standard)).mean(0)
+    return np.asarray(_kl_per_dim(Gaussian(mean, log_var), standard))
 
 
 def active_units(means: np.ndarray, threshold: float = 0.01) -> int:
@@ -93,7 +105,7 @@ class InformationBounds(NamedTuple):
 
 
 def information_bounds(
-    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = 64
+    mean: np.ndarray, log_var: np.ndarray, key, chunk: int = COMPARED
 ) -> InformationBounds:
     """I_q(x; z) of the given examples from both sides, one code each.
 
@@ -111,15 +123,11 @@ def information_bounds(
     count = len(mean)
     rate = float(rate_per_dim(mean, log_var).sum())
     q = Gaussian(jnp.asarray(mean), jnp.asarray(log_var))
-    z = gaussian_sample(key, q)
-
-    parts = [
-        _against_all(q, z[i : i + chunk], jnp.arange(i, min(i + chunk, count)))
-        for i in range(0, count, chunk)
-    ]
-    lower, upper = (
-        float(np.concatenate(side).mean()) for side in zip(*parts, strict=True)
+    z = np.asarray(_drawn(key, q))
+    sides = batches.map_batches(
+        lambda rows: _against_all(q, z[rows], rows), np.arange(count), chunk
     )
+    lower, upper = (float(side.mean()) for side in sides)
     log_n = float(np.log(count))
     if lower > log_n - SATURATED:
         return InformationBounds(lower, None, None, log_n)
@@ -148,7 +156,7 @@ def total_correlation(
     """
     _check_posteriors("total correlation", mean, log_var)
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
-    z = gaussian_sample(key, Gaussian(mean, log_var))
+    z = np.asarray(_drawn(key, Gaussian(mean, log_var)))
 
     @jax.jit
     def rows(codes):
@@ -159,8 +167,7 @@ def total_correlation(
         log_n = jnp.log(len(mean))
         return joint - log_n - (single - log_n).sum(-1)
 
-    parts = [np.asarray(rows(z[i : i + chunk])) for i in range(0, len(z), chunk)]
-    return float(np.concatenate(parts).mean())
+    return float(batches.map_batches(rows, z, chunk).mean())
 
 
 def gaussian_channel_information(codes: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -212,17 +219,23 @@ def generated_information(
     return gaussian_channel_information(codes, means)
 
 
-def _squared_error(decode, params, x, codes, chunk: int) -> float:
-    """Of `decode(params, codes)` beside images x, a mean over them of a sum."""
+def decoded(objective: Objective, params, codes, chunk: int = DECODED) -> np.ndarray:
+    """Decoder means of codes `[n, d]`; one program however many there are."""
+    decode = functools.partial(jax.jit(objective.decode), params)
+    return batches.map_batches(decode, np.asarray(codes), chunk, pad=True)
+
+
+def _squared_error(objective: Objective, params, x, codes, chunk: int) -> float:
+    """Of the decoder means of codes beside images x, a mean over them of a sum."""
     total = 0.0
     for i in range(0, len(x), chunk):
-        images = np.asarray(decode(params, jnp.asarray(codes[i : i + chunk])))
+        images = decoded(objective, params, codes[i : i + chunk], chunk)
         total += float(((images - x[i : i + chunk]) ** 2).sum(dtype=np.float64))
     return total / len(x)
 
 
 def explained(
-    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = 256
+    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = DECODED
 ) -> float | None:
     """What share of the variance of images `x` their reconstructions explain.
 
@@ -240,12 +253,12 @@ def explained(
     # Rounding leaves a little of images that are alike.
     if spread <= 1e-12 * float((x.astype(np.float64) ** 2).mean() + 1.0):
         return None
-    error = _squared_error(jax.jit(objective.decode), params, x, mean, chunk)
+    error = _squared_error(objective, params, x, mean, chunk)
     return 1.0 - error / spread
 
 
 def masked_errors(
-    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = 256
+    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = DECODED
 ) -> dict[str, float]:
     """Squared error of reconstructions from some parts of the code, sum over pixels.
 
@@ -260,11 +273,10 @@ def masked_errors(
       'all', and for each part '<name>_only': the other parts at their mean over the
       examples.
     """
-    decode = jax.jit(objective.decode)
     average = mean.mean(0)
 
     def error(codes):
-        return _squared_error(decode, params, x, codes, chunk)
+        return _squared_error(objective, params, x, codes, chunk)
 
     errors = {"all": error(mean)}
     for name, (dims, _) in part_slices(objective).items():
@@ -326,8 +338,9 @@ def kl_by_class(
     _check_posteriors("KL by class", mean, log_var)
     labels = checks.integers(labels, "KL by class", "labels")
     checks.same_length("KL by class", mean=mean, labels=labels)
+    rates = _rates(mean, log_var)
     rows = [
-        rate_per_dim(mean[labels == label], log_var[labels == label])
+        rates[labels == label].mean(0)
         if (labels == label).any()
         else np.full(mean.shape[1], np.nan)
         for label in range(num_classes)

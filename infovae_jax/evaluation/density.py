@@ -77,6 +77,7 @@ def make_importance_weighted_bound(
     @jax.jit
     def bound(params, x: Array, key: Array) -> Bound:
         size, num_chunks, num_examples = _sizes(x.shape, num_samples, chunk)
+        count = x.shape[0]
 
         def of_example(inputs):
             example, example_key = inputs
@@ -98,8 +99,14 @@ def make_importance_weighted_bound(
                 log_sum - math.log(num_samples), jnp.exp(2 * log_sum - log_square_sum)
             )
 
-        keys = jax.random.split(key, x.shape[0])
-        return jax.lax.map(of_example, (x, keys), batch_size=num_examples)
+        keys = jax.random.split(key, count)
+        # Parts of one size, the last filled with copies of the last example: for a
+        # shorter one all of it would be compiled once more.
+        places = jnp.arange(-(-count // num_examples) * num_examples)
+        rows = jnp.minimum(places, count - 1).reshape(-1, num_examples)
+        of_part = jax.vmap(of_example)
+        found = jax.lax.map(lambda part: of_part((x[part], keys[part])), rows)
+        return jax.tree.map(lambda values: values.reshape(-1)[:count], found)
 
     return bound
 
@@ -129,7 +136,8 @@ def _sizes(shape: tuple[int, ...], num_samples: int, chunk: int | None):
     num_chunks = -(-num_samples // (chunk or num_codes))
     # Chunks of one size with as little as possible past the last sample.
     size = chunk or -(-num_samples // num_chunks)
-    return size, num_chunks, min(shape[0], max(1, num_codes // size))
+    num_parts = -(-shape[0] // max(1, num_codes // size))
+    return size, num_chunks, -(-shape[0] // num_parts)
 
 
 def standard_error(values: np.ndarray) -> float | None:

@@ -56,6 +56,14 @@ def encode_split(run: Run, params: Any, x: np.ndarray, first: int = 0) -> Encode
     return batches.map_batches(encode, x, size, key, pad=True, first=first // size)
 
 
+def decode_codes(run: Run, params: Any, codes: np.ndarray) -> np.ndarray:
+    """What codes `[n, d]` are decoded to, the means of p(x | z) `[n, H, W, C]`."""
+    decode = run.kept("decode", lambda: jax.jit(run.objective.decode))
+    decode = functools.partial(decode, params)
+    size = run.config.evaluation.batch_size
+    return batches.map_batches(decode, codes, size, pad=True)
+
+
 def require_finite(codes: np.ndarray, metric: str) -> None:
     """Raises NonFiniteError, with the metric, where codes `[n, d]` are not finite."""
     bad = np.flatnonzero(~np.isfinite(codes).all(-1))

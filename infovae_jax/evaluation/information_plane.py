@@ -1,6 +1,5 @@
 """The information plane: what a code says of the image, and of the label."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -11,7 +10,7 @@ from infovae_jax.data.subsets import take
 from infovae_jax.distributions import Gaussian
 from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.codes import information_bounds, part_slices
-from infovae_jax.evaluation.encoding import require_finite
+from infovae_jax.evaluation.encoding import encode_split, require_finite
 from infovae_jax.evaluation.probes import standardized
 from infovae_jax.training.run import Run
 
@@ -84,16 +83,16 @@ def make_plane_evaluator(run: Run) -> Callable[..., dict[str, float]]:
     keys = jax.random.split(jax.random.key(run.config.evaluation.seed), 5)
     train_rows, test_rows = (subsets.indices(run, name) for name in (LABEL, DATA))
     train_x, test_x = (
-        np.asarray(batches.prepare(np.asarray(x), key, run.config.data.binarize))
-        for x, key in (
-            (take(dataset.train_x, train_rows), keys[0]),
-            (take(dataset.test_x, test_rows), keys[1]),
+        _once_drawn(run, take(x, rows), key)
+        for x, rows, key in (
+            (dataset.train_x, train_rows, keys[0]),
+            (dataset.test_x, test_rows, keys[1]),
         )
     )
 
     def evaluate(params) -> dict[str, float]:
         q = posteriors(params, test_x, DATA)
-        figures = {DATA: information_bounds(*q, keys[2], chunk=1000).lower}
+        figures = {DATA: information_bounds(*q, keys[2]).lower}
         if dataset.train_y is not None and dataset.test_y is not None:
             figures[LABEL] = label_information(
                 _drawn(posteriors(params, train_x, LABEL), keys[3]),
@@ -113,17 +112,22 @@ def _make_posteriors(run: Run) -> tuple[Callable[..., Gaussian], int]:
     noisy = np.concatenate(
         [np.full(part.size, part.kind == "prior") for _, part in parts]
     )
-    # One shape for both splits, so one program.
-    tested = len(subsets.indices(run, DATA))
-    size = min(run.config.evaluation.batch_size, tested)
-    encode = jax.jit(run.objective.encode)
 
     def posteriors(params, x, metric: str) -> Gaussian:
-        q = batches.map_batches(functools.partial(encode, params), x, size)
+        # The program that encodes the whole split, too.
+        q = encode_split(run, params, x)[:2]
         require_finite(np.concatenate(q, axis=-1), metric)
         return Gaussian(*(side[:, noisy] for side in q))
 
     return posteriors, int(noisy.sum())
+
+
+def _once_drawn(run: Run, x: np.ndarray, key) -> np.ndarray:
+    """Images as stored; of those that are drawn anew in each step one draw."""
+    kind = run.config.data.binarize
+    if kind != "stochastic":
+        return np.asarray(x)
+    return np.asarray(batches.prepare(np.asarray(x), key, kind))
 
 
 def _drawn(q: Gaussian, key) -> np.ndarray:

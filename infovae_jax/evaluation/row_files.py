@@ -22,13 +22,14 @@ Table = dict[str, np.ndarray]
 _FLAG = "--output"
 
 
-def check(path: pathlib.Path) -> None:
-    """Raises ConfigError unless rows can be written to such a path."""
-    if path.suffix.lower() not in _WRITERS:
+def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
+    """Raises ConfigError unless a file of these endings, or rows, can be written."""
+    endings = tuple(endings) or tuple(_WRITERS)
+    if path.suffix.lower() not in endings:
         raise ConfigError(
             f"unknown file type '{path.suffix}'",
             f"{_FLAG}={path}",
-            f"end it with {', '.join(_WRITERS)}",
+            f"end it with {', '.join(endings)}",
         )
     if not path.parent.is_dir():
         raise ConfigError(f"no folder '{path.parent}'", _FLAG, "make it")

@@ -150,17 +150,10 @@ def _remove_old(folder: pathlib.Path) -> None:
 def _graphs(functions: Functions, params: dict[str, np.ndarray]):
     """The graphs of both directions, and their constants."""
 
-    def of(name, function, inputs):
-        return graphs_lib.trace(
-            lambda flat, rows: function(files.unflatten(flat, "params"), rows),
-            params,
-            inputs,
-            name,
-        )
-
-    latent = (functions.objective.latent_dim,)
-    encode, first = of("encode", functions.encode, {"x": functions.spec.shape})
-    decode, second = of("decode", functions.decode, {"z": latent})
+    latent, trace = (functions.objective.latent_dim,), functions_lib.trace
+    shapes = {"x": functions.spec.shape}, {"z": latent}
+    encode, first = trace(functions.encode, params, shapes[0], "encode")
+    decode, second = trace(functions.decode, params, shapes[1], "decode")
     return {"encode": encode, "decode": decode}, first | second
 
 

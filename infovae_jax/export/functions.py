@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from infovae_jax import objectives
 from infovae_jax.data import batches
 from infovae_jax.data.scaling import Scaling
+from infovae_jax.export import files, graphs
 from infovae_jax.types import Array, DataSpec, Objective, Params
 
 
@@ -46,9 +47,7 @@ def make(config: ConfigDict, spec: DataSpec) -> Functions:
     """
     if config.data.binarize == "stochastic":
         raise ValueError("the model sees a new binary draw of each row")
-    config = config.copy_and_resolve_references()
-    config.network.conv_form, config.train.precision = "lax", "float32"
-    objective = objectives.make(config, spec)
+    objective = plain_objective(config, spec)
 
     def encode(params: Params, x: Array) -> dict[str, Array]:
         x = batches.prepare(x, None, config.data.binarize)
@@ -62,6 +61,38 @@ def make(config: ConfigDict, spec: DataSpec) -> Functions:
         return {"x": objective.decode(params, z)}
 
     return Functions(encode, decode, objective, spec)
+
+
+def plain_objective(config: ConfigDict, spec: DataSpec) -> Objective:
+    """The run's objective, whose networks multiply in float32, convolutions as such.
+
+    Raises:
+      ConfigError: the config makes no networks.
+    """
+    config = config.copy_and_resolve_references()
+    config.network.conv_form, config.train.precision = "lax", "float32"
+    return objectives.make(config, spec)
+
+
+def trace(
+    function: Callable[..., dict[str, Array]],
+    params: dict[str, np.ndarray],
+    inputs: dict[str, tuple[int, ...]],
+    name: str,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """`graphs.trace` of `function(params, *inputs)`, of parameters by their paths.
+
+    Args:
+      function: takes nested parameters.
+      params: by path, under 'params/'.
+      inputs: name -> shape of one row.
+      name: of the graph.
+    """
+
+    def of_flat(flat, *rows):
+        return function(files.unflatten(flat, "params"), *rows)
+
+    return graphs.trace(of_flat, params, inputs, name)
 
 
 class RowFunctions(NamedTuple):

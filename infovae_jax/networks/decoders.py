@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax.networks import conv_batch_last
@@ -27,7 +28,7 @@ def make_mlp(
     """Dense layers; see `networks.make_decoder`."""
     shared = _shared(config, shape, precision)
     module = _MLPDecoder(tuple(config.decoder_hidden), **shared)
-    return to_network(module, jnp.zeros(latent_dim))
+    return to_network(module, np.zeros(latent_dim, np.float32))
 
 
 def make_conv(
@@ -43,7 +44,7 @@ def make_conv(
         config.conv_form,
         **_shared(config, shape, precision),
     )
-    return to_network(module, jnp.zeros(latent_dim))
+    return to_network(module, np.zeros(latent_dim, np.float32))
 
 
 def _shared(config: ConfigDict, shape: tuple[int, int, int], precision: str) -> dict:

@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from infovae_jax.networks import conv_batch_last
@@ -29,7 +30,7 @@ def make_mlp(
     """Dense layers on the flattened image; see `networks.make_encoder`."""
     hidden = tuple(config.encoder_hidden)
     module = _MLPEncoder(hidden, **_shared(config, precision))
-    network = to_network(module, jnp.zeros(shape))
+    network = to_network(module, np.zeros(shape, np.float32))
     return network, hidden[-1] if hidden else math.prod(shape)
 
 
@@ -48,7 +49,7 @@ def make_conv(
     )
     height, width = halved_sizes(shape[:2], len(channels))[-1]
     features = config.conv_hidden or height * width * (*shape[2:], *channels)[-1]
-    return to_network(module, jnp.zeros(shape)), features
+    return to_network(module, np.zeros(shape, np.float32)), features
 
 
 def _shared(config: ConfigDict, precision: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from infovae_jax.networks.layers import dense, to_network
 from infovae_jax.types import Array, Network, Params
@@ -29,9 +30,9 @@ def make_gaussian_head(
       initializer: of the weights, see `layers.INITIALIZERS`.
     """
     module = _GaussianHead(latent_dim, num_clusters, tuple(hidden), initializer)
-    inputs = [jnp.zeros(num_features)]
+    inputs = [np.zeros(num_features, np.float32)]
     if num_clusters:
-        inputs.append(jnp.zeros(num_clusters))
+        inputs.append(np.zeros(num_clusters, np.float32))
     return to_network(module, *inputs)
 
 
@@ -46,7 +47,7 @@ def cluster_shifts(params: Params) -> tuple[Array, Array]:
 
 def make_code_head(num_features: int, latent_dim: int) -> Network:
     """`apply(params, h) -> code [..., d]`, linear: a code without noise."""
-    return to_network(nn.Dense(latent_dim), jnp.zeros(num_features))
+    return to_network(nn.Dense(latent_dim), np.zeros(num_features, np.float32))
 
 
 def make_classifier(
@@ -60,7 +61,7 @@ def make_classifier(
     The deviation of the last layer's initial weights is `scale` times the usual one.
     """
     module = _Classifier(num_classes, tuple(hidden), scale)
-    return to_network(module, jnp.zeros(num_features))
+    return to_network(module, np.zeros(num_features, np.float32))
 
 
 class _GaussianHead(nn.Module):

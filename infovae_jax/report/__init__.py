@@ -11,6 +11,8 @@ from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import (
     figures,
     grids,
+    hover_map,
+    live,
     numbers,
     page,
     rate_and_information,
@@ -26,7 +28,6 @@ from infovae_jax.report.gallery import (
 from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
 
-DPI = 110
 MAX_SAMPLES = 1024  # in one picture
 
 
@@ -69,14 +70,20 @@ def write(
             path.unlink(missing_ok=True)
             path.with_suffix(".npz").unlink(missing_ok=True)
             continue
-        _save(figure, path)
+        grids.save(figure, path)
         data = files.outlet(path.with_suffix(".npz"))
         np.savez_compressed(data, **numbers.of_figure(figure))
         recipe = scene.evaluation.recipe_of(picture.recipe)
         caption = picture.caption_for(told)
         question = of_classes(question_of(picture.name)[1], told)
         sections.append(page.Section(title, caption, path, recipe, question))
-    return page.write(run, workdir, sections, skipped, scene.evaluation, step)
+    points = hover_map.points(scene)
+    where = files.outlet(folder / "latent_map_points.npz")
+    where.unlink(missing_ok=True)
+    if points is not None:
+        np.savez_compressed(where, **points)
+    scripts = live.make(scene), hover_map.make(scene, points)
+    return page.write(run, workdir, sections, skipped, scene.evaluation, step, *scripts)
 
 
 def compare_runs(
@@ -115,7 +122,7 @@ def compare_runs(
             ", ".join(rows_of),
             "train with config.evaluation.plane, on data with labels",
         )
-    _save(rate_and_information.of_runs(rates, informations), path)
+    grids.save(rate_and_information.of_runs(rates, informations), path)
 
 
 def sample_grid(images: np.ndarray, path: pathlib.Path) -> int:
@@ -126,13 +133,8 @@ def sample_grid(images: np.ndarray, path: pathlib.Path) -> int:
     """
     images = images[:MAX_SAMPLES]
     limits = (min(0.0, float(images.min())), max(1.0, float(images.max())))
-    _save(grids.square_grid(images, limits), path)
+    grids.save(grids.square_grid(images, limits), path)
     return len(images)
-
-
-def _save(figure, path: pathlib.Path) -> None:
-    # No date and no version in the file: the same run gives the same bytes.
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
 def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:

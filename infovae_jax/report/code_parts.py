@@ -3,9 +3,6 @@
 As in `figures`, each is a function of the scene that returns a Figure or None.
 """
 
-import functools
-
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -188,12 +185,10 @@ def class_samples_wide(scene: Scene) -> Figure | None:
     if parts is None:
         return None
     classes = parts[2]
-    objective, draws = scene.run.objective, 8
-    labels = jnp.tile(jnp.asarray(classes), draws)
-    draw = functools.partial(objective.sample, sigma=WIDE_SIGMA)
-    images = np.asarray(draw(scene.key, scene.params, len(labels), labels))
+    labels = np.tile(classes, 8)
+    codes = scene.codes_of_prior(len(labels), labels, sigma=WIDE_SIGMA)
+    grid = scene.decode(codes.reshape(8, len(classes), -1))
     names = [label_name(scene, k) for k in classes]
-    grid = images.reshape(draws, len(classes), *images.shape[1:])
     return image_grid(grid, value_range(scene), column_names=names)
 
 

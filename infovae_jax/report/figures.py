@@ -4,26 +4,26 @@ None means that the picture does not apply (no clusters, no labels). Everything
 follows from the parameters and a fixed key, so the same run gives the same bytes.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.data import subsets as draws
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.evaluation import Encoded, clustering, subsets
-from infovae_jax.evaluation.codes import part_slices
+from infovae_jax.evaluation import Encoded, clustering, code_paths, subsets
+from infovae_jax.evaluation.codes import decoded
 from infovae_jax.report import style
 from infovae_jax.report.grids import image_grid
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.run import Run
+from infovae_jax.types import DataSpec
 
 COLUMNS = 10
 MAX_WIDTH = 25.0  # inches
-MAX_TRAVERSED_DIMS = 20
 MAP_LEAST = 5  # t-SNE needs neighbours
 # Clusters that fit a picture; of more, those with the most test examples.
 MAX_CLUSTERS = 40
@@ -66,16 +66,45 @@ class Scene(NamedTuple):
 
     def decode(self, z) -> np.ndarray:
         """Decoder means of codes `[..., d]`."""
-        return np.asarray(self.run.objective.decode(self.params, jnp.asarray(z)))
+        z = np.asarray(z, np.float32)
+        rows = z.reshape(-1, z.shape[-1])
+        images = decoded(self.run.objective, self.params, rows)
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+    def codes_of_prior(self, num: int, cluster=None, **options) -> np.ndarray:
+        """Codes `[num, d]` from the prior, or from the given clusters of it."""
+        draw = functools.partial(self.run.objective.sample_code, num=num, **options)
+        return np.asarray(jax.jit(draw)(self.key, self.params, cluster=cluster))
+
+
+def plain_label(scene: Scene, label: int) -> str:
+    """Name of a label, or its number; '?' where it is not known."""
+    names = scene.run.dataset.label_names
+    if label < 0:
+        return "?"
+    return names[label] if label < len(names) else str(label)
 
 
 def label_name(scene: Scene, label: int) -> str:
-    """Name of a label, or its number."""
-    names = scene.run.dataset.label_names
-    name = names[label] if label < len(names) else str(label)
+    """The same as matplotlib is given it."""
+    name = plain_label(scene, label)
     # Two dollars would begin and end a formula, and a legend leaves out what begins
     # with an underscore.
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
+def cluster_word(scene: Scene) -> str:
+    """What a cluster is called: a class where training learned from labels."""
+    return "class" if scene.run.objective.uses_labels else "cluster"
+
+
+def plain_cluster(scene: Scene, cluster: int) -> str:
+    """`3: 7` where cluster 3 is matched to the label 7; of class 3 its name."""
+    if scene.run.objective.uses_labels:
+        return plain_label(scene, cluster)
+    if scene.matched is None or scene.matched[cluster] < 0:
+        return str(cluster)
+    return f"{cluster}: {plain_label(scene, int(scene.matched[cluster]))}"
 
 
 def cluster_name(scene: Scene, cluster: int) -> str:
@@ -83,6 +112,19 @@ def cluster_name(scene: Scene, cluster: int) -> str:
     if scene.matched is None or scene.matched[cluster] < 0:
         return str(cluster)
     return f"{cluster}: '{label_name(scene, scene.matched[cluster])}'"
+
+
+def cluster_colours(scene: Scene, num_clusters: int) -> np.ndarray:
+    """Number of the colour of each cluster, `[K]`: that of the label matched to it.
+
+    One without a label has a number that no label has.
+    """
+    numbers = np.arange(num_clusters)
+    if scene.matched is None or scene.run.objective.uses_labels:
+        return numbers
+    alone = scene.matched < 0
+    after = int(scene.matched.max(initial=-1)) + np.cumsum(alone)
+    return np.where(alone, after, scene.matched)
 
 
 def shown_clusters(scene: Scene) -> np.ndarray:
@@ -96,10 +138,15 @@ def shown_clusters(scene: Scene) -> np.ndarray:
 
 def value_range(scene: Scene) -> tuple[float, float]:
     """Range that is drawn from black to white."""
-    low, high = make_likelihood(scene.run.dataset.spec).support
+    return shown_range(scene.run.dataset.spec, scene.test_x)
+
+
+def shown_range(spec: DataSpec, x: np.ndarray) -> tuple[float, float]:
+    """The same for images x: of the likelihood, or where that has none, of x."""
+    low, high = make_likelihood(spec).support
     if math.isfinite(high - low):
         return low, high
-    return float(scene.test_x.min()), float(scene.test_x.max())
+    return float(x.min()), float(x.max())
 
 
 def loss_curves(scene: Scene) -> Figure | None:
@@ -217,47 +264,38 @@ def cluster_samples(scene: Scene) -> Figure | None:
 
 def prior_samples(scene: Scene) -> Figure:
     """Decoder means of draws from the whole prior."""
-    images = np.asarray(
-        scene.run.objective.sample(scene.key, scene.params, 8 * COLUMNS)
-    )
-    return image_grid(images.reshape(8, COLUMNS, *images.shape[1:]), value_range(scene))
+    codes = scene.codes_of_prior(8 * COLUMNS).reshape(8, COLUMNS, -1)
+    return image_grid(scene.decode(codes), value_range(scene))
 
 
 def traversals(scene: Scene) -> Figure:
     """One latent dim a row, moved about a typical code; the others stay."""
     variances = scene.codes.mean.var(0)
-    kinds, all_names = [], []
-    for name, (_, part) in part_slices(scene.run.objective).items():
-        kinds += [part.kind] * part.size
-        all_names += [f"{name}{number}" for number in range(part.size)]
-    movable = np.flatnonzero(np.array(kinds) != "class")
-    dims = np.sort(movable[np.argsort(-variances[movable])[:MAX_TRAVERSED_DIMS]])
-    start = scene.codes.mean[one_of_each(scene, 1)[0]]
-    shares = np.linspace(-1.0, 1.0, COLUMNS + 1)
-    z = np.repeat(np.tile(start, (len(dims), 1))[:, None], len(shares), axis=1)
-    for row, dim in enumerate(dims):
-        if kinds[dim] == "free":
-            observed = scene.codes.mean[:, dim]
-            z[row, :, dim] = np.linspace(observed.min(), observed.max(), len(shares))
-        else:
-            z[row, :, dim] += 2.5 * shares
+    all_names, kinds = code_paths.named_dims(scene.run.objective)
+    movable = np.flatnonzero(kinds != "class")
+    most = movable[np.argsort(-variances[movable])[: code_paths.MAX_DIMS]]
+    dims, num = np.sort(most), COLUMNS + 1
+    start = scene.codes.mean[one_of_each(scene, 1)]
+    z = code_paths.along(start, dims, num, kinds, scene.codes.mean)[0]
     images = scene.decode(z)
-    # The dims that change most come first, and those that change nothing not at all.
-    changes = ((images - images.mean(1, keepdims=True)) ** 2).reshape(len(dims), -1)
-    changes = changes.sum(1)
-    order = np.argsort(-changes, kind="stable")
-    order = order[changes[order] >= 0.01 * changes.max()]
+    order = code_paths.by_change(images)
     dims, images = dims[order], images[order]
     names = [all_names[dim] for dim in dims]
-    columns = [f"{2.5 * share:+.1f}" for share in shares]
-    if "free" in [kinds[dim] for dim in dims]:
-        columns = ["min"] + [""] * (len(shares) - 2) + ["max"]
-    return image_grid(images, value_range(scene), names, columns)
+    return image_grid(
+        images, value_range(scene), names, traversal_columns(kinds[dims], num)
+    )
+
+
+def traversal_columns(kinds: np.ndarray, num: int) -> list[str]:
+    """Names of the columns of moved dims of these kinds."""
+    if "free" in kinds:
+        return ["min"] + [""] * (num - 2) + ["max"]
+    shares = np.linspace(-1.0, 1.0, num)
+    return [f"{code_paths.EXTENT * share:+.1f}" for share in shares]
 
 
 def interpolations(scene: Scene) -> Figure:
     """Straight lines between centroids (or, with one mode, between test codes)."""
-    steps = np.linspace(0.0, 1.0, COLUMNS)
     if scene.num_clusters > 1:
         number = shown_clusters(scene)
         ends = np.asarray(scene.run.objective.prior.mean)[number]
@@ -269,7 +307,7 @@ def interpolations(scene: Scene) -> Figure:
         chosen = one_of_each(scene, 10)
         ends = scene.codes.mean[chosen]
         following, names = np.roll(ends, -1, axis=0), None
-    z = ends[:, None] + steps[None, :, None] * (following - ends)[:, None]
+    z = code_paths.straight(ends, following, COLUMNS)
     return image_grid(scene.decode(z), value_range(scene), names)
 
 
@@ -286,42 +324,62 @@ def moving_away(scene: Scene) -> Figure | None:
     return image_grid(scene.decode(z), value_range(scene), names, columns)
 
 
-def latent_map(scene: Scene) -> Figure | None:
-    """Posterior means in two dims, by cluster and by label; None of a few examples.
+def latent_layout(scene: Scene) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which test examples a map shows, `[n]`, and where, `[n, 2]`; None of a few.
 
     t-SNE where the code has more dims: K equidistant modes do not fit a plane, and
     two principal axes would pile most of them on one another.
     """
-    from sklearn.manifold import TSNE
-
     shown = subsets.indices(scene.run, "latent_map")
-    flat = codes = scene.codes.mean[shown]
+    codes = scene.codes.mean[shown]
     if len(codes) < MAP_LEAST:
         return None
     if codes.shape[1] == 1:
-        flat = np.concatenate([codes, np.zeros_like(codes)], axis=1)
+        codes = np.concatenate([codes, np.zeros_like(codes)], axis=1)
     elif codes.shape[1] != 2:
-        perplexity = min(30.0, (len(codes) - 1) / 3)
-        flat = TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
-    groups = []
+        codes = _in_a_plane(codes.tobytes(), codes.dtype.str, len(codes))
+    return shown, codes
+
+
+@functools.lru_cache(maxsize=1)  # the picture asks for it, and the page
+def _in_a_plane(content: bytes, dtype: str, count: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    codes = np.frombuffer(content, dtype).reshape(count, -1).copy()
+    perplexity = min(30.0, (count - 1) / 3)
+    # Its thousand small steps leave several threads nothing but to wait for one
+    # another, which took ten times as much of the processor.
+    with threadpool_limits(1, "openmp"):
+        return TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
+
+
+def latent_map(scene: Scene) -> Figure | None:
+    """Posterior means in two dims, by cluster and by label; None of a few examples."""
+    layout = latent_layout(scene)
+    if layout is None:
+        return None
+    (shown, flat), groups = layout, []
     if scene.codes.logits is not None:
         clusters = scene.codes.logits.argmax(-1)[shown]
-        names = [cluster_name(scene, c) for c in range(scene.codes.logits.shape[-1])]
-        groups.append(("cluster: matched label", clusters, names))
+        count = scene.codes.logits.shape[-1]
+        names = [cluster_name(scene, c) for c in range(count)]
+        colours = cluster_colours(scene, count)
+        groups.append(("cluster: matched label", clusters, names, colours))
     if scene.labels is not None:
         names = [label_name(scene, i) for i in range(int(scene.labels.max()) + 1)]
-        groups.append(("label", np.asarray(scene.labels)[shown], names))
+        groups.append(("label", np.asarray(scene.labels)[shown], names, None))
     if not groups:
-        groups.append(("", np.zeros(len(flat), int), [""]))
+        groups.append(("", np.zeros(len(flat), int), [""], None))
     figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
-    for number, (title, values, names) in enumerate(groups):
+    for number, (title, values, names, colours) in enumerate(groups):
         axes = figure.add_subplot(1, len(groups), number + 1)
         for value in np.unique(values):
             points = flat[values == value]
             axes.scatter(
                 *points.T,
                 s=7,
-                color=style.category(value),
+                color=style.category(value if colours is None else colours[value]),
                 label=names[value],
                 lw=0,
             )

@@ -1,6 +1,7 @@
 """Grids of images as one picture."""
 
 import math
+import pathlib
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -8,11 +9,12 @@ from matplotlib.figure import Figure
 
 # Of a cell: images that are longer are drawn shorter.
 MAX_ASPECT = 4.0
+DPI = 110
 
 
 def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
     """`[..., H, W, C]` as values in [0, 1] with 1 or 3 channels."""
-    images = (np.asarray(images, np.float32) - low) / (high - low)
+    images = (np.asarray(images, np.float32) - low) / ((high - low) or 1.0)
     channels = images.shape[-1]
     shown = images if channels == 3 else images[..., :1]
     return np.clip(shown, 0.0, 1.0)
@@ -99,10 +101,25 @@ def _draw_signals(axes, signals: np.ndarray) -> None:
     axes.set_ylim(rows, 0)
 
 
-def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
-    """`[n, H, W, C]` in a grid as near to square as n allows."""
-    columns = math.ceil(math.sqrt(len(images)))
+def in_rows(images: np.ndarray, columns: int) -> np.ndarray:
+    """`[n, H, W, C]` as `[rows, columns, H, W, C]`; what is left at the end is NaN."""
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     blank = np.full((rows * columns - len(images), *images.shape[1:]), np.nan)
-    full = np.concatenate([images, blank])
-    return image_grid(full.reshape(rows, columns, *images.shape[1:]), limits)
+    return np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
+
+
+def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:
+    """`[n, H, W, C]` in a grid as near to square as n allows."""
+    return image_grid(in_rows(images, math.ceil(math.sqrt(len(images)))), limits)
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes a PNG; without date and version, so that equal figures are equal bytes."""
+    figure.set_dpi(DPI)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        # Now, and not by a drawing of which nothing is kept.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    figure.savefig(path, dpi=DPI, metadata={"Software": None}, format="png")

@@ -1,6 +1,7 @@
 """The page itself, from templates/page.html.j2: one file with everything inside."""
 
 import base64
+import json
 import pathlib
 import shlex
 from typing import Any, NamedTuple
@@ -10,7 +11,8 @@ import jinja2
 
 import infovae_jax
 from infovae_jax import config as config_lib
-from infovae_jax.report import headline
+from infovae_jax.report import headline, live
+from infovae_jax.report.live import Live
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.files import write_atomically
 from infovae_jax.training.run import Run
@@ -18,6 +20,7 @@ from infovae_jax.training.run import Run
 MAX_BYTES = 5_000_000
 # Pixels of a picture that a telephone shows whole without losing its letters.
 NARROW = 560
+NO_ROOM = Live(None, "the pictures leave no room for it")
 
 
 class Section(NamedTuple):
@@ -40,8 +43,13 @@ def write(
     skipped: list[str],
     evaluation: Evaluation,
     step: int | None,
+    decoder: Live,
+    hover: dict[str, Any] | None,
 ) -> pathlib.Path:
     """Writes `report.html`; pictures that would pass the size limit are linked.
+
+    The decoder, and what the map tells of the points of the latent space, are left out
+    where the pictures leave no room for them.
 
     Returns:
       The path of the page.
@@ -52,15 +60,22 @@ def write(
     at = f" --workdir={shlex.quote(str(workdir))}"
     member = "" if run.member is None else f" --member={run.member}"
     versions = f"infovae_jax {infovae_jax.__version__}, jax {jax.__version__}"
-    pictures = "" if step is None else f"pictures of {_steps(run, step)}; "
+    shown = "" if step is None else f"pictures of {_steps(run, step)}; "
     path = workdir / "report.html"
+    pictures = _embedded(sections)
+    room = 0.95 * MAX_BYTES - sum(len(p["image"] or "") for p in pictures)
+    decoder = decoder if _size_of(decoder.data) < room else NO_ROOM
+    room -= _size_of(decoder.data)
     text = _template().render(
         title=f"{config.objective} on {config.data.source}, seed {config.seed}",
-        facts=pictures + versions,
+        facts=shown + versions,
         what=headline.what(run),
         headline=headline.figures(run, evaluation),
         commands=headline.commands(run, workdir),
-        questions=_by_question(_embedded(sections)),
+        questions=_by_question(pictures),
+        live=decoder,
+        script=live.script,
+        map=hover if _size_of(hover) < room else None,
         evaluation=evaluation,
         evaluate=f"{command}evaluate{at}",
         provenance=_provenance(run, evaluation),
@@ -104,6 +119,10 @@ def _embedded(sections: list[Section]) -> list[dict[str, Any]]:
         }
         embedded.append(section._asdict() | own | {"image": image if fits else None})
     return embedded
+
+
+def _size_of(given: dict[str, Any] | None) -> int:
+    return len(json.dumps(given))
 
 
 def _by_question(sections: list[dict[str, Any]]) -> list[tuple[str, list]]:

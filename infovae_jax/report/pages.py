@@ -3,8 +3,9 @@
     python -m infovae_jax.report.pages            # mends README.md and docs/
 
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
-all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective. A
-test compares the pages with what this makes.
+all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective;
+`start NAME`, what the first command costs by `results/start/NAME.json`. A test compares
+the pages with what this makes.
 """
 
 import inspect
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from infovae_jax import objectives
-from infovae_jax.report import ledger, published, record, reference
+from infovae_jax.report import ledger, published, record, reference, start_costs
 
 ROOT = pathlib.Path(__file__).parents[2]
 PART = re.compile(r"(<!-- made: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -208,12 +209,20 @@ def knobs(objective: str) -> list[str]:
     return reference.of_objective(objective)
 
 
+def start(name: str) -> list[str]:
+    """What the first command costs."""
+    return start_costs.table(
+        start_costs.read(ROOT / start_costs.FOLDER / f"{name}.json")
+    )
+
+
 def made(page: str, records: Mapping[str, record.Record]) -> str:
     """A page with all its made parts as they are today."""
     makers = {
         "figures": lambda name: figures(name, records),
         "mathematics": mathematics,
         "knobs": knobs,
+        "start": start,
         "systems": lambda _: systems(records),
     }
 
@@ -226,7 +235,9 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
 
 def paths() -> list[pathlib.Path]:
     """The pages that have such parts."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs" / "objectives").glob("*.md"))]
+    docs = ROOT / "docs"
+    objectives_ = sorted((docs / "objectives").glob("*.md"))
+    return [ROOT / "README.md", docs / "benchmarks.md", *objectives_]
 
 
 def main() -> None:

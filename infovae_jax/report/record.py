@@ -187,7 +187,7 @@ def environment() -> dict[str, str]:
         **versions,
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -200,8 +200,9 @@ def _processor() -> str:
     return next(named, platform.machine())
 
 
-def _commit() -> str:
-    root = pathlib.Path(__file__).resolve().parents[2]
+def commit(root: pathlib.Path | None = None) -> str:
+    """Of the checkout at `root`, by default of this code; with -dirty where changed."""
+    root = root or pathlib.Path(__file__).resolve().parents[2]
     command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -53,6 +53,7 @@ class Run(NamedTuple):
       member: which member of a population this run is, or None.
       shares: whether its programs are kept for other runs of this process, see `kept`.
       digests: of the data as decoded; see `digest.of_dataset`.
+      programs: what `kept` made for this run alone; None: nothing is kept.
     """
 
     config: ConfigDict
@@ -67,22 +68,29 @@ class Run(NamedTuple):
     member: int | None = None
     shares: bool = False
     digests: dict[str, str] | None = None
+    programs: dict[tuple, Any] | None = None
 
     def kept(self, name: str, make: Callable[[], Any], *more: Any) -> Any:
-        """What `make()` gives, or gave to another run of the same networks and loss.
+        """What `make()` gives, or gave before: a program is traced and compiled once.
 
-        So that one who fits many models in one process compiles once. Only runs that
-        `shares` look.
+        To this run, in training, evaluation and report alike; and where it `shares`,
+        to any other run of this process of the same networks and loss.
 
         Args:
           name: of what is made.
           make: makes it, of nothing that `programs.identity` leaves out.
           more: hashable, whatever else it is made of.
         """
-        if not self.shares:
+        if self.shares:
+            own = programs.identity(self.config, self.dataset.spec)
+            return programs.kept((name, own, *more), make)
+        if self.programs is None:
             return make()
-        own = programs.identity(self.config, self.dataset.spec)
-        return programs.kept((name, own, *more), make)
+        # A run whose objective was put in the place of another is another run.
+        key = (name, id(self.objective), *more)
+        if key not in self.programs:
+            self.programs[key] = self.objective, make()
+        return self.programs[key][1]
 
     def identity(self) -> identity.Identity:
         """What the run is trained on."""
@@ -174,6 +182,7 @@ def open_run(
         validation_x=validation_x,
         shares=given and not own,
         digests=digests,
+        programs={},
     )
     if dataset.spec.blocks:
         _check_of_table(config)

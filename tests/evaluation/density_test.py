@@ -11,7 +11,8 @@ from scipy import stats as scipy_stats
 
 from infovae_jax import objectives
 from infovae_jax.errors import NonFiniteError
-from infovae_jax.evaluation import annealing, density, encoding, groups
+from infovae_jax.evaluation import annealing, density, encoding
+from infovae_jax.evaluation.groups import likelihood as of_likelihood
 from infovae_jax.training.run import open_run
 
 KEY = jax.random.key(0)
@@ -274,7 +275,7 @@ def test_non_finite_weights_are_refused_by_name(make_config, tmp_path, monkeypat
     monkeypatch.setattr(annealing, "bidirectional_gap", lambda *a: {"gap": 0.1})
     splits = encoding.Splits(None, encoding.Split(x, None, None), None)
     with pytest.raises(NonFiniteError, match="'ais/nll' is nan for 1 of 5"):
-        groups.likelihood.rows(run, params, splits)
+        of_likelihood.rows(run, params, splits)
 
 
 def test_a_constant_code_has_the_likelihood_of_its_decoder(linear):

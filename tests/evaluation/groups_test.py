@@ -14,7 +14,8 @@ from infovae_jax import commands, evaluation
 from infovae_jax.data import load
 from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation import classifier, encoding, generation, groups, subsets
-from infovae_jax.evaluation.groups import representation
+from infovae_jax.evaluation.groups import disentanglement, likelihood, representation
+from infovae_jax.evaluation.groups import generation as of_samples
 from infovae_jax.training.run import open_run
 from infovae_jax.training.saved import Saved
 
@@ -28,10 +29,10 @@ def small(monkeypatch):
     for name, count in (("probe/tsvm", 60), ("ais", 3)):
         use = subsets.USES[name]._replace(count=count)
         monkeypatch.setitem(subsets.USES, name, use)
-    monkeypatch.setattr(groups.generation, "CLASSIFIER_STEPS", 200)
-    monkeypatch.setattr(groups.likelihood, "AIS_TEMPERATURES", 10)
-    monkeypatch.setattr(groups.likelihood, "AIS_CHAINS", 2)
-    monkeypatch.setattr(groups.generation, "ARTIFICIAL_SHARES", (0.0, 1.0))
+    monkeypatch.setattr(of_samples, "CLASSIFIER_STEPS", 200)
+    monkeypatch.setattr(likelihood, "AIS_TEMPERATURES", 10)
+    monkeypatch.setattr(likelihood, "AIS_CHAINS", 2)
+    monkeypatch.setattr(of_samples, "ARTIFICIAL_SHARES", (0.0, 1.0))
 
 
 def opened(make_config, name, **data):
@@ -108,7 +109,7 @@ def test_samples_are_read_by_another_than_who_made_them():
     x = np.eye(3, dtype=np.float32)[np.arange(60) % 3][:, None, :, None]
     judge = SimpleNamespace(probabilities=lambda x: x[:, 0, ::-1, 0], recipe="judge")
     split = encoding.Split(x, 2 - np.arange(60) % 3, x[:, 0, :, 0])
-    row = groups.generation._obedience(run, {}, split, judge)
+    row = of_samples._obedience(run, {}, split, judge)
     assert row.value == pytest.approx(2 / 3)
     assert "150 samples" in row.recipe
     assert "smallest cluster 0.000" in row.recipe
@@ -155,7 +156,7 @@ def test_faces_are_scored_by_their_light_and_their_subject(make_config, tmp_path
     run = open_run(config, say=lambda text: None)
     params = run.objective.init(jax.random.key(0))
     splits = encoding.make_splits(run, params)
-    rows = {row.name: row for row in groups.disentanglement.rows(run, params, splits)}
+    rows = {row.name: row for row in disentanglement.rows(run, params, splits)}
     names = {"mig", "modularity", "sap", "factor_vae", "beta_vae", "irs"}
     assert {f"disentanglement/{name}" for name in names} < set(rows)
     assert all(-0.2 <= row.value <= 1 for row in rows.values())
@@ -179,7 +180,7 @@ def pixels(monkeypatch):
         function = lambda x: x.reshape(len(x), -1)[:, :3]  # noqa: E731
         return generation.Features("pixels", function, "three pixels")
 
-    monkeypatch.setattr(groups.generation.inception, "load", load)
+    monkeypatch.setattr(of_samples.inception, "load", load)
 
 
 def with_inception(make_config, tmp_path, x):
@@ -195,14 +196,14 @@ def with_inception(make_config, tmp_path, x):
 def generated_rows(run):
     params = run.objective.init(jax.random.key(0))
     splits = encoding.make_splits(run, params)
-    rows = groups.generation.rows(run, params, splits)
+    rows = of_samples.rows(run, params, splits)
     return {row.name: row for row in rows}, run, params, splits
 
 
 def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
     x = np.random.default_rng(0).random((300, 4, 4, 1)).astype(np.float32)
     rows, run, params, splits = generated_rows(with_inception(make_config, tmp_path, x))
-    made = groups.generation._samples(run, params, 60, None, 0)[:40]
+    made = of_samples._samples(run, params, 60, None, 0)[:40]
     chosen = subsets.indices(run, "generation/fid")
     assert len(set(chosen)) == 40
     assert chosen.max() >= 40  # not the first ones

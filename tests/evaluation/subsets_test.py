@@ -19,6 +19,8 @@ from infovae_jax.evaluation import (
     subsets,
     workdir,
 )
+from infovae_jax.evaluation.groups import generation as of_samples
+from infovae_jax.evaluation.groups import representation
 from infovae_jax.report import figures
 from infovae_jax.training.elbo import make_bound_evaluator
 from infovae_jax.training.run import open_run
@@ -141,8 +143,8 @@ def test_training_codes_belong_to_their_labels(make_config, ordered, few):
 @pytest.mark.long
 def test_groups_are_of_all_classes(make_config, ordered, few, monkeypatch):
     """Transductive SVM, neighbours, floors, and classifiers of samples."""
-    monkeypatch.setattr(groups.representation, "NUM_LABELS", (20,))
-    monkeypatch.setattr(groups.generation, "CLASSIFIER_STEPS", 150)
+    monkeypatch.setattr(representation, "NUM_LABELS", (20,))
+    monkeypatch.setattr(of_samples, "CLASSIFIER_STEPS", 150)
     run = opened(make_config, ordered)
     splits = encoding.make_splits(run, run.objective.init(jax.random.key(0)))
     # Codes that tell the classes: only the choice of examples can spoil the scores.
@@ -151,7 +153,7 @@ def test_groups_are_of_all_classes(make_config, ordered, few, monkeypatch):
         test=splits.test._replace(codes=splits.test.x.reshape(-1, 16)),
         encode=lambda x: x.reshape(-1, 16),
     )
-    rows = {r.name: r for r in groups.representation.rows(run, None, splits)}
+    rows = {r.name: r for r in representation.rows(run, None, splits)}
     assert rows["probe/tsvm_20"].value == 1.0
     sizes = []
 
@@ -160,8 +162,8 @@ def test_groups_are_of_all_classes(make_config, ordered, few, monkeypatch):
         return {"coverage": 1.0}
 
     params = run.objective.init(jax.random.key(0))
-    monkeypatch.setattr(groups.generation.generation, "coverage", covered)
-    rows = {r.name: r for r in groups.generation.rows(run, params, splits)}
+    monkeypatch.setattr(of_samples.generation, "coverage", covered)
+    rows = {r.name: r for r in of_samples.rows(run, params, splits)}
     assert len(sizes[0]) > FEW / 2
     assert rows["artificial/accuracy_0"].value == 1.0
     # Training images of all classes are as near to the test images as can be.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infovae_jax.distributions import Gaussian
-from infovae_jax.report import gallery, headline, page
+from infovae_jax.report import gallery, headline, live, page
 from infovae_jax.report.results import Evaluation
 
 
@@ -87,6 +87,9 @@ def test_verdicts_stand_on_top(verdicts, words):
         headline=[headline.Headline("Bound", "1", "2")],
         commands=[("use", "do")],
         questions=[("Why?", [section])],
+        live=live.Live(None, "so"),
+        script=live.script,
+        map=None,
         evaluation=evaluation({"elbo": 1.0}, verdicts),
         evaluate="e",
         provenance="p",
@@ -101,6 +104,7 @@ def test_verdicts_stand_on_top(verdicts, words):
     assert words in summary
     assert "Bound" in summary
     assert text.index("Why?") < text.index("Figures of merit")
+    assert "It does not run in this page: so." in text
     assert 'alt="A. How to read it."' in text
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)

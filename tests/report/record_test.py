@@ -19,8 +19,8 @@ def runs(tmp_path):
         config["data"] = {"source": "/a/folder/x.npz", "cache_dir": None}
         figures = {"cluster/accuracy": accuracy, "occupancy": [0.1], "nll": None}
         rows = [
-            {"step": 60, "loss": 3.0, "time/examples_per_second": 5.0},
-            {"step": 120, "loss": 1.0, "time/examples_per_second": 10.0},
+            {"step": 60, "epoch": 1.0, "loss": 3.0, "time/examples_per_second": 5.0},
+            {"step": 120, "epoch": 2.0, "loss": 1.0, "time/examples_per_second": 10.0},
         ]
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "evaluation.json").write_text(json.dumps({"metrics": figures}))

@@ -1,21 +1,23 @@
 """Which figures a run shows: the core, and groups that take longer, by `--metrics`.
 
 A group is a module with `rows(run, params, splits) -> list[Row]`, empty where the data
-lack what it needs, and has its line in GROUPS; the metrics themselves are functions of
-arrays in the modules above.
+lack what it needs, and has its name in GROUPS; the metrics themselves are functions of
+arrays in the modules above. It is imported when it is asked for.
 """
 
-from infovae_jax.evaluation.groups import (
-    disentanglement,
-    generation,
-    likelihood,
-    representation,
-)
+import functools
+import importlib
+from typing import Any
+
+from infovae_jax.evaluation.table import Row
+
+
+def _rows(name: str, *arguments: Any) -> list[Row]:
+    return importlib.import_module(f"{__name__}.{name}").rows(*arguments)
+
 
 # In the order of the table.
 GROUPS = {
-    "likelihood": likelihood.rows,
-    "representation": representation.rows,
-    "disentanglement": disentanglement.rows,
-    "generation": generation.rows,
+    name: functools.partial(_rows, name)
+    for name in ("likelihood", "representation", "disentanglement", "generation")
 }

@@ -1,14 +1,11 @@
 """The core: bound, likelihood, code, clusters or classes, and factors of every run."""
 
-import functools
 import itertools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from infovae_jax.data import batches
 from infovae_jax.data.subsets import take
 from infovae_jax.evaluation import (
     assignments,
@@ -56,8 +53,7 @@ def _columns(run: Run, params: Any, codes: Encoded) -> list[Row]:
     if not run.dataset.spec.blocks:
         return []
     x = np.asarray(run.dataset.test_x)
-    decode = jax.jit(functools.partial(run.objective.decode, params))
-    mean = batches.map_batches(decode, codes.mean, run.config.evaluation.batch_size)
+    mean = code_metrics.decoded(run.objective, params, codes.mean)
     flat = (array.reshape(len(x), -1) for array in (x, mean))
     found = tabular.column_scores(run.dataset.intake.scheme, *flat)
     return [Row(f"column/{name}", *score) for name, score in found.items()]
@@ -261,7 +257,7 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
         Row("cluster/occupancy", shares.tolist(), text),
         Row("cluster/dead", dead, f"clusters below {DEAD_SHARE:.1%}"),
     ]
-    information = assignments.cluster_information(jnp.asarray(logits))
+    information = assignments.cluster_information(logits)
     recipes = {
         "entropy": "nats; mean entropy of q(c|x)",
         "marginal_entropy": f"nats; of mean q(c|x), at most {np.log(num_clusters):.3f}",

@@ -1,0 +1,123 @@
+"""The map of the latent space as one moves over it: which example, and how it looks."""
+
+import base64
+import io
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, colors
+from PIL import Image  # which comes with matplotlib
+
+from infovae_jax.evaluation import probabilities
+from infovae_jax.report import style
+from infovae_jax.report.figures import (
+    Scene,
+    cluster_colours,
+    cluster_word,
+    latent_layout,
+    plain_cluster,
+    plain_label,
+)
+from infovae_jax.report.thumbs import thumbs
+
+# Bytes of all small pictures together, and pixels of the longer side of one.
+MAX_SPRITE, SIDE = 800_000, 28
+# Of a coordinate: where a pixel is a thousandth of the map, more say nothing.
+_STEPS = 2000
+_RAMP = 11
+
+
+def points(scene: Scene) -> dict[str, np.ndarray] | None:
+    """What the map shows, by name; None of a few examples.
+
+    Returns:
+      'index' in the test split `[n]`, 'xy' `[n, 2]`, and where there are some 'cluster'
+      and its 'probability' `[n]`, and 'label' `[n]`.
+    """
+    layout = latent_layout(scene)
+    if layout is None:
+        return None
+    shown, xy = layout
+    found = {"index": shown, "xy": xy}
+    if scene.codes.logits is not None:
+        logits = scene.codes.logits[shown]
+        found["cluster"] = logits.argmax(-1)
+        found["probability"] = probabilities(logits).max(-1)
+    if scene.labels is not None:
+        found["label"] = np.asarray(scene.labels)[shown]
+    return found
+
+
+def make(scene: Scene, found: dict[str, np.ndarray] | None) -> dict[str, Any] | None:
+    """What the script of the page is given, as JSON holds it.
+
+    Args:
+      scene: of the pictures.
+      found: of `points`.
+    """
+    if found is None or not np.isfinite(found["xy"]).all():
+        return None
+    low, high = found["xy"].min(0), found["xy"].max(0)
+    places = (found["xy"] - low) / np.where(high > low, high - low, 1.0)
+    given: dict[str, Any] = {
+        "index": found["index"].tolist(),
+        "xy": np.round(_STEPS * places).astype(int).tolist(),
+        "steps": _STEPS,
+        "colours": list(style.CATEGORIES),
+        "groups": _groups(scene, found),
+    }
+    if "probability" in found:
+        given["probability"] = np.round(100 * found["probability"]).astype(int).tolist()
+        ramp = colormaps["cividis"](np.linspace(0, 1, _RAMP))
+        given["ramp"] = [colors.to_hex(colour) for colour in ramp]
+    sprite = None if scene.run.dataset.spec.blocks else _sprite(scene, found["index"])
+    return given | (sprite or {})
+
+
+def _groups(scene: Scene, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Of which colours are: clusters and labels, with their names."""
+    groups = []
+    word = cluster_word(scene)
+    for name, title in (("cluster", word), ("label", "label")):
+        if name not in found:
+            continue
+        numbers = range(int(found[name].max()) + 1)
+        colours = [*numbers]
+        if name == "cluster":
+            colours = cluster_colours(scene, scene.codes.logits.shape[-1]).tolist()
+            names = [plain_cluster(scene, n) for n in numbers]
+        else:
+            names = [plain_label(scene, n) for n in numbers]
+        groups.append(
+            {
+                "title": title,
+                "of": found[name].tolist(),
+                "names": names,
+                "colours": colours,
+            }
+        )
+    return groups
+
+
+def _sprite(scene: Scene, shown: np.ndarray) -> dict[str, Any] | None:
+    """Small pictures of the examples side by side as one PNG; None of signals."""
+    small = thumbs(scene, shown, SIDE)
+    count, height, width, channels = small.shape
+    if min(height, width) == 1:
+        return None
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    blank = np.zeros((rows * columns - count, height, width, channels), np.uint8)
+    grid = np.concatenate([small, blank]).reshape(rows, columns, height, width, -1)
+    whole = grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, -1)
+    buffer = io.BytesIO()
+    Image.fromarray(whole[..., 0] if channels == 1 else whole).save(buffer, "PNG")
+    if buffer.tell() > MAX_SPRITE:
+        return None
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return {
+        "sprite": f"data:image/png;base64,{text}",
+        "tile": [height, width],
+        "columns": columns,
+    }

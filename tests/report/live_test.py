@@ -1,0 +1,332 @@
+"""The decoder in the page: JavaScript makes of codes what JAX makes of them."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pages_in_a_browser import CHROMIUM, opened_page
+from PIL import Image
+
+from infovae_jax import report
+from infovae_jax.export import files, functions, graphs, numpy_runtime
+from infovae_jax.report import figures, live, page
+from infovae_jax.training.run import claim_workdir, open_run
+from infovae_jax.types import DataSpec
+
+NODE = shutil.which("node")
+GRAPH_JS = live.TEMPLATES / "graph.js"
+needs_node = pytest.mark.skipif(NODE is None, reason="no node on the PATH")
+pytestmark = pytest.mark.filterwarnings("ignore:.*n_jobs.*")
+HARNESS = """
+const graph = require(process.argv[1]);
+const given = JSON.parse(require("fs").readFileSync(process.argv[2], "utf8"));
+const input = graph.tensor(given.shape, Float32Array.from(given.input));
+const made = graph.run(given.graph, graph.unpack(given.weights), { z: input });
+const found = Object.entries(made).map(([k, x]) => [k, [x.shape, Array.from(x.data)]]);
+console.log(JSON.stringify(Object.fromEntries(found)));
+"""
+
+
+def run_in_node(tmp_path, graph, weights, z):
+    """What graph.js makes of z, by name."""
+    path = tmp_path / "given.json"
+    given = {"graph": graph, "weights": weights, "shape": list(z.shape)}
+    path.write_text(json.dumps(given | {"input": z.reshape(-1).tolist()}))
+    done = subprocess.run(
+        [NODE, "-e", HARNESS, str(GRAPH_JS), str(path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return {k: np.array(data).reshape(shape) for k, (shape, data) in found.items()}
+
+
+MODELS = {
+    "infocatvae": ("mlp", (96, 80), (8, 8, 1)),
+    "n_vae": ("mlp", (96,), (8, 8, 1)),
+    "vae": ("conv", (32,), (9, 10, 3)),
+}
+
+
+@needs_node
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.process
+def test_a_hundred_codes_in_node(make_config, tmp_path, name):
+    kind, hidden, shape = MODELS[name]
+    config = make_config(name)
+    config.network.kind, config.network.decoder_hidden = kind, hidden
+    config.network.conv_channels, config.network.conv_hidden = (8, 16), 64
+    spec = DataSpec(shape, "float32", "bernoulli", 64, 4, False)
+    objective = functions.plain_objective(config, spec)
+    params = jax.jit(objective.init)(jax.random.key(0))
+    z = np.asarray(objective.sample_code(jax.random.key(1), params, 100))
+    flat = files.flatten(jax.tree.map(np.asarray, params), "params")
+    graph, arrays = live.decode_graph(objective, flat)
+    weights, _ = live.pack(arrays)
+    assert "f2" in {about["type"] for about in weights["arrays"]}
+    made = run_in_node(tmp_path, graph, weights, z)["x"]
+    expected = jax.jit(objective.decode)(params, z)
+    assert np.asarray(expected).std() > 0.01
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-3)
+
+
+def odd_steps(params, z):
+    """Steps that only somebody's own modules have, and those of every activation."""
+    y = jnp.pad(z, ((0, 0), (1, 2), (0, 0)))
+    y = jax.lax.slice_in_dim(y, 0, 6, 2, 1)
+    y = jnp.einsum("bij,bkj->bik", y, y)
+    count = jnp.arange(4.0)[None] + jnp.zeros((z.shape[0], 1))
+    table = jnp.arange(12.0).reshape(4, 3)
+    cut = jax.lax.pad(z, 0.5, ((0, 0, 0), (-1, 1, 0), (2, -1, 0)))
+    spread = jax.lax.conv_general_dilated(
+        z[..., None],
+        params["kernel"],
+        (2, 1),
+        ((1, 2), (-1, 2)),
+        lhs_dilation=(2, 3),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    first, second = jnp.split(z, (1,), 1)
+    return {
+        "a": jnp.clip(jnp.expm1(-jnp.abs(y)), -0.5, 0.5).max((1, 2)),
+        "b": jnp.where(count > 1, jnp.sign(count), jnp.square(count)),
+        "c": z.argmin(-1) + z.argmax(1).sum(-1, keepdims=True) + jnp.floor(z[..., 0]),
+        "d": jax.scipy.special.erf(z) + jnp.sin(z) * jnp.cos(z) + z**3,
+        "e": jnp.flip(z, 1).min(-1) + jnp.log1p(jnp.exp(z)).sum(-1),
+        "f": jnp.take(table, (z[:, 0, 0] > 0).astype(jnp.int32), axis=0),
+        "g": cut,
+        "h": spread,
+        "i": jnp.concatenate([second, jnp.tanh(first)], 1) @ params["matrix"],
+        "j": jax.nn.softmax(z) / jnp.sqrt(1 + z**2) + jax.nn.sigmoid(5 * z),
+        "k": jnp.minimum(z, 0.1) * jax.lax.rsqrt(2.0 + z) + jax.nn.gelu(z),
+        "l": jnp.logical_not((z >= 0) & (z < 1) | (z == 2)).astype(jnp.float32),
+        "m": jnp.einsum("bij,jki->bk", z, params["cube"]),
+        "n": jnp.maximum(z, 0) ** 0.7 - jnp.log(1.5 + jnp.abs(z)),
+    }
+
+
+@needs_node
+@pytest.mark.process
+def test_every_kind_of_step_in_node(tmp_path):
+    rng = np.random.default_rng(0)
+    z = rng.uniform(-1, 1, size=(5, 4, 3)).astype(np.float32)
+    params = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in (
+            *(("kernel", (3, 2, 1, 2)), ("matrix", (3, 2)), ("cube", (3, 2, 4))),
+        )
+    }
+    graph, constants = graphs.trace(odd_steps, params, {"z": (4, 3)}, "g")
+    kinds = {node["op"] for node in graph["nodes"]}
+    weights, _ = live.pack(params | constants)
+    found = run_in_node(tmp_path, json.loads(json.dumps(graph)), weights, z)
+    expected = jax.jit(odd_steps)(params, z)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+    assert len(kinds) > 30
+
+
+@needs_node
+def test_it_knows_the_steps_that_numpy_knows():
+    code = "console.log(require(process.argv[1]).operations.join(' '))"
+    done = subprocess.run(
+        [NODE, "-e", code, str(GRAPH_JS)], capture_output=True, text=True
+    )
+    assert set(done.stdout.split()) == set(numpy_runtime.OPS)
+
+
+def test_packed_arrays_come_back():
+    rng = np.random.default_rng(0)
+    arrays = {
+        "large": rng.normal(size=(40, 30)).astype(np.float32),
+        "small": rng.normal(size=7).astype(np.float32),
+        "numbers": np.arange(2000),
+        "one": np.float32(3.5).reshape(()),
+    }
+    packed, rounded = live.pack(arrays)
+    assert [a["type"] for a in packed["arrays"]] == ["f2", "f4", "f4", "f4"]
+    assert [a["shape"] for a in packed["arrays"]] == [[40, 30], [7], [2000], []]
+    np.testing.assert_array_equal(rounded["large"], arrays["large"].astype(np.float16))
+    for name in ("small", "numbers", "one"):
+        np.testing.assert_array_equal(rounded[name], arrays[name])
+    assert len(packed["data"]) == 4 * -(-(2400 + 28 + 8000 + 4) // 3)
+
+
+def opened(make_config, name, tmp_path, **network):
+    """A run of 40 images with fresh parameters."""
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 6, 5, 1), dtype=np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(40) % 3)
+    config = make_config(name)
+    config.network.update(network)
+    config.data.source = str(tmp_path / "data.npz")
+    config.data.test_fraction, config.train.batch_size = 0.5, 8
+    run = open_run(config, say=lambda text: None)
+    claim_workdir(config, tmp_path / "run")
+    return run, jax.jit(run.objective.init)(jax.random.key(0)), tmp_path / "run"
+
+
+def with_pictures(monkeypatch, *names):
+    """Pages have these alone."""
+    chosen = tuple(p for p in report.PICTURES if p.name in names)
+    assert len(chosen) == len(names)
+    monkeypatch.setattr(report, "PICTURES", chosen)
+
+
+def data_of(text, name="live"):
+    found = re.search(rf'id="{name}-data">(.*?)</script>', text, re.DOTALL)
+    return found and json.loads(found[1])
+
+
+@pytest.mark.long
+def test_the_page_holds_the_decoder(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch)
+    run, params, workdir = opened(make_config, "infocatvae", tmp_path)
+    given = data_of(report.write(run, params, workdir).read_text())
+    assert given["shape"] == [6, 5, 1]
+    assert given["range"] == [0.0, 1.0]
+    assert given["error"] < 1e-3
+    size = run.objective.latent_dim
+    assert sorted(dim["index"] for dim in given["dims"]) == list(range(size))
+    means = np.asarray(run.objective.prior.mean)
+    np.testing.assert_allclose([c["code"] for c in given["codes"][:10]], means)
+    assert len(given["codes"]) == 10 + 20
+    assert {len(draw) for draw in given["draws"]} == {size}
+
+
+def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch, "latent_map")
+    run, params, workdir = opened(make_config, "infocatvae", tmp_path)
+    given = data_of(report.write(run, params, workdir).read_text(), "map")
+    with np.load(workdir / "figures" / "latent_map_points.npz") as points:
+        points = dict(points)
+    assert given["index"] == points["index"].tolist() == list(range(20))
+    clusters, labels = (group["of"] for group in given["groups"])
+    assert clusters == points["cluster"].tolist()
+    assert labels == run.dataset.test_y.tolist() == points["label"].tolist()
+    drawn = np.array(given["xy"]) / given["steps"]
+    xy = points["xy"] - points["xy"].min(0)
+    np.testing.assert_allclose(drawn, xy / xy.max(0), atol=1e-3)
+    picture = base64.b64decode(given["sprite"].partition(",")[2])
+    with Image.open(io.BytesIO(picture)) as image:
+        tiles = np.asarray(image)
+    (height, width), columns = given["tile"], given["columns"]
+    row, column = divmod(7, columns)
+    tile = tiles[row * height :, column * width :][:height, :width]
+    expected = np.round(255 * run.dataset.test_x[7, ..., 0])
+    np.testing.assert_array_equal(tile, expected)
+
+
+@pytest.mark.long
+def test_where_it_does_not_run_the_page_says_so(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch)
+    run, params, workdir = opened(make_config, "vae", tmp_path, decoder_hidden=(999,))
+    monkeypatch.setattr(live, "MAX_WEIGHTS", 50_000)
+    text = report.write(run, params, workdir).read_text()
+    assert "It does not run in this page: its weights are 0.1 MB in 16 bits" in text
+    assert "<script" not in text
+    monkeypatch.undo()
+    with_pictures(monkeypatch)
+    # What 16 bits do not hold is not shown.
+    large = jax.tree.map(lambda a: a, params)
+    large["decoder"] = jax.tree.map(lambda a: 1e6 * a, large["decoder"])
+    text = report.write(run, large, workdir).read_text()
+    assert "weights in 16 bits make other images" in text
+    assert "<script" not in text
+
+
+def test_a_cluster_has_the_colour_of_its_label():
+    objective = SimpleNamespace(uses_labels=False)
+    scene = SimpleNamespace(
+        run=SimpleNamespace(objective=objective), matched=np.array([2, -1, 0, -1])
+    )
+    np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [2, 3, 0, 4])
+    objective.uses_labels = True
+    np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [0, 1, 2, 3])
+
+
+@pytest.mark.long
+def test_the_decoder_goes_before_the_map(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch, "latent_map")
+    run, params, workdir = opened(make_config, "vae", tmp_path)
+    whole = report.write(run, params, workdir).read_text()
+    sizes = [len(json.dumps(data_of(whole, name))) for name in ("live", "map")]
+    picture = len(re.search(r'src="data:image/png;base64,([^"]*)', whole)[1])
+    for room, there in ((sum(sizes), [True, False]), (sizes[0], [False, True])):
+        monkeypatch.setattr(page, "MAX_BYTES", (picture + room) / 0.95)
+        text = report.write(run, params, workdir).read_text()
+        assert [bool(data_of(text, name)) for name in ("live", "map")] == there
+    assert "the pictures leave no room for it" in text
+
+
+ACTIONS = """
+const picture = () => document.querySelector(".live-picture");
+const pixels = () => picture().toDataURL();
+const settled = () => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(done)));
+const seen = { sliders: [], size: [picture().width, picture().height] };
+await settled();
+for (const slider of document.querySelectorAll(".live-row input[id]")) {
+  if (slider.id === "live-walk" || seen.sliders.length > 2) continue;
+  const before = pixels();
+  slider.value = slider.max;
+  slider.dispatchEvent(new Event("input"));
+  await settled();
+  seen.sliders.push(pixels() !== before);
+}
+const choices = [...document.querySelectorAll(".live-choice")];
+seen.choices = choices.length;
+choices[3].click();
+await settled();
+const first = pixels();
+seen.status = document.querySelector(".live-status").textContent;
+document.getElementById("live-end").click();
+choices[choices.length - 1].click();
+await settled();
+seen.walked = pixels() !== first;
+const walk = document.getElementById("live-walk");
+walk.value = 0;
+walk.dispatchEvent(new Event("input"));
+await settled();
+seen.back = pixels() === first;
+const map = document.querySelector(".map > canvas");
+map.focus();
+map.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+await settled();
+seen.point = document.querySelector(".map-side p").textContent;
+seen.thumb = document.querySelector(".map-thumb").width;
+seen.unnamed = [...document.querySelectorAll("button, input, select, canvas")].filter(
+  (e) => !(e.labels?.length || e.textContent || e.ariaLabel || e.ariaHidden)).length;
+seen.wide = document.documentElement.scrollWidth > window.innerWidth;
+return seen;
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+@pytest.mark.process
+def test_the_page_in_a_browser(make_config, tmp_path, monkeypatch):
+    with_pictures(monkeypatch, "latent_map")
+    run, params, workdir = opened(make_config, "infocatvae", tmp_path)
+    path = report.write(run, params, workdir)
+    with opened_page(path, width=390) as page:
+        seen = page.run(ACTIONS)
+        assert page.troubles == []
+    assert seen["sliders"] == [True, True, True]
+    assert seen["size"] == [5, 6]
+    assert seen["choices"] == 30
+    assert seen["status"].startswith("cluster 3")
+    assert seen["walked"]
+    assert seen["back"]
+    assert seen["point"].startswith("test example ")
+    assert "label" in seen["point"]
+    assert seen["thumb"] == 5
+    assert seen["unnamed"] == 0
+    assert not seen["wide"]

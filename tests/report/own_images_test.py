@@ -1,0 +1,117 @@
+"""Images of one's own: what is written is what the estimators give; refusals."""
+
+import numpy as np
+import pytest
+import small_run
+from PIL import Image
+
+from infovae_jax import load
+from infovae_jax.evaluation import code_paths
+from infovae_jax.training.run import open_run
+from infovae_jax.training.saved import keep_intake
+
+MODES = ("reconstruct", "interpolate", "traverse")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A trained run, whose data are gone, and six images."""
+    folder = tmp_path_factory.mktemp("own")
+    np.savez(folder / "x.npz", **small_run.images())
+    config = small_run.make_config(folder / "x.npz")
+    small_run.train(folder / "run", config)
+    keep_intake(folder / "run", open_run(config, lambda text: None).dataset)
+    (folder / "x.npz").unlink()
+    np.save(folder / "new.npy", small_run.images(seed=1)["x"][:6])
+    return folder
+
+
+def test_files_hold_what_the_estimator_gives(folder, run_main_inprocess):
+    x = np.load(folder / "new.npy")
+    model = load(folder / "run")
+    made = {}
+    for mode in MODES:
+        done = run_main_inprocess(
+            f"--mode={mode}",
+            f"--workdir={folder / 'run'}",
+            f"--input={folder / 'new.npy'}",
+        )
+        assert done.returncode == 0, done.stderr
+        with Image.open(folder / "run" / f"{mode}.png") as image:
+            assert len(image.convert("L").getcolors(100_000)) > 10
+        with np.load(folder / "run" / f"{mode}.npz") as arrays:
+            made[mode] = dict(arrays)
+    tight = {"rtol": 1e-5, "atol": 1e-6}
+    whole = made["reconstruct"]
+    np.testing.assert_array_equal(whole["x"][..., 0], x)
+    np.testing.assert_array_equal(whole["code"], model.transform(x))
+    np.testing.assert_array_equal(whole["reconstruction"][..., 0], model.reconstruct(x))
+    walks = made["interpolate"]["image"][..., 0]
+    np.testing.assert_allclose(walks, model.interpolate(x), **tight)
+    assert walks.shape == (5, 10, 4, 4)
+    np.testing.assert_allclose(walks[:, 0], model.reconstruct(x)[:-1], **tight)
+    np.testing.assert_allclose(walks[:, -1], model.reconstruct(x)[1:], **tight)
+    moved, found = made["traverse"], model.traverse(x)
+    count = len(moved["x"])
+    assert 1 <= count <= 6
+    np.testing.assert_array_equal(moved["dim"], found.dims)
+    assert list(moved["dim_name"]) == found.names
+    np.testing.assert_allclose(moved["image"][..., 0], found.images[:count], **tight)
+    middle = moved["image"][:, :, 5, ..., 0]
+    expected = np.broadcast_to(model.reconstruct(x)[:count, None], middle.shape)
+    np.testing.assert_allclose(middle, expected, **tight)
+
+
+def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
+    done = run_main_inprocess(
+        "--mode=reconstruct",
+        f"--workdir={folder / 'run'}",
+        f"--input={folder / 'new.npy'}",
+        "--num_samples=2",
+        f"--output={tmp_path / 'a.npz'}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the first 2 images; --num_samples" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["reconstruction"].shape == (2, 4, 4, 1)
+
+
+REFUSALS = {
+    "no input": ((), 2, "needs new data"),
+    "no such file": (("--input=none.npy",), 3, "no file or folder"),
+    "another ending": (("--input=new.npy", "--output=a.csv"), 2, ".png, .npz"),
+    "no such folder": (("--input=new.npy", "--output=none/a.png"), 2, "no folder"),
+    "another shape": (("--input=wide.npy",), 3, "the model is of (4, 4, 1)"),
+    "a single one": (("--input=one.npy",), 3, "a walk needs two"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusals(folder, run_main_inprocess, case):
+    options, code, part = REFUSALS[case]
+    np.save(folder / "wide.npy", np.zeros((2, 4, 5)))
+    np.save(folder / "one.npy", np.load(folder / "new.npy")[:1])
+    done = run_main_inprocess(
+        "--mode=interpolate", "--workdir=run", *options, cwd=folder
+    )
+    assert done.returncode == code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert part in line
+
+
+def test_moved_codes_and_the_dims_that_change():
+    codes = np.array([[1.0, 2.0, 3.0]], np.float32)
+    kinds = np.array(["prior", "free", "class"])
+    observed = np.array([[0.0, -4.0, 0.0], [0.0, 6.0, 0.0]])
+    z = code_paths.along(codes, np.array([0, 1]), 5, kinds, observed)
+    assert z.shape == (1, 2, 5, 3)
+    np.testing.assert_allclose(z[0, 0, :, 0], [-1.5, -0.25, 1.0, 2.25, 3.5])
+    np.testing.assert_allclose(z[0, 1, :, 1], [-4.0, -1.5, 1.0, 3.5, 6.0])
+    np.testing.assert_array_equal(z[0, 0, :, 1:], [[2.0, 3.0]] * 5)
+    steps = np.linspace(-1, 1, 5)[:, None]
+    images = np.stack([0.01 * steps, steps, 0.2 * steps])
+    np.testing.assert_array_equal(code_paths.by_change(images), [1, 2])
+    line = code_paths.straight(codes, codes + 2.0, 3)
+    np.testing.assert_allclose(line[0, :, 0], [1.0, 2.0, 3.0])
