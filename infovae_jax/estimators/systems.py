@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, ClusterMixin
 
+from infovae_jax.errors import ConfigError
 from infovae_jax.estimators import inputs
 from infovae_jax.estimators.estimator import BaseVAE, value_errors
 from infovae_jax.evaluation import rows
