@@ -161,6 +161,7 @@ def parse_flags(
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
     argv, config = _with_config_file(argv)
+    clusters = _clusters(config)
     evaluation, places = {}, {}
     mode = _mode(argv)
     if mode != "train":
@@ -189,6 +190,8 @@ def parse_flags(
                 config.update_from_flattened_dict(dict.fromkeys(nones))
                 if objective is not None:
                     recast(config, objective, own)
+                elif clusters is not None:
+                    _fit_clusters(config.model, clusters, _named_keys(argv))
         if mode == "evaluate" and flags.FLAGS.inception is not None:
             evaluation["inception"] = flags.FLAGS.inception
         if config is not None:
@@ -255,6 +258,25 @@ def _require_same(config: ConfigDict, named: list[str]) -> None:
                 f"--{CONFIG_FLAG}.{key}",
                 f"leave it out: a saved run keeps its values, {_BUT}",
             )
+
+
+def _clusters(config: ConfigDict | None) -> tuple[int, int] | None:
+    """K and the dims of each as a config file has them, or None."""
+    model = {} if config is None else config.get("model", {})
+    k, dims = model.get("num_clusters"), model.get("latent_dim")
+    return (k, dims // k) if type(k) is int and type(dims) is int and k else None
+
+
+def _fit_clusters(model: ConfigDict, before: tuple[int, int], named: list[str]) -> None:
+    """Another K, named alone, takes with it what only fits the file's."""
+    k, dims = model.num_clusters, before[1]
+    if type(k) is not int or not 0 < k < 10**5 or k == before[0]:
+        return
+    if "model.latent_dim" not in named and model.latent_dim % k:
+        model.latent_dim = k * dims
+        print(f"latent size {k * dims}: {dims} dims for each of the {k} clusters")
+    if "model.top_clusters" not in named and model.get("top_clusters", 0) > k:
+        model.top_clusters = k
 
 
 def _is_packaged(path: pathlib.Path) -> bool:
@@ -379,7 +401,7 @@ def _unknown_key(argv: list[str], error: Exception) -> ConfigError:
                 return ConfigError(
                     f"unknown key '{key}'{_nearest_key(key, known)}",
                     f"--config.{key}",
-                    "see configs/base.py for the keys",
+                    "--helpfull and docs/reference.md list the keys",
                 )
     return ConfigError(str(error), "command line", "check the keys of --config.*")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from infovae_jax.data import raw_splits
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
-from infovae_jax.errors import ConfigError, unknown
+from infovae_jax.errors import ConfigError, DataError, unknown
 from infovae_jax.types import DataSpec
 
 KINDS = ("auto", "none", "unit", "standardize")
@@ -39,9 +39,18 @@ class Scaling(NamedTuple):
         """Images `[n, H, W, C]` of any numbers as the model takes them.
 
         Bytes stay bytes; other numbers of a model of bytes are divided by 255.
+
+        Raises:
+          DataError: fractions up to 1, for a model of bytes: they are divided already.
         """
         if self.dtype == "uint8" and x.dtype == np.uint8:
             return x
+        if self.dtype == "uint8" and self.kind == "none" and are_fractions(x):
+            raise DataError(
+                "fractions from 0 to 1, for a model of bytes",
+                "X",
+                "give whole numbers from 0 to 255, as it was trained on",
+            )
         shift, factor = self.shift, self.factor
         if self.kind == "none":
             if self.dtype != "uint8":
@@ -113,6 +122,12 @@ def choose(x: np.ndarray, kind: str, likelihood: str, is_table: bool) -> Scaling
 def _is_constant(factor: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Where the spread of a column is no more than rounding."""
     return factor <= 10 * np.finfo(np.float64).eps * np.abs(shift)
+
+
+def are_fractions(x: np.ndarray) -> bool:
+    """Whether all is in [0, 1] and not all of it whole."""
+    low, high = _range(x) if x.size else (0.0, 0.0)
+    return 0 <= low <= high <= 1 and any((p != np.rint(p)).any() for p in _parts(x))
 
 
 def _parts(x: np.ndarray):

@@ -378,11 +378,16 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X = inputs.read(self, X)
         if self._scheme is None:
             x = inputs.as_images(self, X, reset=False)
-            if self._trained_on is None:
-                return self._scaling.stored(x)
-            if x.dtype != np.uint8:
-                x = self._scaling.stored(x)
             with value_errors():
+                if self._trained_on is None:
+                    return self._scaling.stored(x)
+                of_bytes = self._scaling.dtype == "uint8"
+                # Fractions are what a file would hold; bytes as floats what decoding
+                # gives.
+                if x.dtype != np.uint8 and not (
+                    of_bytes and scaling_lib.are_fractions(x)
+                ):
+                    x = self._scaling.stored(x)
                 return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
             return X

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, ClusterMixin
 
+from infovae_jax.errors import ConfigError
 from infovae_jax.estimators import inputs
 from infovae_jax.estimators.estimator import BaseVAE, value_errors
 from infovae_jax.evaluation import rows
@@ -87,7 +88,11 @@ class _Clusters(ClusterMixin, BaseVAE):
 
     def own_keys(self):
         """Two dims a cluster, where nothing else is asked for."""
-        dims = self.latent_dim or _DIMS_PER_CLUSTER * self.n_clusters
+        k = self.n_clusters
+        if not isinstance(k, int | np.integer) or k < 1:
+            what = f"{k!r} is no number of clusters"
+            raise ConfigError(what, "n_clusters", "give an integer of at least 2")
+        dims = self.latent_dim or _DIMS_PER_CLUSTER * k
         return {"model.num_clusters": self.n_clusters, "model.latent_dim": dims}
 
     def fit(self, X, y=None):

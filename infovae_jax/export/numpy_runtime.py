@@ -90,6 +90,7 @@ class Model:
         self._shift = 0.0 if is_bytes else np.asarray(scaling["shift"], np.float64)
         self._factor = 255.0 if is_bytes else np.asarray(scaling["factor"], np.float64)
         self._plain = scaling["kind"] == "none" and not is_bytes
+        self._is_bytes = is_bytes
         self._stored_shape = tuple(int(n) for n in record["spec"]["shape"])
         shape = record["image_shape"]
         numbers = math.prod(self._stored_shape)
@@ -148,6 +149,14 @@ class Model:
                 f"[n, {', '.join(map(str, self.shape))}]"
             )
         x = x.reshape(len(x), *self._stored_shape)
+        if (
+            self._is_bytes
+            and x.size
+            and x.min() >= 0
+            and x.max() <= 1
+            and (x % 1).any()
+        ):
+            raise ValueError("x holds fractions: give whole numbers from 0 to 255")
         if not self._plain:
             x = (x.astype(np.float64) - self._shift) / self._factor
         x = x.astype(np.float32)

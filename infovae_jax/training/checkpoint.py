@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import CheckpointError, from_write_error
+from infovae_jax.errors import CheckpointError, StorageError, from_write_error
 from infovae_jax.training import files, processes
 
 MANIFEST = "manifest.json"
@@ -105,7 +105,10 @@ class Checkpoints:
             _remove(self.folder / str(old))
 
     def _write(self, path: pathlib.Path, step: int, state: Any, more: dict) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.parent.is_dir():  # its config and rows went with it
+            what = "the folder of the run is gone"
+            raise StorageError(what, str(self.folder.parent), "train the run anew")
+        self.folder.mkdir(exist_ok=True)
         if os.path.lexists(path):
             _remove(path)
         with _quiet(), _checkpointer() as checkpointer:

@@ -3,6 +3,7 @@
 import pytest
 
 import infovae_jax
+from infovae_jax import config as config_lib
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "-help", "--helpshort"])
@@ -54,3 +55,31 @@ def test_slips_get_their_hint(run_main_inprocess, arguments, hint):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "dims", "top"),
+    [
+        (["num_clusters=3"], 6, 2),
+        (["num_clusters=2"], 20, 2),
+        (["num_clusters=3", "latent_dim=9"], 9, 2),
+        (["num_clusters=7", "top_clusters=1"], 14, 1),
+    ],
+)
+def test_another_number_of_clusters_takes_dims_with_it(
+    run_main_inprocess, monkeypatch, tmp_path, named, dims, top
+):
+    class Opened(Exception):
+        pass
+
+    def opens(config, *arguments, **options):
+        raise Opened(config_lib.to_json(config))
+
+    monkeypatch.setattr("infovae_jax.commands.open_run", opens)
+    keys = [f"--config.model.{text}" for text in named]
+    with pytest.raises(Opened) as opened:
+        run_main_inprocess(
+            "--config=configs/infocatvae.py", f"--workdir={tmp_path / 'run'}", *keys
+        )
+    model = config_lib.from_json(str(opened.value)).model
+    assert (model.latent_dim, model.top_clusters) == (dims, top)

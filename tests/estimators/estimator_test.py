@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from infovae_jax import NVAE, VAE, InfoCatVAE, load
+from infovae_jax import NVAE, VAE, CatVAE, InfoCatVAE, load
 from infovae_jax import config as config_lib
 from infovae_jax.evaluation import encode_split
 from infovae_jax.training import loop, train_step
@@ -228,3 +228,12 @@ def test_data_frames(table, quick):
     np.testing.assert_array_equal(
         plain.transform(table), clone(plain).fit_transform(frame)
     )
+
+
+def test_fractions_are_refused_by_a_model_of_bytes(images, quick):
+    """Divided by 255 a second time, all would be black, and no figure would say so."""
+    model = CatVAE(n_clusters=2, **quick).fit(images)
+    for numbers in (images.astype(int), images.astype(np.float32)):
+        np.testing.assert_array_equal(model.predict(numbers), model.predict(images))
+    with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
+        model.score(images / 255)

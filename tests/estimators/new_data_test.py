@@ -125,7 +125,11 @@ def test_a_folder_of_pictures(run_main, tmp_path):
     files = made["predict"]["file"]
     x = np.stack([np.asarray(Image.open(tmp_path / "new" / f)) for f in files])
     assert list(made["predict"]["label_name"]) == [f.split("/")[0] for f in files]
-    assert_rows_agree(load(run), x, made["predict"], made["encode"])
+    model = load(run)
+    assert_rows_agree(model, x, made["predict"], made["encode"])
+    # Fractions of 1 are the same pictures, and so is what it decodes, up to 255.
+    np.testing.assert_allclose(model.score(x / 255.0), model.score(x), rtol=1e-4)
+    assert model.predict(model.sample(3)).shape == (3,)
 
 
 @pytest.mark.long

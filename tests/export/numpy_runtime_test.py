@@ -134,6 +134,12 @@ def test_what_a_graph_cannot_hold_is_said():
         graphs.trace(lambda params, x: {"y": x * len(x)}, {}, {"x": (3,)}, "g")
 
 
+def test_fractions_are_refused_by_a_model_of_bytes(tmp_path, conv_model, images):
+    conv_model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
+        numpy_runtime.load(tmp_path / "model").encode(images / 255)
+
+
 def test_a_process_without_jax(tmp_path, model, table):
     """The copy in the folder, by itself, where neither JAX nor the package is."""
     model.save(tmp_path / "model")

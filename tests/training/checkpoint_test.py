@@ -312,3 +312,11 @@ def test_a_bug_inside_a_save_is_no_fault_of_the_disk(saved, monkeypatch):
     monkeypatch.setattr(files, "sync", fail)
     with pytest.raises(TypeError, match="a bug"):
         saved.save(40, make_state(seed=40))
+
+
+def test_a_run_whose_folder_is_gone_is_not_half_made_anew(tmp_path):
+    checkpoints = checkpoint.Checkpoints(tmp_path / "run" / "checkpoints")
+    with pytest.raises(StorageError, match="is gone") as caught:
+        checkpoints.save(10, make_state())
+    assert caught.value.exit_code == 6
+    assert not (tmp_path / "run").exists()
