@@ -181,7 +181,7 @@ def _places(scene: Scene) -> dict[str, Any]:
                 "pixels": base64.b64encode(pixels.tobytes()).decode(),
             }
         )
-    draws = objective.sample_code(scene.key, scene.params, DRAWS)
+    draws = scene.codes_of_prior(DRAWS)
     starts = np.array([place["code"] for place in places], np.float32)
     return {
         "kind": "Classes" if told else "Clusters",
