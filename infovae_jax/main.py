@@ -1,6 +1,6 @@
 """Command line: flags -> resolved config -> one mode.
 
-python -m infovae_jax.main --config=NAME[:preset] [--workdir=DIR] [--config.key=value]
+python -m infovae_jax.main --config=configs/NAME.py[:preset] [--config.KEY=VALUE ...]
 python -m infovae_jax.main --mode=evaluate|report|sample|encode|predict|reconstruct|
     interpolate|traverse|export --workdir=DIR [--input=FILE_OR_FOLDER] [--member=0]
     [--output=FILE_OR_FOLDER] [--metrics=core|all|GROUP,...] [--formats=stablehlo,onnx]

@@ -80,8 +80,11 @@ def test_runs_alike_share_their_programs(open_arrays):
     other = open_run(config, lambda text: None, first.dataset)
     assert other.objective is not first.objective
     assert other.kept("thing", object) is not first.kept("thing", object)
-    alone = first._replace(shares=False)
-    assert alone.kept("thing", object) is not alone.kept("thing", object)
+    alone = first._replace(shares=False, programs={})
+    assert alone.kept("thing", object) is alone.kept("thing", object)
+    assert alone.kept("thing", object) is not first.kept("thing", object)
+    nothing = first._replace(shares=False, programs=None)
+    assert nothing.kept("thing", object) is not nothing.kept("thing", object)
 
 
 def test_the_least_used_programs_are_dropped():
