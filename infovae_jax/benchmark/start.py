@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f"of the CPU seconds of {other}: cold {row[1]}, warm {row[2]}")
             sys.stdout.flush()
             if options.out is not None:
-                start_costs.write(costs, options.out)
+                record.write(costs, options.out)
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -127,14 +127,14 @@ def traverse(
     observed = np.asarray(drawn)
     if dims is None:
         movable = np.flatnonzero(kinds != "class")
-        first = _decoded(decode, along(codes[:1], movable, num, kinds, observed))
+        first = in_shape(decode, along(codes[:1], movable, num, kinds, observed))
         chosen = movable[by_change(first[0])[:MAX_DIMS]]
     else:
         chosen = np.asarray(dims, int).reshape(-1)
         if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(kinds):
             raise ValueError(f"dims={dims}: give numbers from 0 to {len(kinds) - 1}")
     z = along(codes, chosen, num, kinds, observed)
-    return Traversed(_decoded(decode, z), z, chosen, [names[dim] for dim in chosen])
+    return Traversed(in_shape(decode, z), z, chosen, [names[dim] for dim in chosen])
 
 
 def interpolate(
@@ -158,10 +158,12 @@ def interpolate(
             f"{len(codes)} examples and {num} steps: give at least two of both"
         )
     z = straight(codes[:-1], codes[1:], num).astype(np.float32)
-    return _decoded(decode, z), z
+    return in_shape(decode, z), z
 
 
-def _decoded(decode, codes: np.ndarray) -> np.ndarray:
-    """Of codes `[..., d]`."""
+def in_shape(
+    decode: Callable[[np.ndarray], np.ndarray], codes: np.ndarray
+) -> np.ndarray:
+    """`decode(codes [n, d]) -> [n, ...]` of codes `[..., d]`, in their shape."""
     images = decode(codes.reshape(-1, codes.shape[-1]))
     return images.reshape(*codes.shape[:-1], *images.shape[1:])

@@ -11,7 +11,7 @@ from infovae_jax.data import batches
 from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import subsets
-from infovae_jax.evaluation.codes import part_slices
+from infovae_jax.evaluation.codes import decoded, part_slices
 from infovae_jax.training.run import Run
 
 CORRUPTED_BATCH = 500
@@ -58,10 +58,7 @@ def encode_split(run: Run, params: Any, x: np.ndarray, first: int = 0) -> Encode
 
 def decode_codes(run: Run, params: Any, codes: np.ndarray) -> np.ndarray:
     """What codes `[n, d]` are decoded to, the means of p(x | z) `[n, H, W, C]`."""
-    decode = run.kept("decode", lambda: jax.jit(run.objective.decode))
-    decode = functools.partial(decode, params)
-    size = run.config.evaluation.batch_size
-    return batches.map_batches(decode, codes, size, pad=True)
+    return decoded(run.objective, params, codes, run.config.evaluation.batch_size)
 
 
 def require_finite(codes: np.ndarray, metric: str) -> None:

@@ -66,10 +66,8 @@ class Scene(NamedTuple):
 
     def decode(self, z) -> np.ndarray:
         """Decoder means of codes `[..., d]`."""
-        z = np.asarray(z, np.float32)
-        rows = z.reshape(-1, z.shape[-1])
-        images = decoded(self.run.objective, self.params, rows)
-        return images.reshape(*z.shape[:-1], *images.shape[1:])
+        decode = functools.partial(decoded, self.run.objective, self.params)
+        return code_paths.in_shape(decode, np.asarray(z, np.float32))
 
     def codes_of_prior(self, num: int, cluster=None, **options) -> np.ndarray:
         """Codes `[num, d]` from the prior, or from the given clusters of it."""

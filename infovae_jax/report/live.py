@@ -9,7 +9,6 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.errors import ConfigError
@@ -203,10 +202,9 @@ def _dims(scene: Scene, starts: np.ndarray, draws: np.ndarray) -> list[dict[str,
     movable = movable[widest][:MAX_DIMS]
     few = starts[np.linspace(0, len(starts) - 1, min(_STARTS, len(starts))).astype(int)]
     moved = code_paths.along(few, movable, 3, kinds, scene.codes.mean)
-    decode = jax.jit(scene.run.objective.decode)
     change = np.zeros(len(movable))
     for codes in moved:  # one start at a time: an image may be large
-        images = np.asarray(decode(scene.params, jnp.asarray(codes)))
+        images = scene.decode(codes)
         spread = (images - images.mean(1, keepdims=True)) ** 2
         change += spread.reshape(len(movable), -1).sum(1)
     return [

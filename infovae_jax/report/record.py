@@ -211,10 +211,10 @@ def commit(root: pathlib.Path | None = None) -> str:
     return found.stdout.strip()
 
 
-def write(record: Record, path: pathlib.Path) -> None:
-    """Writes a record as JSON that `read` takes."""
+def write(fields: Any, path: pathlib.Path) -> None:
+    """Writes a named tuple, such as a record, as JSON that `read_as` takes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_record(path, {"format": FORMAT, **record._asdict()})
+    files.write_record(path, {"format": FORMAT, **fields._asdict()})
 
 
 def read(path: pathlib.Path) -> Record:
@@ -223,14 +223,28 @@ def read(path: pathlib.Path) -> Record:
     Raises:
       ConfigError: there is none, or it is damaged.
     """
+    return read_as(Record, path, "record", "make it again by report.record")
+
+
+def read_as(kind: Any, path: pathlib.Path, what: str, fix: str) -> Any:
+    """What `write` wrote of a kind of named tuple.
+
+    Args:
+      kind: of named tuple.
+      path: of the file.
+      what: it holds, in a word.
+      fix: what to do where it does not.
+
+    Raises:
+      ConfigError: there is none, or it is damaged.
+    """
     try:
         found = sealed.read(path)
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}")
-        return Record(**{name: found[name] for name in Record._fields})
+        return kind(**{name: found[name] for name in kind._fields})
     except (KeyError, TypeError, ValueError) as error:
-        fix = "make it again by report.record"
-        raise ConfigError(f"no record ({error!r})", str(path), fix) from None
+        raise ConfigError(f"no {what} ({error!r})", str(path), fix) from None
 
 
 def spread(values: list[float | None]) -> tuple[float, float | None, int]:

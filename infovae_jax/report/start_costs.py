@@ -4,11 +4,8 @@ import pathlib
 import statistics
 from typing import Any, NamedTuple
 
-from infovae_jax.config import sealed
-from infovae_jax.errors import ConfigError
-from infovae_jax.training import files
+from infovae_jax.report import record
 
-FORMAT = 1
 FOLDER = pathlib.Path("results/start")
 STARTS = ("cold", "warm")
 # Of another checkout, beside the phases of ours.
@@ -36,26 +33,14 @@ class Costs(NamedTuple):
     configs: dict[str, dict[str, dict[str, Any]]]
 
 
-def write(costs: Costs, path: pathlib.Path) -> None:
-    """Writes JSON that `read` takes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_record(path, {"format": FORMAT, **costs._asdict()})
-
-
 def read(path: pathlib.Path) -> Costs:
-    """What `write` wrote.
+    """Costs that `record.write` wrote.
 
     Raises:
-      ConfigError: there is none, or it is damaged.
+      ConfigError: there are none, or they are damaged.
     """
-    try:
-        found = sealed.read(path)
-        if found["format"] != FORMAT:
-            raise ValueError(f"format {found['format']}")
-        return Costs(**{name: found[name] for name in Costs._fields})
-    except (KeyError, TypeError, ValueError) as error:
-        fix = "name a file that --out of infovae_jax.benchmark.start wrote"
-        raise ConfigError(f"no costs ({error!r})", str(path), fix) from None
+    fix = "name a file that --out of infovae_jax.benchmark.start wrote"
+    return record.read_as(Costs, path, "costs", fix)
 
 
 def rows(costs: Costs) -> list[list[str]]:

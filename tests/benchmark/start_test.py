@@ -10,7 +10,7 @@ import small_run
 
 from infovae_jax.benchmark import budget, start
 from infovae_jax.errors import ConfigError
-from infovae_jax.report import pages, start_costs
+from infovae_jax.report import pages, record, start_costs
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TRACED = "/jax/core/compile/jaxpr_trace_duration"
@@ -107,7 +107,7 @@ def test_ours_and_theirs_take_turns_and_are_compared_round_by_round(tmp_path):
         "command", place, "86d406a", list(budget.PHASES), {"vae": found}
     )
     path = tmp_path / "results" / "costs.json"
-    start_costs.write(costs, path)
+    record.write(costs, path)
     assert start_costs.read(path) == costs
     assert start_costs.ratio_rows(costs)[1:] == [["vae", *["0.50 (0.50 to 0.50)"] * 2]]
     text = "\n".join(start_costs.table(costs))
