@@ -161,6 +161,8 @@ def test_a_signal_ends_with_its_code_and_one_line(
     assert len(errors) == 1, log
     assert f"stopped by {name}" in errors[0]
     assert "Traceback" not in log
+    if stage == "compile":
+        assert "nothing is saved yet" in errors[0]
     if stage == "block" and count == 1:
         assert saved(tmp_path) == [metrics.read_metrics(tmp_path / "run")[-1]["step"]]
     if stage in ("evaluation", "report", "groups") and count == 1:
