@@ -28,6 +28,18 @@ RECIPE = "infocatvae_recipe"
 # CatVAE by its unbiased estimate from three of the ten decodings, beside peers that
 # take them all: equal models and equal expected gradients, not an equal computation.
 TOPK = "catvae_topk"
+# VIMAE with normalised layers, `config.network.normalization=batch`.
+BATCH_NORM = "vimae_batch_norm"
+# What people train, all terms and switches: the cases of --recipes.
+RECIPES = (
+    "infocatvae_recipe_mlp",
+    "n_vae_mlp",
+    "mi_vae_mlp",
+    "vimae_batch_norm_mlp",
+    "infomax_vae_conv",
+)
+# Objective of a case -> its config, where that has another name.
+_CONFIGS = {RECIPE: "infocatvae", TOPK: "catvae", BATCH_NORM: "vimae"}
 _NAME = re.compile(r"(?P<objective>\w+)_(?P<kind>mlp|conv)(?P<size>28|64)?")
 
 
@@ -35,7 +47,7 @@ class Case(NamedTuple):
     """One computation.
 
     Attributes:
-      objective: a name of `objectives.names()`, or RECIPE or TOPK.
+      objective: a name of `objectives.names()`, or RECIPE, TOPK or BATCH_NORM.
       kind: of the networks, mlp or conv.
       size: height and width of the images, a key of SHAPES.
       batch_size: B.
@@ -56,14 +68,17 @@ class Case(NamedTuple):
     @property
     def model(self) -> str:
         """The name of its config: what is trained, however it is computed."""
-        return {RECIPE: "infocatvae", TOPK: "catvae"}.get(
-            self.objective, self.objective
-        )
+        return _CONFIGS.get(self.objective, self.objective)
 
     @property
     def likelihood(self) -> str:
         """Bernoulli; of the WAE its own squared error."""
         return "gaussian" if self.objective == "wae_mmd" else "bernoulli"
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether a batch holds `even_labels` too."""
+        return self.objective == "n_vae"
 
     @property
     def name(self) -> str:
@@ -74,7 +89,7 @@ class Case(NamedTuple):
         """The `DataSpec` of its images."""
         from infovae_jax.types import DataSpec
 
-        labels = NUM_LABELS if self.objective == "n_vae" else 0
+        labels = NUM_LABELS if self.uses_labels else 0
         return DataSpec(
             self.shape, "uint8", self.likelihood, num_examples, labels, False
         )
@@ -86,10 +101,10 @@ def all_names() -> list[str]:
 
 
 def known() -> list[str]:
-    """Names of objectives, found by discovery, and RECIPE and TOPK."""
+    """Names of objectives, found by discovery, and RECIPE, TOPK and BATCH_NORM."""
     from infovae_jax import objectives
 
-    return [*objectives.names(), RECIPE, TOPK]
+    return [*objectives.names(), *_CONFIGS]
 
 
 def parse(name: str, batch_size: int = BATCH_SIZE, precision: str = "float32") -> Case:
@@ -117,6 +132,20 @@ def random_images(case: Case) -> np.ndarray:
     return (lit * rng.integers(1, 256, shape, np.uint8)).astype(np.uint8)
 
 
+def even_labels(num: int) -> np.ndarray:
+    """int32 `[num]`, every class as often as any other."""
+    return np.arange(num, dtype=np.int32) % NUM_LABELS
+
+
+def shipped_config(case: Case):
+    """The config of MNIST that a case starts from, as it is shipped."""
+    from infovae_jax import config as config_lib
+
+    folder = pathlib.Path(__file__).resolve().parents[2] / "configs"
+    paper = "_paper" if case.objective == "infocatvae" else ""
+    return config_lib.load_config_file(f"{folder / case.model}{paper}.py:mnist")
+
+
 def make_config(case: Case):
     """The shipped MNIST config, at the sizes and with the weights that are compared.
 
@@ -124,19 +153,15 @@ def make_config(case: Case):
     InfoCatVAE is computed as its authors do, so that the PyTorch code of it is an
     equal computation; RECIPE is our own config of it as it is shipped.
     """
-    from infovae_jax import config as config_lib
-
-    objective = case.model
-    folder = pathlib.Path(__file__).resolve().parents[2] / "configs"
-    if case.objective == "infocatvae":
-        objective += "_paper"
-    config = config_lib.load_config_file(f"{folder / objective}.py:mnist")
+    config = shipped_config(case)
     config.network.kind = case.kind
     config.network.encoder_hidden = config.network.decoder_hidden = (500, 500)
     config.network.conv_channels = CHANNELS[case.size]
     config.train.batch_size = case.batch_size
     config.train.precision = case.precision
     config.optimizer.learning_rate = LEARNING_RATE
+    if case.objective == BATCH_NORM:
+        config.network.normalization = "batch"
     if case.objective == TOPK:
         config.model.reconstruction = "topk"
     if case.objective == "infocatvae":
@@ -156,5 +181,8 @@ def peer_settings(case: Case) -> dict:
         "hidden": list(config.network.encoder_hidden),
         "channels": list(config.network.conv_channels),
         "conv_hidden": config.network.conv_hidden,
+        "activation": config.network.activation,
+        "normalization": config.network.normalization,
+        "initializer": config.network.initializer,
         "weights": weights,
     }

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax import networks, objectives
-from infovae_jax.benchmark.cases import Case, make_config, random_images
+from infovae_jax.benchmark.cases import Case, even_labels, make_config, random_images
 from infovae_jax.data import batches
 from infovae_jax.distributions import Gaussian, cluster_gaussians
 from infovae_jax.distributions.cluster_gaussians import ShiftedGaussians
@@ -58,8 +58,7 @@ class JaxVariant:
         self.num_params = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         data = images
         if self.objective.uses_labels:
-            labels = np.arange(len(images), dtype=np.int32) % 10
-            data = Batch(images, labels)
+            data = Batch(images, even_labels(len(images)))
         self._data = jax.device_put(data)
         self._step = 0
         self._programs: dict[int, Any] = {}

@@ -18,8 +18,18 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn import functional
 
-from infovae_jax.benchmark import torch_models
+from infovae_jax.benchmark import torch_models, torch_recipes
+from infovae_jax.benchmark.cases import even_labels
 from infovae_jax.benchmark.nll_case import LATENT_DIM, SIZES, images, weights
+
+# Objectives that are written for PyTorch.
+OBJECTIVES = (*torch_models.OBJECTIVES, *torch_recipes.OBJECTIVES)
+
+
+def make_model(case, settings: dict) -> nn.Module:
+    """The module whose call gives the loss of a batch: images, and labels if used."""
+    recipe = case.objective in torch_recipes.OBJECTIVES
+    return (torch_recipes if recipe else torch_models).make_model(case, settings)
 
 
 class TorchVariant:
@@ -41,7 +51,7 @@ class TorchVariant:
         self._case = case
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._resident = name != "torch_loader"
-        self.model = torch_models.make_model(case, settings).to(self.device)
+        self.model = make_model(case, settings).to(self.device)
         self.num_params = sum(p.numel() for p in self.model.parameters())
         self._loss = self.model
         if name == "torch_compile":
@@ -50,23 +60,27 @@ class TorchVariant:
             self.model.parameters(), 1e-3, fused=self._resident or None
         )
         tensor = torch.from_numpy(images).float().div_(255)
-        self._batches = self._endless(tensor.permute(0, 3, 1, 2).contiguous())
+        data = [tensor.permute(0, 3, 1, 2).contiguous()]
+        if case.uses_labels:
+            data.append(torch.from_numpy(even_labels(len(images))).long())
+        self._batches = self._endless(data)
 
-    def _endless(self, images: torch.Tensor):
+    def _endless(self, data: list[torch.Tensor]):
         size = self._case.batch_size
         if self._resident:
-            images = images.to(self.device)
+            data = [part.to(self.device) for part in data]
+            num = len(data[0])
             while True:
-                for rows in torch.randperm(len(images), device=self.device).split(size):
+                for rows in torch.randperm(num, device=self.device).split(size):
                     if len(rows) == size:
-                        yield images[rows]
-        dataset = torch.utils.data.TensorDataset(images)
+                        yield [part[rows] for part in data]
+        dataset = torch.utils.data.TensorDataset(*data)
         loader = torch.utils.data.DataLoader(
             dataset, size, shuffle=True, drop_last=True
         )
         while True:
-            for (batch,) in loader:
-                yield batch.to(self.device)
+            for batch in loader:
+                yield [part.to(self.device) for part in batch]
 
     def prepare(self) -> None:
         """Takes the first step, which also compiles."""
@@ -79,7 +93,7 @@ class TorchVariant:
         for _ in range(count):
             self._optimizer.zero_grad()
             with autocast(self.device, self._case.precision):
-                loss = self._loss(next(self._batches))
+                loss = self._loss(*next(self._batches))
             loss.backward()
             self._optimizer.step()
             if not self._resident:

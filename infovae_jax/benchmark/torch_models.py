@@ -28,50 +28,99 @@ _CUT_DEVIATION = 0.87962566103423978
 _WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def mlp(sizes: list[int], last: bool) -> nn.Sequential:
-    """Dense layers with ReLU between, and after the last one if so asked."""
+ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus}
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation in training, over all axes but the second.
+
+    Running moments are kept of the batches that are `tracked`, as in evaluation none
+    but clean ones are seen.
+    """
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def forward(self, h: torch.Tensor, tracked: bool = True) -> torch.Tensor:
+        """`h` `[B, F, ...]`, normalised by its own moments."""
+        moments = (self.running_mean, self.running_var) if tracked else (None, None)
+        return functional.batch_norm(
+            h, *moments, self.weight, self.bias, training=True, momentum=0.1
+        )
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation of the second axis, without scale and shift."""
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """`h` `[B, F, ...]`, the F numbers of each position normalised."""
+        rows = h.movedim(1, -1)
+        return functional.layer_norm(rows, rows.shape[-1:]).movedim(-1, 1)
+
+
+def normalized(features: int, settings: dict) -> list[nn.Module]:
+    """Normalisation and activation of so many features."""
+    kinds = {
+        "none": lambda: [],
+        "layer": lambda: [LayerNorm()],
+        "batch": lambda: [BatchNorm(features)],
+    }
+    activation = ACTIVATIONS[settings["activation"]]()
+    return [*kinds[settings["normalization"]](), activation]
+
+
+def mlp(sizes: list[int], settings: dict, last: bool) -> nn.Sequential:
+    """Dense layers, normalised and activated; the last one if so asked."""
     layers = []
     for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
         layers.append(nn.Linear(inputs, outputs))
         if last or number < len(sizes) - 2:
-            layers.append(nn.ReLU())
+            layers += normalized(outputs, settings)
     return nn.Sequential(*layers)
 
 
-def make_encoder(case, settings: dict) -> tuple[nn.Module, int]:
+def make_encoder(case, settings: dict) -> tuple[nn.Sequential, int]:
     """Images `[B, C, H, W]` to features `[B, F]`, and F."""
     height, width, channels = case.shape
     if case.kind == "mlp":
         sizes = [height * width * channels, *settings["hidden"]]
-        return nn.Sequential(nn.Flatten(), mlp(sizes, True)), sizes[-1]
+        return nn.Sequential(nn.Flatten(), *mlp(sizes, settings, True)), sizes[-1]
     layers, inputs = [], channels
     for outputs in settings["channels"]:
-        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.ReLU()]
+        layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1))
+        layers += normalized(outputs, settings)
         inputs = outputs
     side = case.size // 2 ** len(settings["channels"])
     hidden = settings["conv_hidden"]
-    layers += [nn.Flatten(), nn.Linear(inputs * side**2, hidden), nn.ReLU()]
+    layers += [nn.Flatten(), *mlp([inputs * side**2, hidden], settings, True)]
     return nn.Sequential(*layers), hidden
 
 
-def make_decoder(case, settings: dict) -> nn.Module:
+def make_decoder(case, settings: dict) -> nn.Sequential:
     """Codes `[B, d]` to outputs `[B, C, H, W]` or `[B, D]`, linear."""
     height, width, channels = case.shape
     latent = settings["latent_dim"]
+    if settings["normalization"] == "layer":  # of encoders only
+        settings = settings | {"normalization": "none"}
     if case.kind == "mlp":
         pixels = height * width * channels
-        return mlp([latent, *reversed(settings["hidden"]), pixels], False)
+        return mlp([latent, *reversed(settings["hidden"]), pixels], settings, False)
     widths, hidden = settings["channels"], settings["conv_hidden"]
     side = case.size // 2 ** len(widths)
+    dense = settings | {"normalization": "none"}
     layers = [
-        mlp([latent, hidden, widths[-1] * side**2], True),
+        *mlp([latent, hidden, widths[-1] * side**2], dense, True),
         nn.Unflatten(1, (widths[-1], side, side)),
     ]
     outputs = [channels, *widths[:-1]]
     for number in reversed(range(len(widths))):
         layers.append(nn.ConvTranspose2d(widths[number], outputs[number], 4, 2, 1))
         if number:
-            layers.append(nn.ReLU())
+            layers += normalized(outputs[number], settings)
     return nn.Sequential(*layers)
 
 
@@ -100,16 +149,21 @@ def start_like_ours(model: nn.Module) -> nn.Module:
     return model
 
 
-def _cross_entropy(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def cross_entropy(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """-log p(x | z) of a Bernoulli, summed over pixels; any equal leading axes."""
     return functional.binary_cross_entropy_with_logits(
         logits, x.expand_as(logits), reduction="none"
     ).sum(-1)
 
 
-def _kl(mean: torch.Tensor, log_var: torch.Tensor, centre=0.0) -> torch.Tensor:
+def kl_per_dim(mean: torch.Tensor, log_var: torch.Tensor, centre=0.0) -> torch.Tensor:
+    """KL of a Gaussian to N(centre, 1) of each dim."""
     square = (mean - centre) ** 2
-    return 0.5 * (square + log_var.exp() - 1.0 - log_var).sum(-1)
+    return 0.5 * (square + log_var.exp() - 1.0 - log_var)
+
+
+def _kl(mean: torch.Tensor, log_var: torch.Tensor, centre=0.0) -> torch.Tensor:
+    return kl_per_dim(mean, log_var, centre).sum(-1)
 
 
 def _kernel(a: torch.Tensor, b: torch.Tensor, name: str) -> torch.Tensor:
@@ -120,7 +174,8 @@ def _kernel(a: torch.Tensor, b: torch.Tensor, name: str) -> torch.Tensor:
     return sum(t * base / (t * base + squares) for t in _WIDTHS)
 
 
-def _mmd(x: torch.Tensor, y: torch.Tensor, name: str) -> torch.Tensor:
+def mmd(x: torch.Tensor, y: torch.Tensor, name: str) -> torch.Tensor:
+    """Squared MMD of two samples `[n, d]`, unbiased, by the kernel called `name`."""
     n = len(x)
 
     def within(a):
@@ -163,7 +218,7 @@ class GaussianVAE(nn.Module):
         if self._case.objective == "iwae":
             return self._iwae(flat, mean, log_var)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        cost = _cross_entropy(self.decoder(z).flatten(1), flat).mean()
+        cost = cross_entropy(self.decoder(z).flatten(1), flat).mean()
         loss = cost + weights["kl_z"] * _kl(mean, log_var).mean()
         if "mmd" in weights:
             loss = loss + weights["mmd"] * self._divergence(z)
@@ -171,14 +226,14 @@ class GaussianVAE(nn.Module):
 
     def _divergence(self, z: torch.Tensor) -> torch.Tensor:
         z = z.float()
-        return _mmd(z, torch.randn_like(z), self._settings["kernel"])
+        return mmd(z, torch.randn_like(z), self._settings["kernel"])
 
     def _iwae(self, flat, mean, log_var) -> torch.Tensor:
         samples = self._settings["num_samples"]
         noise = torch.randn(samples, *mean.shape, device=mean.device)
         z = mean + torch.exp(0.5 * log_var) * noise
         logits = self.decoder(z.flatten(0, 1)).flatten(1)
-        log_x = -_cross_entropy(logits.unflatten(0, (samples, -1)), flat)
+        log_x = -cross_entropy(logits.unflatten(0, (samples, -1)), flat)
         log_prior = -0.5 * (z**2).sum(-1)
         log_q = -0.5 * (log_var + noise**2).sum(-1)
         log_weights = log_x + log_prior - log_q
@@ -235,7 +290,7 @@ class CatVAE(nn.Module):
             return loss + self._informed_terms(flat, h, q, x.shape)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
         logits = self.decoder(z.flatten(0, 1)).flatten(1).unflatten(0, (-1, clusters))
-        cost = (q * _cross_entropy(logits, flat[:, None])).sum(-1).mean()
+        cost = (q * cross_entropy(logits, flat[:, None])).sum(-1).mean()
         average = q.mean(0)
         balance = math.log(clusters) + (average * average.log()).sum()
         return loss + cost + weights["balance"] * balance
@@ -243,7 +298,7 @@ class CatVAE(nn.Module):
     def _informed_terms(self, flat, h, q, shape) -> torch.Tensor:
         mean, log_var = self.head(torch.cat([h, q], -1)).chunk(2, -1)
         z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        cost = _cross_entropy(self.decoder(z).flatten(1), flat).mean()
+        cost = cross_entropy(self.decoder(z).flatten(1), flat).mean()
         centres = self.prior_means[self.draws]
         generated = torch.sigmoid(self.decoder(centres + torch.randn_like(centres)))
         logits = self.classifier(self.encoder(generated.view(-1, *shape[1:])))

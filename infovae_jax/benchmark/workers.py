@@ -48,14 +48,14 @@ def make_variant(name: str, case: Case, settings: dict, images, threads: int):
         from infovae_jax.benchmark.ours import JaxVariant
 
         return JaxVariant(case, images)
-    from infovae_jax.benchmark import torch_loops, torch_models
+    from infovae_jax.benchmark import torch_loops
 
     if name == "pythae":
         from infovae_jax.benchmark import pythae_loop
 
         written, make = pythae_loop.OBJECTIVES, pythae_loop.PythaeVariant
     else:
-        written = torch_models.OBJECTIVES
+        written = torch_loops.OBJECTIVES
 
         def make(*arguments):
             return torch_loops.TorchVariant(name, *arguments)

@@ -1,0 +1,291 @@
+"""The PyTorch modules of the full recipes compute what our objectives compute."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from infovae_jax import distributions, objectives
+from infovae_jax.benchmark import cases
+from infovae_jax.objectives import _affine, _gaussian, _invariance, infocatvae
+from infovae_jax.objectives._terms import example_keys, split_keys
+from infovae_jax.training import train_step
+from infovae_jax.types import MODEL_STATE, STATISTICS, Batch
+
+torch = pytest.importorskip("torch")
+recipes = pytest.importorskip("infovae_jax.benchmark.torch_recipes")
+
+BATCH_SIZE = 24
+KEY = jax.random.key(3)
+NAMES = (*cases.RECIPES, "vimae_mlp", "infocatvae_recipe_conv", "mi_vae_conv")
+
+
+def images():
+    """Blobs of light, `[B, 28, 28, 1]` from 0 to 1: maps and neighbours matter."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:28, :28]
+    centres = rng.uniform(6, 22, (BATCH_SIZE, 3, 2))
+    squares = (rows - centres[..., :1, None]) ** 2 + (
+        columns - centres[..., 1:, None]
+    ) ** 2
+    return np.exp(-squares / 12.0).max(1)[..., None].astype(np.float32)
+
+
+def linear(layer, weights):
+    """Pairs of a dense layer or a convolution: parameter, our array in its layout."""
+    kernel, bias = np.asarray(weights["kernel"]), np.asarray(weights["bias"])
+    axes = {
+        "Linear": (1, 0),
+        "Conv2d": (3, 2, 0, 1),
+        "ConvTranspose2d": (2, 3, 0, 1),
+    }
+    return [
+        (layer.weight, kernel.transpose(axes[type(layer).__name__])),
+        (layer.bias, bias),
+    ]
+
+
+def channels_first(array, axis, num_channels):
+    """An axis that holds `[H, W, C]` as one that holds `[C, H, W]`."""
+    side = int((array.shape[axis] / num_channels) ** 0.5)
+    shape = array.shape[:axis] + (side, side, num_channels) + array.shape[axis + 1 :]
+    moved = np.moveaxis(np.asarray(array).reshape(shape), axis + 2, axis)
+    return moved.reshape(array.shape)
+
+
+def network(module, weights, num_channels):
+    """Pairs of a whole encoder or decoder, layer by layer."""
+    names = [n for n in weights if n != STATISTICS]
+    convolutions = sorted(n for n in names if n.startswith("conv_"))
+    decodes = "dense_1" in names and bool(convolutions)
+    weights = dict(weights)
+    if decodes:
+        order = ["dense_0", "dense_1", *reversed(convolutions)]
+        weights["dense_1"] = {
+            "kernel": channels_first(weights["dense_1"]["kernel"], 1, num_channels),
+            "bias": channels_first(weights["dense_1"]["bias"], 0, num_channels),
+        }
+    elif convolutions:
+        order = [*convolutions, "dense"]
+        kernel = channels_first(weights["dense"]["kernel"], 0, num_channels)
+        weights["dense"] = weights["dense"] | {"kernel": kernel}
+    else:
+        order = sorted(n for n in names if n.startswith("dense_"))
+        order += ["outputs"] * ("outputs" in names)
+    layers = [m for m in module.modules() if hasattr(m, "weight")]
+    norms = [m for m in layers if isinstance(m, recipes.BatchNorm)]
+    layers = [m for m in layers if m not in norms]
+    found = []
+    for name, layer in zip(order, layers, strict=True):
+        found += linear(layer, weights[name])
+    scales = ["norm_" + name.removeprefix("conv_").removeprefix("dense_") for name in order]
+    scales = [s for s in scales if s in names]
+    for name, norm in zip(scales, norms, strict=True):
+        found += [(norm.weight, weights[name]["scale"])]
+        found += [(norm.bias, weights[name]["bias"])]
+    return found
+
+
+def pairs(model, tree, num_channels):
+    """Every parameter of the module, with ours of the same place in its layout."""
+    found = network(model.encoder, tree["encoder"], num_channels)
+    found += network(model.decoder, tree["decoder"], num_channels)
+    found += linear(model.head, tree["posterior"]["features"])
+    if "cluster" in tree["posterior"]:
+        found += [(model.table, tree["posterior"]["cluster"]["kernel"])]
+    if "trunk" in tree:
+        found += network(model.classifier.trunk, tree["trunk"], num_channels)
+        found += linear(model.classifier.last, tree["classifier"]["logits"])
+    elif "classifier" in tree:
+        found += linear(model.classifier, tree["classifier"]["logits"])
+    if "code" in tree:
+        found += linear(model.code, tree["code"])
+    return found
+
+
+def draws(case, settings, x):
+    """Those that our loss makes of KEY, as the module takes them."""
+    size, normal = len(x), jax.random.normal
+    if case.objective == cases.RECIPE:
+        return clustering_draws(settings, x)
+    dims = settings["latent_dim"]
+    if case.objective == "n_vae":
+        dims += cases.NUM_LABELS * settings["class_dim"]
+    noise = distributions.draw(normal, example_keys(KEY, x), (size, dims))
+    if case.model not in ("mi_vae", "vimae"):
+        return tensor(noise)
+    key = jax.random.fold_in(KEY, _gaussian.PRIOR_STREAM)
+    if case.model == "mi_vae":
+        key, _ = jax.random.split(key)
+    return tensor(noise), tensor(normal(key, (size, dims)))
+
+
+def clustering_draws(settings, x):
+    """As `draws`, of InfoCatVAE."""
+    size, dims, normal = len(x), settings["latent_dim"], jax.random.normal
+    key_c, key_z = split_keys(example_keys(KEY, x))
+    shape = size, 1, settings["num_clusters"]
+    gumbel = distributions.draw(jax.random.gumbel, key_c, shape)[:, 0]
+    prior = jax.random.fold_in(KEY, infocatvae._PRIOR_STREAM)
+    num = settings["num_clusters"] * settings["draws_per_cluster"]
+    changes = jax.random.fold_in(KEY, _invariance._CHANGE_STREAM)
+    directions = distributions.draw(normal, example_keys(changes, x), x.shape)
+    return recipes.Draws(
+        race=tensor(jnp.exp(-gumbel)),
+        noise=tensor(distributions.draw(normal, key_z, (size, 3, dims))),
+        conditional=tensor(normal(jax.random.split(prior)[1], (num, dims))),
+        directions=tensor(directions).permute(0, 3, 1, 2),
+        maps=our_maps(settings, jax.random.fold_in(KEY, _invariance._AFFINE_STREAM), x),
+    )
+
+
+def our_maps(settings, key, x):
+    """Random maps of our law, as PyTorch takes them."""
+    options = _affine.Config(
+        **{name: v for name, v in settings.items() if name.startswith("affine")}
+    )
+    keys = example_keys(key, x)
+    matrix, shift = jax.vmap(lambda k: _affine.random_map(k, options))(keys)
+    return recipes.as_theta(tensor(matrix), tensor(shift), 28)
+
+
+def tensor(array):
+    return torch.from_numpy(np.array(array))
+
+
+def ours_and_theirs(name):
+    """Our loss, metrics and gradients of a batch; the module that has our weights."""
+    case = cases.parse(name, BATCH_SIZE)
+    config, settings = cases.make_config(case), cases.peer_settings(case)
+    objective = objectives.make(config, case.spec(BATCH_SIZE))
+    params = objective.init(jax.random.key(1))
+    if case.objective == cases.RECIPE:  # assignments that differ, as after training
+        logits = params["classifier"]["logits"]
+        params["classifier"]["logits"] = logits | {"kernel": 200 * logits["kernel"]}
+    trained, statistics = train_step.split_statistics(params)
+    x = images()
+    batch = x
+    if case.uses_labels:
+        batch = Batch(jnp.asarray(x), jnp.asarray(cases.even_labels(len(x))))
+
+    @jax.jit
+    def gradients(trained):
+        def loss(trained):
+            params = train_step.merge_statistics(trained, statistics)
+            return objective.loss(params, batch, KEY, objective.hparams)
+
+        return jax.grad(loss, has_aux=True)(trained)
+
+    grads, metrics = gradients(trained)
+    torch.manual_seed(0)
+    model = recipes.make_model(case, settings)
+    layout = settings["channels"][-1]
+    copied = pairs(model, trained, layout)
+    assert {id(p) for p, _ in copied} == {id(p) for p in model.parameters()}
+    for parameter, value in copied:
+        assert parameter.shape == np.shape(value)
+        parameter.data = tensor(value).contiguous()
+    return case, settings, x, model, metrics, pairs(model, grads, layout)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_terms_and_gradients_are_ours(name):
+    """Of equal weights and equal draws."""
+    case, settings, x, model, metrics, gradients = ours_and_theirs(name)
+    label = torch.from_numpy(cases.even_labels(len(x))).long()
+    made = draws(case, settings, x)
+    own = model.draw(tensor(x).permute(0, 3, 1, 2))
+    assert jax.tree.map(np.shape, own) == jax.tree.map(np.shape, made)
+    terms = model.terms(tensor(x).permute(0, 3, 1, 2), label, made)
+    ours = {n.partition("/")[2]: v for n, v in metrics.items() if n.startswith("term/")}
+    # Zero where all labels are known, and left out there.
+    assert ours.pop("kl_y", 0.0) == 0.0
+    assert set(terms) == set(ours)
+    for term, value in terms.items():
+        assert abs(float(ours[term])) > 1e-3, term
+        np.testing.assert_allclose(
+            value.item(), ours[term], rtol=1e-4, atol=1e-6, err_msg=term
+        )
+    loss = sum(settings["weights"][term] * value for term, value in terms.items())
+    np.testing.assert_allclose(loss.item(), metrics["loss"], rtol=1e-4)
+    loss.backward()
+    norm = np.linalg.norm
+    whole = norm([norm(expected) for _, expected in gradients])
+    for parameter, expected in gradients:
+        error = norm(parameter.grad.numpy() - expected)
+        print("ERR", tuple(parameter.shape), error/norm(expected), error/whole, norm(expected)/whole)
+        # Of a bias before a batch normalisation it is zero but for rounding.
+        assert error <= 1e-3 * norm(expected) + 1e-6 * whole, parameter.shape
+    statistics = metrics.get(MODEL_STATE, {})
+    if case.objective == cases.RECIPE:
+        check_moments(model.classifier.trunk, statistics["trunk"][STATISTICS])
+    if case.objective == cases.BATCH_NORM:
+        check_moments(model.encoder, statistics["encoder"][STATISTICS])
+        check_moments(model.decoder, statistics["decoder"][STATISTICS])
+    if case.objective == "infomax_vae":
+        for kind, expected in statistics["code"][STATISTICS].items():
+            np.testing.assert_allclose(getattr(model, kind), expected, rtol=1e-4)
+
+
+def check_moments(module, statistics):
+    """Of the clean batch alone; PyTorch's variances are the unbiased ones."""
+    norms = [m for m in module.modules() if isinstance(m, recipes.BatchNorm)]
+    assert len(norms) == len(statistics)
+    for number, norm in enumerate(norms):
+        mean, var = (statistics[f"norm_{number}"][kind] for kind in ("mean", "var"))
+        np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-3, atol=1e-5)
+        share = (BATCH_SIZE - 1) / BATCH_SIZE
+        biased = 0.9 + share * (norm.running_var.numpy() - 0.9)
+        np.testing.assert_allclose(biased, var, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_of_parameters_are_equal(name):
+    case = cases.parse(name, BATCH_SIZE)
+    objective = objectives.make(cases.make_config(case), case.spec(BATCH_SIZE))
+    params = jax.eval_shape(objective.init, jax.random.key(0))
+    trained, _ = train_step.split_statistics(params)
+    model = recipes.make_model(case, cases.peer_settings(case))
+    theirs = sum(p.numel() for p in model.parameters())
+    assert theirs == sum(leaf.size for leaf in jax.tree.leaves(trained))
+
+
+def test_random_maps_are_of_our_law():
+    """First and second moments of all entries, within four standard errors."""
+    settings = cases.peer_settings(cases.parse("infocatvae_recipe_mlp"))
+    num = 20_000
+    torch.manual_seed(0)
+    theirs = recipes.random_maps(num, 28, settings).flatten(1).double().numpy()
+    ours = our_maps(settings, jax.random.key(0), np.zeros((num, 1)))
+    ours = ours.flatten(1).double().numpy()
+    for a, b in zip(moments(ours).T, moments(theirs).T, strict=True):
+        error = np.hypot(a.std(), b.std()) / num**0.5
+        assert abs(a.mean() - b.mean()) <= 4 * error + 1e-12
+
+
+def moments(values):
+    """Entries and products of two of them, `[num, ...]`."""
+    products = values[:, :, None] * values[:, None, :]
+    return np.concatenate([values, products.reshape(len(values), -1)], -1)
+
+
+def test_flops_of_the_recipe_are_those_counted_by_hand():
+    ours = pytest.importorskip("infovae_jax.benchmark.ours")
+    size = 16
+    variant = ours.JaxVariant(cases.parse("infocatvae_recipe_mlp", size), images_uint8())
+    first, rest = 784 * 500, 500 * 500
+    encoder = decoder = first + rest
+    head, classifier, code = 500 * 40, first + rest + 500 * 10, 20 * 500
+    # A pass forward, the weights' gradients, and the inputs' where something needs them.
+    whole = 3 * (encoder + head) - first + 3 * (3 * (decoder + code))
+    clean, changed = 3 * classifier - first, 2 * (3 * classifier - first)
+    probe = 2 * classifier
+    generated = 100 / size * (2 * classifier + 3 * (decoder + code) - code)
+    distances = size * 784
+    macs = size * (whole + clean + changed + probe + generated + distances)
+    assert variant.flops_per_step() == pytest.approx(2.0 * macs, rel=0.01)
+
+
+def images_uint8():
+    return (255 * images()).astype(np.uint8)
