@@ -124,6 +124,11 @@ def parse(name: str, batch_size: int = BATCH_SIZE, precision: str = "float32") -
     return Case(match["objective"], match["kind"], size, batch_size, precision)
 
 
+def shipped_batch_size(name: str) -> int:
+    """Of the config of MNIST that the case called `name` starts from."""
+    return shipped_config(parse(name)).train.batch_size
+
+
 def random_images(case: Case) -> np.ndarray:
     """uint8 `[n, H, W, C]`, a fifth of the pixels lit."""
     rng = np.random.default_rng(0)

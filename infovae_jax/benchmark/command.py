@@ -10,6 +10,12 @@ from typing import NoReturn
 from infovae_jax.benchmark import cases, race, tables, workers
 from infovae_jax.errors import ConfigError, ending_in_one_line
 
+# Flags that a command for the reader names.
+_NAMED = (
+    *("cases", "all", "recipes", "batch_sizes", "precision", "peers", "rounds"),
+    *("turn_seconds", "case_seconds", "answer_seconds", "threads"),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Flags and their defaults."""
@@ -18,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--cases", help=f"default: {','.join(cases.DEFAULT)} (fewer with --quality)")
     add("--all", action="store_true", help="all objectives, networks and batches")
+    add("--recipes", action="store_true", help="full recipes, each at its own batch")
     add("--batch_sizes", help=f"default: {cases.BATCH_SIZE}")
     add("--precision", default="float32", choices=("float32", "bfloat16"))
     add("--peers", action="store_true", help="PyTorch and pythae beside it")
@@ -46,9 +53,16 @@ def _check(options) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise ConfigError(f"{value} is too small", f"--{name}", "give more than 0")
-    if options.out and not pathlib.Path(options.out).absolute().parent.is_dir():
+    if options.out and not _has_folder(pathlib.Path(options.out)):
         what = f"no folder for '{options.out}'"
         raise ConfigError(what, "--out", "make it")
+
+
+def _has_folder(path: pathlib.Path) -> bool:
+    """Whether a file can be written there; the project's own folder is made then."""
+    from infovae_jax.report import step_speeds
+
+    return path.absolute().parent.is_dir() or path.parent == step_speeds.FOLDER
 
 
 def chosen_cases(options) -> list[cases.Case]:
@@ -64,9 +78,11 @@ def chosen_cases(options) -> list[cases.Case]:
         names = quality.DEFAULT
     if options.all:
         names = cases.all_names()
+    if options.recipes:
+        names = cases.RECIPES
     if options.cases:
         names = options.cases.split(",")
-    sizes = (cases.BATCH_SIZE,)
+    sizes = (None,) if options.recipes else (cases.BATCH_SIZE,)
     if options.all:
         sizes = cases.ALL_BATCH_SIZES
     if options.batch_sizes:
@@ -81,18 +97,32 @@ def chosen_cases(options) -> list[cases.Case]:
                 "give integers from 2, as in 128,1024",
             )
     return [
-        cases.parse(name, size, options.precision) for name in names for size in sizes
+        cases.parse(name, size or cases.shipped_batch_size(name), options.precision)
+        for name in names
+        for size in sizes
     ]
 
 
 def environment(threads: int, precision: str) -> dict:
-    """Of the run; the libraries' versions come from the workers."""
+    """Of the run; the devices come from the workers."""
+    from infovae_jax.report import record
+
     return {
         "threads": threads,
         "precision": precision,
         "machine": platform.machine(),
-        "python": platform.python_version(),
+        **record.environment(),
     }
+
+
+def command_of(options) -> str:
+    """The command for the reader, without folders of this machine."""
+    parts = ["python -m infovae_jax.benchmark"]
+    for name in _NAMED:
+        value = getattr(options, name)
+        if value != make_parser().get_default(name):
+            parts.append(f"--{name}" if value is True else f"--{name}={value}")
+    return " ".join(parts)
 
 
 def probe(threads: int) -> dict[str, str]:
@@ -105,6 +135,9 @@ def probe(threads: int) -> dict[str, str]:
 
 def measure(options) -> dict:
     """The timed run; writes `--out` after every case, so that a cut run keeps them."""
+    # Not above: the workers of other libraries import this module, and are measured.
+    from infovae_jax.report import record, step_speeds
+
     chosen = chosen_cases(options)
     found = probe(options.threads)
     on_cpu = found["device"].startswith("cpu")
@@ -116,6 +149,7 @@ def measure(options) -> dict:
         case_seconds=options.case_seconds,
     )
     report = {
+        "command": command_of(options),
         "environment": environment(options.threads, options.precision) | found,
         "timing": timing._asdict(),
         "flops": "products and convolutions of a step, counted from its jaxpr",
@@ -133,7 +167,8 @@ def measure(options) -> dict:
         report["environment"] |= result["versions"]
         report["cases"].append(result)
         print(tables.text(result), flush=True)
-        _save(options.out, report)
+        if options.out:
+            record.write(step_speeds.Speeds(**report), pathlib.Path(options.out))
     return report
 
 
@@ -155,22 +190,10 @@ def _kept(options, report: dict) -> set[tuple]:
     return {tuple(result[key] for key in keys) for result in report["cases"]}
 
 
-def _save(path: str | None, report: dict) -> None:
-    if path:
-        pathlib.Path(path).write_text(json.dumps(report, indent=2) + "\n")
-
-
 def _read_report(path: str) -> dict:
-    try:
-        report = json.loads(pathlib.Path(path).read_text())
-        report["environment"], report["cases"]
-        return report
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"no figures of a benchmark ({type(error).__name__})",
-            path,
-            "name a file that --out wrote",
-        ) from None
+    from infovae_jax.report import step_speeds
+
+    return step_speeds.read(pathlib.Path(path))._asdict()
 
 
 def run(options) -> None:
@@ -189,7 +212,9 @@ def run(options) -> None:
         chosen = chosen_cases(options)
         quality.check(chosen)
         found = quality.compare(options.data, options.epochs, timing, chosen)
-        _save(options.out, {"epochs": options.epochs, "cases": found})
+        if options.out:
+            report = {"epochs": options.epochs, "cases": found}
+            pathlib.Path(options.out).write_text(json.dumps(report, indent=2) + "\n")
     else:
         measure(options)
 

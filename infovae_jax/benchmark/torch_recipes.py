@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call, grad
 from torch.nn import functional
 
 from infovae_jax.benchmark.cases import BATCH_NORM, NUM_LABELS, RECIPE
@@ -305,11 +305,14 @@ class InfoCatVAE(Recipe):
         """
         with torch.no_grad():
             distances = torch.cdist(x.flatten(1), x.flatten(1))
-            nearest = distances.fill_diagonal_(math.inf).amin(-1)
-        change = self.settings["invariance_probe"] * _directions(directions)
-        change.requires_grad_()
-        moved = _divergence(log_q, self.classifier.fixed(x + change))
-        (gradient,) = torch.autograd.grad(moved * len(x), change)
+            itself = torch.eye(len(x), dtype=torch.bool, device=x.device)
+            nearest = distances.masked_fill(itself, math.inf).amin(-1)
+        start = self.settings["invariance_probe"] * _directions(directions)
+
+        def moved(change):
+            return len(x) * _divergence(log_q, self.classifier.fixed(x + change))
+
+        gradient = grad(moved)(start)
         radii = self.settings["invariance_radius"] * nearest
         return radii[:, None, None, None] * _directions(gradient)
 

@@ -4,8 +4,9 @@
 
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
 all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective;
-`start NAME`, what the first command costs by `results/start/NAME.json`. A test compares
-the pages with what this makes.
+`start NAME`, what the first command costs by `results/start/NAME.json`; `speed NAME`,
+training steps beside peers by `results/speed/NAME.json`. A test compares the pages with
+what this makes.
 """
 
 import inspect
@@ -15,7 +16,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from infovae_jax import objectives
-from infovae_jax.report import ledger, published, record, reference, start_costs
+from infovae_jax.report import (
+    ledger,
+    published,
+    record,
+    reference,
+    start_costs,
+    step_speeds,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 PART = re.compile(r"(<!-- made: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -223,6 +231,7 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "mathematics": mathematics,
         "knobs": knobs,
         "start": start,
+        "speed": lambda name: step_speeds.part(ROOT, name),
         "systems": lambda _: systems(records),
     }
 

@@ -254,6 +254,15 @@ def spread(values: list[float | None]) -> tuple[float, float | None, int]:
     return statistics.fmean(finite), deviation, len(finite)
 
 
+def markdown(rows: list[list[str]]) -> list[str]:
+    """A head and rows of cells as the lines of a Markdown table."""
+    head, *others = rows
+    lines = [head, ["---"] * len(head), *others]
+    return [
+        f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines
+    ]
+
+
 def main() -> None:
     """Writes the record of the runs on the command line."""
     parser = summary.Parser(prog="python -m infovae_jax.report.record")

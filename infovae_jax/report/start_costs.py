@@ -78,13 +78,13 @@ def table(costs: Costs) -> list[str]:
         f"`{costs.command}`; commit {place['commit']}, jax {place['jax']}, "
         f"{place['processor']}, {place['cores']} cores.",
         "",
-        *_markdown(rows(costs)),
+        *record.markdown(rows(costs)),
     ]
     shares = ratio_rows(costs)
     if shares:
         shares[0] = ["config", *(f"{start} cache" for start in STARTS)]
         what = f"CPU seconds as a share of those of commit {costs.against}, in turns:"
-        lines += ["", what, "", *_markdown(shares)]
+        lines += ["", what, "", *record.markdown(shares)]
     return lines
 
 
@@ -97,9 +97,3 @@ def _share(one: dict[str, Any]) -> str:
     shares = [ours / theirs for ours, theirs in zip(one["cpu"], other, strict=True)]
     middle, low, high = statistics.median(shares), min(shares), max(shares)
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _markdown(found: list[list[str]]) -> list[str]:
-    head, *others = found
-    lines = [head, ["---"] * len(head), *others]
-    return [f"| {' | '.join(cells)} |" for cells in lines]

@@ -19,6 +19,7 @@ from infovae_jax.benchmark import (
     tables,
     workers,
 )
+from infovae_jax.config import sealed
 from infovae_jax.errors import ConfigError
 
 FAST = workers.Options(rounds=2, turn_seconds=0.01, threads=1, case_seconds=0.0)
@@ -80,7 +81,7 @@ def test_losses_of_the_peers_are_alike(name, peer):
 
 def test_every_objective_is_a_case():
     found = {name.rpartition("_")[0] for name in cases.all_names()}
-    assert found == {*objectives.names(), cases.RECIPE, cases.TOPK}
+    assert found == {*objectives.names(), cases.RECIPE, cases.TOPK, cases.BATCH_NORM}
     for name in cases.all_names():
         case = cases.parse(name, 64)
         assert case.name == name
@@ -96,6 +97,24 @@ def test_flops_are_those_counted_by_hand():
     # Forward, weights' gradients, and inputs' gradients but of the first layer.
     macs = 3 * (encoder + decoder) - 784 * 500
     assert variant.flops_per_step() == 2.0 * 16 * macs
+
+
+@pytest.mark.long
+def test_flops_of_the_whole_recipe_are_those_counted_by_hand():
+    size = 16
+    variant = ours.JaxVariant(cases.parse("infocatvae_recipe_mlp", size), TINY)
+    first, rest = 784 * 500, 500 * 500
+    layers, head, logits, code = first + rest, 500 * 40, 500 * 10, 20 * 500
+    # Forward, weights' gradients, and inputs' gradients where something needs them:
+    # an encoding and three decodings; q(c | x) of the batch and of two changed ones.
+    macs = 3 * (layers + head) - first + 3 * 3 * (layers + code)
+    macs += 3 * (3 * (layers + logits) - first)
+    # The power step, forward and inputs' gradients; the distances in the batch; an
+    # affine map, and where it takes the pixels from.
+    macs += 2 * (layers + logits) + size * 784 + 2 * 2 * 2 + 2 * 2 * 784
+    # A hundred codes without gradient, and what they decode to, of fixed weights.
+    again = 3 * (layers + code) - code + 2 * (layers + logits)
+    assert variant.flops_per_step() == 2.0 * (size * macs + 100 * again)
 
 
 def test_flops_of_a_convolution_and_a_loop():
@@ -278,7 +297,9 @@ def test_a_cut_run_goes_on(report, capsys):
     command.main([*arguments, f"--out={report}"])
     assert report.read_text() == before
     changed = report.with_name("changed.json")
-    changed.write_text(before.replace('"threads": 1', '"threads": 9'))
+    found = json.loads(before)
+    found["environment"]["threads"] = 9
+    changed.write_text(json.dumps(sealed.seal(found)))
     with pytest.raises(SystemExit):
         command.main([*arguments, f"--out={changed}"])
     assert "threads was 9, is 1" in capsys.readouterr().err
