@@ -1,7 +1,11 @@
 """How every chart looks: colours, sizes of letters, axes."""
 
+from collections.abc import Iterable
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from infovae_jax.errors import printable
 
 # Okabe & Ito 2008: told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = SERIES = (
@@ -33,6 +37,21 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 def category(number: int) -> str:
     """Colour of a category; they repeat after ten."""
     return CATEGORIES[number % len(CATEGORIES)]
+
+
+def plain(name: str) -> str:
+    """A name as it is drawn letter by letter.
+
+    Two dollars would begin and end a formula, a legend leaves out what begins with an
+    underscore, and warnings hold names, which a terminal must not obey.
+    """
+    text = printable(str(name))
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def names(given: Iterable[str] | None) -> list[str]:
+    """`plain` of each; none of None."""
+    return [plain(name) for name in (() if given is None else given)]
 
 
 def charts(columns: int = 1, width: float = 5.4, height: float = 3.6):
