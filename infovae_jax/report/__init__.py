@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import (
     figures,
@@ -27,7 +28,6 @@ from infovae_jax.report.gallery import (
     PICTURES,
     of_classes,
     question_of,
-    redraw,
 )
 from infovae_jax.training import files, metrics, population
 from infovae_jax.training.run import Run
@@ -87,6 +87,27 @@ def write(
         np.savez_compressed(where, **points)
     scripts = live.make(scene), hover_map.make(scene, points)
     return page.write(run, workdir, sections, skipped, scene.evaluation, step, *scripts)
+
+
+def redraw(path: str | pathlib.Path, **changes: Any) -> Figure:
+    """A picture of a run, drawn again from the numbers beside it.
+
+    Args:
+      path: `figures/<name>.npz`.
+      changes: arguments of the picture's function in place of those of the file.
+
+    Raises:
+      DataError: no picture has that name.
+      OSError, ValueError: as `numpy.load`, which is not to load a pickle.
+    """
+    path = pathlib.Path(path)
+    draw = {picture.name: picture.draw for picture in PICTURES}.get(path.stem)
+    if draw is None:
+        raise DataError(
+            "no picture has this name", str(path), "give a figures/<name>.npz of a run"
+        )
+    with np.load(path, allow_pickle=False) as arrays:
+        return draw(**{**arrays, **changes})
 
 
 def compare_runs(

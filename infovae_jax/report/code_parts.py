@@ -42,16 +42,11 @@ def information_curves(scene: Scene) -> dict[str, Any] | None:
     """Bound on I(z_j; x'), rate of every dim and reconstruction over training."""
     if not scene.rows or "dim/mi_0" not in scene.rows[-1]:
         return None
-    series, size = columns_of(scene.rows), scene.run.objective.latent_dim
     parts = code_metrics.part_slices(scene.run.objective)
     return {
-        "epoch": series["epoch"],
-        "information": np.stack([series[f"dim/mi_{j}"] for j in range(size)], 1),
-        "rate": np.stack([series[f"dim/rate_{j}"] for j in range(size)], 1),
         "part_names": list(parts),
         "part_sizes": [part.size for _, part in parts.values()],
-        "reconstruction": series["term/reconstruction"],
-        "test_reconstruction": series.get("test/reconstruction"),
+        **columns_of(scene.rows),
     }
 
 

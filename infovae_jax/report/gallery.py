@@ -1,13 +1,11 @@
 """The pictures of a report, in the order of the page."""
 
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from infovae_jax.errors import DataError
 from infovae_jax.report import (
     cluster_members,
     code_parts,
@@ -28,7 +26,6 @@ class Picture(NamedTuple):
       caption: what one sees, and how to read it.
       take: `take(scene)`, the arguments of `draw` by name; those that are None are
         left out. None or nothing: it does not apply to the run.
-      draw: of `pictures`.
       recipe: beginnings of the names of the figures it shows; the recipe of the
         first of each stands below the picture.
       caption_of_classes: in its place where the clusters are classes that training
@@ -39,13 +36,17 @@ class Picture(NamedTuple):
     title: str
     caption: str
     take: Callable[[figures.Scene], dict[str, Any] | None]
-    draw: Callable[..., Figure] = pictures.image_grid
     recipe: tuple[str, ...] = ()
     caption_of_classes: str = ""
 
     def caption_for(self, uses_labels: bool) -> str:
         """The caption of a run that learned from labels, or of one that did not."""
         return (uses_labels and self.caption_of_classes) or self.caption
+
+    @property
+    def draw(self) -> Callable[..., Figure]:
+        """The function of `pictures` of its name, else a grid of images."""
+        return getattr(pictures, self.name, pictures.image_grid)
 
     def arrays(self, scene: figures.Scene) -> dict[str, np.ndarray]:
         """The arguments of `draw`, as its `.npz` holds them; empty: none applies."""
@@ -107,7 +108,6 @@ PICTURES = (
         "test split. The last panels show the effective number of clusters and the "
         "weights that change over training.",
         figures.loss_curves,
-        pictures.loss_curves,
     ),
     Picture(
         "rate_distortion",
@@ -115,7 +115,6 @@ PICTURES = (
         "The test split after each evaluation of the bound, to the last (large point). "
         "Dotted lines have the same ELBO; to the right the code says more of x.",
         rate_and_information.rate_distortion,
-        pictures.rate_distortion,
     ),
     Picture(
         "information_plane",
@@ -128,7 +127,6 @@ PICTURES = (
         "for the label alone are high up and far left (Tishby et al. 1999; bounds: "
         "Barber & Agakov 2003, Alemi et al. 2018).",
         rate_and_information.information,
-        pictures.information_plane,
     ),
     Picture(
         "density",
@@ -138,7 +136,6 @@ PICTURES = (
         "between the two bounds on samples of the model. Each row is of the examples "
         "that it names: only equal sets compare.",
         scores.density,
-        pictures.density,
     ),
     Picture(
         "probe_accuracy",
@@ -146,7 +143,6 @@ PICTURES = (
         "How much of the label simple classifiers find in posterior means, against the "
         "number of labels they see.",
         scores.probe_accuracy,
-        pictures.probe_accuracy,
         ("probe",),
     ),
     Picture(
@@ -155,7 +151,6 @@ PICTURES = (
         "A classifier fitted on codes of clean training images meets corrupted test "
         "images; level 0 is the clean test split.",
         scores.robustness,
-        pictures.robustness,
         ("robust",),
     ),
     Picture(
@@ -164,7 +159,6 @@ PICTURES = (
         "Scores of the posterior means against the known factors of the data; the "
         "scores measure different things and often disagree.",
         scores.disentanglement,
-        pictures.disentanglement,
         ("disentanglement",),
     ),
     Picture(
@@ -174,7 +168,6 @@ PICTURES = (
         "and of test images that samples come near (recall, coverage). Right: distance "
         "of features to those of test images; training images give the floor.",
         scores.generation,
-        pictures.generation,
         ("generation/precision", "generation/frechet"),
     ),
     Picture(
@@ -183,7 +176,6 @@ PICTURES = (
         "A classifier of images trained on real images, samples, or both, and tested "
         "on real images. The fall from left to right is what samples lack.",
         scores.artificial,
-        pictures.artificial,
         ("artificial",),
     ),
     Picture(
@@ -193,7 +185,6 @@ PICTURES = (
         "below the diagonal it is too sure. Below: how many examples each bin holds, "
         "in numbers and as a share.",
         scores.calibration,
-        pictures.calibration,
         ("calibration",),
     ),
     Picture(
@@ -203,7 +194,6 @@ PICTURES = (
         "and distortion; a colour for each value that was swept, and the member of "
         "this page ringed. Dotted lines have the same ELBO.",
         rate_and_information.members,
-        pictures.members,
     ),
     Picture(
         "cluster_profiles",
@@ -213,7 +203,6 @@ PICTURES = (
         "counts, of their logarithm), fully at two standard deviations. Of many "
         "columns those that differ most.",
         tables.cluster_profiles,
-        pictures.cluster_profiles,
     ),
     Picture(
         "columns",
@@ -223,14 +212,12 @@ PICTURES = (
         "column comes back from the codes, R^2 of numbers (of counts, of their "
         "logarithm) or the share of categories that is right.",
         tables.columns,
-        pictures.columns,
     ),
     Picture(
         "reconstructions",
         "Reconstructions",
         "Test images, and below each the decoder's mean at its posterior mean.",
         figures.reconstructions,
-        pictures.reconstructions,
     ),
     Picture(
         "cluster_members",
@@ -240,7 +227,6 @@ PICTURES = (
         "at the middle distance, those with the smallest lead over another cluster, "
         "and, with labels, the most certain of another label than the matched one.",
         cluster_members.gallery,
-        pictures.cluster_members,
         caption_of_classes="Test examples. Each row is a class, with how many the "
         "classifier puts there: those nearest to the mean code, those at the middle "
         "distance, those with the smallest lead over another class, and the most "
@@ -265,7 +251,6 @@ PICTURES = (
         "totals. Labels were never used in training; the one-to-one matching that "
         "names the rows is the Hungarian one.",
         figures.confusion_matrix,
-        pictures.confusion_matrix,
         caption_of_classes="Test examples of each label (columns) and what the "
         "classifier q(y|x), trained with labels, takes them for (rows).",
     ),
@@ -276,7 +261,6 @@ PICTURES = (
         "two dims as they are): near points have near codes, distances between "
         "groups mean little.",
         figures.latent_map,
-        pictures.latent_map,
     ),
     Picture(
         "occupancy",
@@ -284,7 +268,6 @@ PICTURES = (
         "Share of test examples in each cluster, by the most probable cluster and by "
         "the mean probability.",
         figures.occupancy,
-        pictures.occupancy,
         caption_of_classes="Share of test examples that the classifier puts in each "
         "class, by the most probable class and by the mean probability.",
     ),
@@ -333,7 +316,6 @@ PICTURES = (
         "The lower bound on I(z; x') of what is generated and the rate, of each part "
         "of the code and of each dim, with the reconstruction beside them, in nats.",
         code_parts.information_curves,
-        pictures.information_curves,
     ),
     Picture(
         "factor_kl",
@@ -341,7 +323,6 @@ PICTURES = (
         "Mean KL of each shared dim and of each class's own dims over the test "
         "examples of the class. A dim well above zero holds a factor.",
         code_parts.factor_kl,
-        pictures.factor_kl,
     ),
     Picture(
         "shared_traversals",
@@ -371,24 +352,3 @@ PICTURES = (
         figures.prior_samples,
     ),
 )
-
-
-def redraw(path: str | pathlib.Path, **changes: Any) -> Figure:
-    """A picture of a run, drawn again from the numbers beside it.
-
-    Args:
-      path: `figures/<name>.npz`.
-      changes: arguments of the picture's function in place of those of the file.
-
-    Raises:
-      DataError: no picture has that name.
-      OSError, ValueError: as `numpy.load`, which is not to load a pickle.
-    """
-    path = pathlib.Path(path)
-    draw = {picture.name: picture.draw for picture in PICTURES}.get(path.stem)
-    if draw is None:
-        raise DataError(
-            "no picture has this name", str(path), "give a figures/<name>.npz of a run"
-        )
-    with np.load(path, allow_pickle=False) as arrays:
-        return draw(**{**arrays, **changes})

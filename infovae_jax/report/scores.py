@@ -11,19 +11,6 @@ import numpy as np
 
 from infovae_jax.report.figures import Scene
 
-# The first of these that was measured is drawn under corruption.
-TSVM_LABELS = (1000, 600, 100)
-
-
-def curve(metrics: dict, stem: str) -> np.ndarray:
-    """Points (level, value) `[n, 2]` of the figures `<stem>_<level>`, by level."""
-    points = []
-    for name, value in metrics.items():
-        found = re.fullmatch(re.escape(stem) + r"_(\d+(?:\.\d+)?)", name)
-        if found and isinstance(value, (int, float)):
-            points.append((float(found[1]), value))
-    return np.array(sorted(points)).reshape(-1, 2)
-
 
 def density(scene: Scene) -> dict[str, Any] | None:
     """Estimates of log p(x), with what is known of their error."""
@@ -53,58 +40,28 @@ def density(scene: Scene) -> dict[str, Any] | None:
 
 def probe_accuracy(scene: Scene) -> dict[str, Any] | None:
     """Accuracy of simple classifiers of the code against the labels they saw."""
-    names = ("linear", "knn", "tsvm")
-    curves = {name: curve(scene.evaluation.metrics, f"probe/{name}") for name in names}
-    curves = {name: points for name, points in curves.items() if len(points)}
-    return curves and {**curves, "chance": _chance(scene)}
+    return _figures(scene, "probe/", r"(linear|knn|tsvm)_\d+", chance=True)
 
 
 def robustness(scene: Scene) -> dict[str, Any] | None:
     """Accuracy of a probe fitted on clean codes, on corrupted test images."""
-    metrics = scene.evaluation.metrics
-    counts = [n for n in TSVM_LABELS if f"robust/tsvm_{n}_clean" in metrics]
-    stems = {"": "robust/"} | {"tsvm_": f"robust/tsvm_{n}_" for n in counts[:1]}
-    kinds = ("gaussian", "mask")
-    kinds = [kind for kind in kinds if len(curve(metrics, f"robust/{kind}"))]
-    given: dict[str, Any] = {}
-    for name, stem in stems.items():
-        clean = metrics.get(f"{stem}clean")
-        first = np.array([] if clean is None else [0.0, clean]).reshape(-1, 2)
-        for kind in kinds:
-            points = curve(metrics, f"{stem}{kind}")
-            given[f"{name}{kind}"] = np.concatenate([first, points])
-    if not given:
-        return None
-    return given | {"tsvm_labels": next(iter(counts), None), "chance": _chance(scene)}
+    return _figures(scene, "robust/", r"(gaussian|mask)_[\d.]+", chance=True)
 
 
 def generation(scene: Scene) -> dict[str, Any] | None:
     """Shares of precision and coverage, and the Frechet distance by its floor."""
-    of_shares = ("precision", "recall", "density", "coverage")
-    of_distances = ("frechet", "frechet_floor")
-    found = {
-        name: value
-        for name in (*of_shares, *of_distances)
-        if (value := scene.evaluation.metrics.get(f"generation/{name}")) is not None
-    }
-    both = all(any(name in found for name in of) for of in (of_shares, of_distances))
-    return found if both else None
+    shares = _figures(scene, "generation/", "precision|recall|density|coverage")
+    return shares and _figures(scene, "generation/", "frechet|frechet_floor")
 
 
 def artificial(scene: Scene) -> dict[str, Any] | None:
     """Accuracy of a classifier of images, trained on samples in part."""
-    points = curve(scene.evaluation.metrics, "artificial/accuracy")
-    return {"points": points, "chance": _chance(scene)} if len(points) else None
+    return _figures(scene, "artificial/", r"accuracy_[\d.]+", chance=True)
 
 
-def disentanglement(scene: Scene) -> dict[str, Any]:
+def disentanglement(scene: Scene) -> dict[str, Any] | None:
     """Scores against known factors."""
-    return {
-        name: value
-        for full, value in scene.evaluation.metrics.items()
-        if (name := full.removeprefix("disentanglement/")) != full
-        and isinstance(value, (int, float))
-    }
+    return _figures(scene, "disentanglement/", ".*")
 
 
 def calibration(scene: Scene) -> dict[str, Any] | None:
@@ -122,7 +79,19 @@ def calibration(scene: Scene) -> dict[str, Any] | None:
     return arrays | {"examples": scene.evaluation.recipe.get("examples", 0)}
 
 
-def _chance(scene: Scene) -> float | None:
-    """Accuracy of guessing among balanced classes."""
+def _figures(
+    scene: Scene, group: str, needed: str, chance: bool = False
+) -> dict[str, Any] | None:
+    """The figures of a group by the rest of their names; None without one `needed`.
+
+    `chance`: beside them the accuracy of guessing among balanced classes.
+    """
+    found = {
+        name.removeprefix(group): value
+        for name, value in scene.evaluation.metrics.items()
+        if name.startswith(group) and isinstance(value, (int, float))
+    }
+    if not any(re.fullmatch(needed, name) for name in found):
+        return None
     num_labels = scene.run.dataset.spec.num_labels
-    return 1 / num_labels if num_labels else None
+    return found | ({"chance": 1 / num_labels} if chance and num_labels else {})

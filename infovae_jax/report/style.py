@@ -75,6 +75,12 @@ def finish(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> N
         axes.legend(fontsize=8, frameon=False)
 
 
+def note(axes: Axes, text: str, place, shift: tuple[float, float], **options) -> None:
+    """A small text so many points beside a place in the chart."""
+    options = {"fontsize": 8, "textcoords": "offset points"} | options
+    axes.annotate(text, place, xytext=shift, **options)
+
+
 def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
     """Horizontal bars from the top down, each with its value at its end."""
     places = range(len(names))
@@ -82,12 +88,6 @@ def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     for place, value in zip(places, values, strict=True):
-        axes.annotate(
-            f"{value:.3g}",
-            (max(value, 0.0), place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
-        )
+        edge = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+        end = max(value, 0.0), place
+        note(axes, f"{value:.3g}", end, (4, 0), va="center", bbox=edge)

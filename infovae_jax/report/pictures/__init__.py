@@ -33,36 +33,13 @@ from infovae_jax.report.pictures.scores import (
     probe_accuracy,
     robustness,
 )
-from infovae_jax.report.pictures.tables import (
-    cluster_profiles,
-    column_counts,
-    columns,
-)
+from infovae_jax.report.pictures.tables import cluster_profiles, column_counts, columns
 from infovae_jax.report.pictures.training import information_curves, loss_curves
 
-__all__ = [
-    "artificial",
-    "calibration",
-    "cluster_members",
-    "cluster_profiles",
-    "column_counts",
-    "columns",
-    "confusion_matrix",
-    "density",
-    "disentanglement",
-    "factor_kl",
-    "generation",
-    "image_grid",
-    "information_curves",
-    "information_plane",
-    "latent_map",
-    "layout",
-    "loss_curves",
-    "members",
-    "occupancy",
-    "of_runs",
-    "probe_accuracy",
-    "rate_distortion",
-    "reconstructions",
-    "robustness",
-]
+__all__ = (
+    ["artificial", "calibration", "cluster_members", "cluster_profiles", "columns"]
+    + ["column_counts", "confusion_matrix", "density", "disentanglement", "factor_kl"]
+    + ["generation", "image_grid", "information_curves", "information_plane"]
+    + ["latent_map", "layout", "loss_curves", "members", "occupancy", "of_runs"]
+    + ["probe_accuracy", "rate_distortion", "reconstructions", "robustness"]
+)

@@ -66,9 +66,8 @@ def confusion_matrix(
     order = np.argsort(places, kind="stable")
     table = counts[order]
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-    size = 0.55 * num_labels + 1.6, 0.42 * count + 1.2
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    width, height = 0.55 * num_labels + 1.6, 0.42 * count + 1.2
+    figure, [axes] = style.charts(width=width, height=height)
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), number in np.ndenumerate(table):
         if number:
@@ -105,9 +104,8 @@ def occupancy(
     """
     hard, soft = np.asarray(hard), np.asarray(soft)
     count = len(hard)
-    size = min(max(5.0, 0.6 * count + 1), MAX_WIDTH), 2.8
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    width = min(max(5.0, 0.6 * count + 1), MAX_WIDTH)
+    figure, [axes] = style.charts(width=width, height=2.8)
     positions = np.arange(count)
     axes.bar(positions - 0.2, hard, 0.4, label="argmax q(c|x)", color=style.BLUE)
     axes.bar(positions + 0.2, soft, 0.4, label="mean q(c|x)", color=style.ORANGE)
@@ -182,9 +180,8 @@ def latent_map(
         groups.append(("label", labels, names, range(len(names))))
     if not groups:
         groups.append(("", np.zeros(len(flat), int), [""], [0]))
-    figure = Figure(figsize=(5.4 * len(groups), 4.6), layout="constrained")
-    for number, (title, values, names, colours) in enumerate(groups):
-        axes = figure.add_subplot(1, len(groups), number + 1)
+    figure, panels = style.charts(len(groups), height=4.6)
+    for axes, (title, values, names, colours) in zip(panels, groups, strict=True):
         _scatter(axes, flat, np.asarray(values), style.names(names), colours)
         axes.set_title(f"by {title}" if title else "test codes", fontsize=10)
         axes.set_xticks([])
@@ -213,16 +210,9 @@ def _scatter(axes, flat: np.ndarray, values, names: list[str], colours) -> None:
 def _name_at(axes, points: np.ndarray, name: str) -> None:
     """A name just above its middlemost point: colour is not needed to tell."""
     distances = ((points - np.median(points, 0)) ** 2).sum(1)
-    axes.annotate(
-        name,
-        points[np.argmin(distances)],
-        xytext=(0, 4),
-        textcoords="offset points",
-        fontsize=8,
-        ha="center",
-        va="bottom",
-        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7},
-    )
+    box = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7}
+    middle = points[np.argmin(distances)]
+    style.note(axes, name, middle, (0, 4), ha="center", va="bottom", bbox=box)
 
 
 def factor_kl(
@@ -240,9 +230,8 @@ def factor_kl(
     split = np.shape(shared)[1]
     dims = [f"s{j}" for j in range(split)]
     dims += [f"c{j}" for j in range(values.shape[1] - split)]
-    size = 0.42 * values.shape[1] + 1.8, 0.3 * len(values) + 1.4
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    width, height = 0.42 * values.shape[1] + 1.8, 0.3 * len(values) + 1.4
+    figure, [axes] = style.charts(width=width, height=height)
     shown = axes.imshow(values, cmap="Blues", vmin=0.0, aspect="auto")
     high = np.nanmax(values)
     for (row, column), value in np.ndenumerate(values):

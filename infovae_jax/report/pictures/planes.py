@@ -148,26 +148,12 @@ def draw_information(
     if ceilings is not None:
         axes.axvline(ceilings[0], **line)
         axes.axhline(ceilings[1], **line)
-        axes.annotate(
-            f"log n = {ceilings[0]:.2f}",
-            (ceilings[0], 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, 0),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color=style.GREY,
-        )
-        axes.annotate(
-            f"H(y) = {ceilings[1]:.2f}",
-            (0.01, ceilings[1]),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -4),
-            textcoords="offset points",
-            va="top",
-            fontsize=8,
-            color=style.GREY,
-        )
+        right, top = ("data", "axes fraction"), ("axes fraction", "data")
+        grey = {"color": style.GREY}
+        text, place = f"log n = {ceilings[0]:.2f}", (ceilings[0], 0.02)
+        style.note(axes, text, place, (-4, 0), xycoords=right, ha="right", **grey)
+        text, place = f"H(y) = {ceilings[1]:.2f}", (0.01, ceilings[1])
+        style.note(axes, text, place, (0, -4), xycoords=top, va="top", **grey)
     style.finish(
         axes,
         "I(x; z) of image and code, lower bound, nats",

@@ -1,7 +1,8 @@
 """Charts of what an evaluation found."""
 
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from infovae_jax.report import style
 
+PROBES = {"linear": "logistic regression", "knn": "5 nearest codes", "tsvm": "TSVM"}
 DISENTANGLEMENT = {
     "mig": "MIG",
     "dci_disentanglement": "DCI disentanglement",
@@ -20,6 +22,15 @@ DISENTANGLEMENT = {
     "beta_vae": "beta-VAE score",
     "irs": "IRS",
 }
+# The first of these that was measured is drawn under corruption.
+TSVM_LABELS = (1000, 600, 100)
+
+
+def curve(figures: Mapping[str, float], stem: str) -> np.ndarray:
+    """Points (level, value) `[n, 2]` of the figures `<stem>_<level>`, by level."""
+    found = {re.fullmatch(re.escape(stem) + r"_(\d+(?:\.\d+)?)", n): n for n in figures}
+    points = [(float(m[1]), float(figures[n])) for m, n in found.items() if m]
+    return np.array(sorted(points)).reshape(-1, 2)
 
 
 def density(
@@ -38,8 +49,7 @@ def density(
       above: how far it may be too low.
       recipes: how each came about.
     """
-    figure = Figure(figsize=(8.5, 0.75 * len(names) + 1.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, [axes] = style.charts(width=8.5, height=0.75 * len(names) + 1.0)
     rows = zip(values, below, above, strict=True)
     for place, (value, less, more) in enumerate(rows):
         if more:
@@ -52,14 +62,7 @@ def density(
                 zorder=1,
             )
         axes.plot(value, place, "o", color=style.BLUE, ms=7)
-        axes.annotate(
-            f"{value:.2f}",
-            (value, place),
-            xytext=(0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+        style.note(axes, f"{value:.2f}", (value, place), (0, 7), ha="center")
     ticks = [
         f"{name}\n" + textwrap.fill(str(recipe).removeprefix("nats; "), 52)
         for name, recipe in zip(names, recipes, strict=True)
@@ -71,89 +74,74 @@ def density(
     return figure
 
 
-def probe_accuracy(
-    linear: np.ndarray | None = None,
-    knn: np.ndarray | None = None,
-    tsvm: np.ndarray | None = None,
-    chance: float | None = None,
-) -> Figure:
+def probe_accuracy(chance: float | None = None, **figures: float) -> Figure:
     """Accuracy of simple classifiers of the code against the labels they saw.
 
     Args:
-      linear: of a logistic regression, points (labels seen, accuracy) `[n, 2]`.
-      knn: of the 5 nearest codes.
-      tsvm: of a transductive SVM.
       chance: accuracy of guessing, or None.
+      figures: accuracies by the names of `evaluation.json`, such as 'linear_100' of a
+        logistic regression on 100 labels, 'knn_100', 'tsvm_100'.
     """
-    given = {"logistic regression": linear, "5 nearest codes": knn, "TSVM": tsvm}
+    curves = {name: curve(figures, name) for name in PROBES}
     figure, [axes] = style.charts(width=6.0)
-    ticks: set[float] = set()
-    for number, (label, points) in enumerate(given.items()):
-        if points is not None:
-            _line(axes, points, number, label)
-            ticks |= {float(count) for count, _ in points}
+    for number, (name, points) in enumerate(curves.items()):
+        if len(points):
+            _line(axes, points, number, PROBES[name])
+    ticks = sorted({n for points in curves.values() for n in points[:, 0]})
     axes.set_xscale("log")
-    axes.set_xticks(sorted(ticks), [f"{tick:.0f}" for tick in sorted(ticks)])
+    axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     if len(ticks) == 1:
-        axes.set_xlim(min(ticks) / 2, min(ticks) * 2)
+        axes.set_xlim(ticks[0] / 2, ticks[0] * 2)
     _chance(axes, chance)
     axes.set_ylim(0, 1.02)
     style.finish(axes, "labels seen by the classifier", "accuracy on the test split")
     return figure
 
 
-def robustness(
-    gaussian: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
-    tsvm_gaussian: np.ndarray | None = None,
-    tsvm_mask: np.ndarray | None = None,
-    tsvm_labels: int | None = None,
-    chance: float | None = None,
-) -> Figure:
+def robustness(chance: float | None = None, **figures: float) -> Figure:
     """Accuracy of a probe fitted on clean codes, on corrupted test images.
 
     Args:
-      gaussian: of a logistic regression under noise, points (standard deviation,
-        accuracy) `[n, 2]`.
-      mask: where pixels are set to 0, points (share of them, accuracy) `[n, 2]`.
-      tsvm_gaussian: the first of a transductive SVM, or None.
-      tsvm_mask: the second.
-      tsvm_labels: how many labels that saw.
       chance: accuracy of guessing, or None.
+      figures: accuracies by the names of `evaluation.json`: 'clean', 'gaussian_0.5',
+        'mask_0.3' of a logistic regression, 'tsvm_100_clean', ... of a transductive SVM
+        on 100 labels.
     """
     noise = "standard deviation of the noise, in pixel values"
-    kinds = [
-        ("Gaussian noise", noise, gaussian, tsvm_gaussian),
-        ("masked pixels", "share of pixels set to 0", mask, tsvm_mask),
-    ]
-    kinds = [kind for kind in kinds if kind[2] is not None]
+    kinds = {
+        "gaussian": ("Gaussian noise", noise),
+        "mask": ("masked pixels", "share of pixels set to 0"),
+    }
+    counts = [n for n in TSVM_LABELS if f"tsvm_{n}_clean" in figures]
+    stems = {"logistic regression": ""}
+    stems |= {f"TSVM, {n} labels": f"tsvm_{n}_" for n in counts[:1]}
+    kinds = {k: v for k, v in kinds.items() if len(curve(figures, k))}
     figure, panels = style.charts(len(kinds), width=4.6)
-    for axes, (title, xlabel, points, tsvm) in zip(panels, kinds, strict=True):
-        _line(axes, points, 0, "logistic regression")
-        if tsvm is not None:
-            _line(axes, tsvm, 1, f"TSVM, {tsvm_labels} labels")
+    for axes, (kind, (title, xlabel)) in zip(panels, kinds.items(), strict=True):
+        for number, (label, stem) in enumerate(stems.items()):
+            points = curve(figures, f"{stem}{kind}")
+            if f"{stem}clean" in figures:
+                points = np.concatenate([[[0.0, figures[f"{stem}clean"]]], points])
+            _line(axes, points, number, label)
         _chance(axes, chance)
         axes.set_ylim(0, 1.02)
         style.finish(axes, xlabel, "accuracy on the test split", title)
     return figure
 
 
-def generation(
-    frechet: float | None = None,
-    frechet_floor: float | None = None,
-    **shares: float,
-) -> Figure:
+def generation(**figures: float) -> Figure:
     """Shares of precision and coverage, and the Frechet distance by its floor.
 
     Args:
-      frechet: distance of features of samples to those of test images.
-      frechet_floor: that of training images.
-      shares: 'precision', 'recall', 'density', 'coverage'.
+      figures: by the names of `evaluation.json`: 'precision', 'recall', 'density' and
+        'coverage' of samples; 'frechet', distance of their features to those of test
+        images, and 'frechet_floor', that of training images.
     """
-    shares = {name: float(value) for name, value in shares.items()}
-    distances = {"samples": frechet, "training images (floor)": frechet_floor}
-    distances = {n: float(v) for n, v in distances.items() if v is not None}
+    names = ("precision", "recall", "density", "coverage")
+    shares = {name: float(figures[name]) for name in names if name in figures}
+    titles = {"frechet": "samples", "frechet_floor": "training images (floor)"}
+    distances = {t: float(figures[n]) for n, t in titles.items() if n in figures}
     figure, (left, right) = style.charts(2, width=4.6, height=2.4)
     style.bars(left, list(shares), list(shares.values()))
     left.axvline(1.0, color=style.GREY, lw=0.9, ls=":")
@@ -169,24 +157,19 @@ def generation(
     return figure
 
 
-def artificial(points: np.ndarray, chance: float | None = None) -> Figure:
+def artificial(chance: float | None = None, **figures: float) -> Figure:
     """Accuracy of a classifier of images, trained on samples in part.
 
     Args:
-      points: (share of samples in training, accuracy) `[n, 2]`.
       chance: accuracy of guessing, or None.
+      figures: by the names of `evaluation.json`, such as 'accuracy_0.4' where two
+        fifths of the training images are samples.
     """
+    points = curve(figures, "accuracy")
     figure, [axes] = style.charts()
     _line(axes, points, 0, None)
     for level, value in points:
-        axes.annotate(
-            f"{value:.3f}",
-            (level, value),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+        style.note(axes, f"{value:.3f}", (level, value), (0, 6), ha="center")
     _chance(axes, chance)
     axes.margins(x=0.1)
     axes.set_ylim(0, 1.1)
@@ -259,7 +242,7 @@ def calibration(
 
 def _line(axes, points: np.ndarray, number: int, label: str | None) -> None:
     axes.plot(
-        *np.asarray(points).T,
+        *points.T,
         color=style.SERIES[number],
         marker=style.MARKERS[number],
         ms=5,

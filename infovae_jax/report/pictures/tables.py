@@ -107,9 +107,8 @@ def cluster_profiles(
       features: names of the numbers, `[F]`.
     """
     count = len(clusters)
-    size = (1.6 + 0.62 * count, 0.9 + 0.26 * len(features))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    width, height = 1.6 + 0.62 * count, 0.9 + 0.26 * len(features)
+    figure, [axes] = style.charts(width=width, height=height)
     axes.imshow(away.T, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
     for (cluster, feature), value in np.ndenumerate(means):
         if np.isnan(value):

@@ -85,35 +85,30 @@ def _series_label(name: str) -> str:
 
 def information_curves(
     epoch: np.ndarray,
-    information: np.ndarray,
-    rate: np.ndarray,
     part_names: Sequence[str],
     part_sizes: Sequence[int],
-    reconstruction: np.ndarray,
-    test_reconstruction: np.ndarray | None = None,
+    **series: np.ndarray,
 ) -> Figure:
     """Information, rate of every dim and reconstruction over training.
 
     Args:
       epoch: `[n]`.
-      information: lower bound on I(z_j; x') of each dim, `[n, d]` nats.
-      rate: KL(q(z_j | x) || p(z_j)), `[n, d]` nats.
       part_names: of the parts of the code, in their order.
       part_sizes: dims of each part, together d.
-      reconstruction: -log p(x | z) in training, `[n]` nats.
-      test_reconstruction: of the test split, `[n]` nats, NaN where not measured.
+      series: by the names of `metrics.jsonl`, `[n]` nats, NaN where not measured: for j
+        below d 'dim/mi_<j>', the lower bound on I(z_j; x'), and 'dim/rate_<j>',
+        KL(q(z_j | x) || p(z_j)); 'term/reconstruction', and perhaps
+        'test/reconstruction'. Those of other names are passed over.
     """
     ends = np.cumsum(part_sizes)
     parts = [
         (name, slice(end - size, end))
         for name, size, end in zip(part_names, part_sizes, ends, strict=True)
     ]
-    shown = (
-        ("bound on I(z; x')", np.asarray(information)),
-        ("rate KL(q(z|x) || p(z))", np.asarray(rate)),
-    )
+    titles = {"mi": "bound on I(z; x')", "rate": "rate KL(q(z|x) || p(z))"}
     figure = Figure(figsize=(12, 5.6), layout="constrained")
-    for row, (title, values) in enumerate(shown):
+    for row, (kind, title) in enumerate(titles.items()):
+        values = np.stack([series[f"dim/{kind}_{j}"] for j in range(ends[-1])], axis=1)
         whole = figure.add_subplot(2, 3, 3 * row + 1)
         single = figure.add_subplot(2, 3, 3 * row + 2)
         for number, (name, dims) in enumerate(parts):
@@ -126,10 +121,10 @@ def information_curves(
         style.finish(whole, "epoch", "nats", f"{title}, by part")
         style.finish(single, "epoch", "nats", f"{title}, by dim")
     last = figure.add_subplot(2, 3, 3)
-    last.plot(epoch, reconstruction, color="black", label="train")
-    if test_reconstruction is not None:
-        known = ~np.isnan(test_reconstruction)
-        points = np.asarray(epoch)[known], np.asarray(test_reconstruction)[known]
+    last.plot(epoch, series["term/reconstruction"], color="black", label="train")
+    if "test/reconstruction" in series:
+        values = np.asarray(series["test/reconstruction"])
+        points = np.asarray(epoch)[~np.isnan(values)], values[~np.isnan(values)]
         last.plot(*points, "o", ms=4, color=style.VERMILION, label="test")
     style.finish(last, "epoch", "nats", "reconstruction")
     return figure
