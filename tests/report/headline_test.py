@@ -63,7 +63,7 @@ def test_what_was_trained_tells_of_labels(uses_labels):
     ("verdicts", "words"),
     [
         (None, "was not looked at"),
-        ([], "none of the faults that are looked for"),
+        ([], "no fault found, of those that are looked for"),
         (["the decoder is <dead>"], "<li>the decoder is &lt;dead&gt;</li>"),
     ],
 )
