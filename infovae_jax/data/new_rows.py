@@ -223,9 +223,10 @@ def _require_shape(x: np.ndarray, dataset: Dataset, where: str) -> None:
     shape = dataset.spec.shape
     if x.shape[1:] != shape:
         resized = "; its own images were resized by data.image_size"
-        fix = "give examples of that shape"
+        fix = "give such"
         raise DataError(
-            f"examples of shape (H, W, C) = {x.shape[1:]}, but the model is of {shape}",
+            f"{raw_splits.shaped(x.shape[1:])}, but the model is of "
+            f"{raw_splits.shaped(shape)}",
             where,
             fix + (resized if dataset.intake.image_size else ""),
         )
