@@ -20,7 +20,7 @@ class Members(NamedTuple):
       typical: as far from it as half of the members are, give or take.
       borderline: of the smallest lead over the second most probable cluster.
       wrong: of another label than the cluster is matched to, the most certain first;
-        empty without labels.
+        empty without labels, and of a cluster without a match.
     """
 
     centre: np.ndarray
@@ -62,7 +62,7 @@ def choose_members(
         order = own[np.argsort(distance, kind="stable")]
         middle = max(0, len(own) // 2 - num // 2)
         wrong = own[:0]
-        if labels is not None and matched is not None:
+        if labels is not None and matched is not None and matched[cluster] >= 0:
             wrong = own[np.asarray(labels)[own] != matched[cluster]]
             wrong = wrong[np.argsort(-lead[wrong], kind="stable")]
         found.append(
@@ -101,6 +101,7 @@ def gallery(scene: Scene) -> Figure | None:
     rows = [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown]
     columns = [name for kind in kinds for name in (kind, *[""] * OF_EACH)][:-1]
     figure = image_grid(images, limits, rows, columns)
+    figure.axes[0].tick_params(labelsize=10)  # the page shows it smaller than it is
     # A name stands over the first of its columns, and reaches over the others.
     for label in figure.axes[0].get_xticklabels():
         label.set_ha("left")

@@ -67,7 +67,7 @@ def write(
     decoder = decoder if _size_of(decoder.data) < room else NO_ROOM
     room -= _size_of(decoder.data)
     text = _template().render(
-        title=f"{config.objective} on {config.data.source}, seed {config.seed}",
+        title=f"{config.objective} on {_name(config.data.source)}, seed {config.seed}",
         facts=shown + versions,
         what=headline.what(run),
         headline=headline.figures(run, evaluation),
@@ -137,6 +137,11 @@ def _size(path: pathlib.Path) -> tuple[int, int]:
     """Width and height of a PNG, from its header."""
     header = path.read_bytes()[16:24]
     return int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")
+
+
+def _name(source: str) -> str:
+    """A source as a heading has it: of a path the last part."""
+    return pathlib.PurePath(source).name or source
 
 
 def _steps(run: Run, step: int) -> str:
