@@ -61,7 +61,7 @@
       "aria-describedby": "map-hint",
     });
     const thumb = element("canvas", { class: "map-thumb", "aria-hidden": "true" });
-    const invitation = "Point at a dot: which test example it is stands here.";
+    const invitation = "Point at a dot to see which test example it is.";
     const status = element("p", { class: "live-status", "aria-live": "polite" }, invitation);
     const option = (each) => element("option", { value: views.indexOf(each) }, each.title);
     const known = views.filter((each) => each.factor);
@@ -318,11 +318,14 @@
     const zooms = element("span", { class: "map-zoom" }, smaller, shownScale, larger, whole);
     const head = element("div", { class: "map-head" }, views.length > 1 ? label : "", zooms);
     const side = element("div", { class: "map-side" }, thumb, status);
+    const isTouched = window.matchMedia("(pointer: coarse)").matches;
     const hint = element(
       "p",
       { class: "map-hint", id: "map-hint" },
-      "Zoom with Ctrl (⌘) and the wheel, two fingers, a double click, or the keys + and −; 0 " +
-        "shows the whole map. Zoomed, drag to move it. Arrow keys go from point to point.",
+      isTouched
+        ? "Zoom with two fingers or the buttons. Zoomed, drag to move the map."
+        : "Zoom with Ctrl (⌘) and the wheel, a double click, or the keys + and −; 0 shows the " +
+            "whole map. Zoomed, drag to move it. Arrow keys go from point to point.",
     );
     root.append(head, element("div", { class: "map" }, canvas, side), key, hint);
     thumb.hidden = true;
