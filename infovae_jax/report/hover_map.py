@@ -22,8 +22,9 @@ from infovae_jax.report.figures import (
 )
 from infovae_jax.report.thumbs import thumbs
 
-# Bytes of all small pictures together, and pixels of the longer side of one.
-MAX_SPRITE, SIDE = 800_000, 28
+# Bytes of all small pictures together, and pixels of the longer side of one: the first
+# that fits is taken.
+MAX_SPRITE, SIDES = 800_000, (32, 16, 8)
 # About 10 kB each: of more, the page keeps its size.
 MAX_FACTORS = 20
 # Of a coordinate: half a pixel of the map at its largest.
@@ -152,8 +153,13 @@ def factor_view(name: str, values: np.ndarray) -> dict[str, Any]:
 
 
 def _sprite(scene: Scene, shown: np.ndarray) -> dict[str, Any] | None:
-    """Small pictures of the examples side by side as one PNG; None of signals."""
-    small = thumbs(scene, shown, SIDE)
+    """Small pictures of the examples as one PNG; None of signals, or of too many."""
+    sheets = (_sheet(thumbs(scene, shown, side)) for side in SIDES)
+    return next((s for s in sheets if s and len(s["sprite"]) < MAX_SPRITE), None)
+
+
+def _sheet(small: np.ndarray) -> dict[str, Any] | None:
+    """Pictures `[n, h, w, C]` side by side."""
     count, height, width, channels = small.shape
     if min(height, width) == 1:
         return None
@@ -164,8 +170,6 @@ def _sprite(scene: Scene, shown: np.ndarray) -> dict[str, Any] | None:
     whole = grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, -1)
     buffer = io.BytesIO()
     Image.fromarray(whole[..., 0] if channels == 1 else whole).save(buffer, "PNG")
-    if buffer.tell() > MAX_SPRITE:
-        return None
     text = base64.b64encode(buffer.getvalue()).decode()
     return {
         "sprite": f"data:image/png;base64,{text}",

@@ -243,6 +243,21 @@ def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     np.testing.assert_array_equal(tile, expected)
 
 
+@pytest.mark.parametrize(("most", "tile"), [(400_000, [30, 20]), (30_000, [15, 10])])
+def test_pictures_of_the_map_are_smaller_where_they_are_many(monkeypatch, most, tile):
+    monkeypatch.setattr(hover_map, "MAX_SPRITE", most)
+    spec = DataSpec((60, 40, 1), "float32", "bernoulli", 64, 0, False)
+    x = np.random.default_rng(0).random((100, 60, 40, 1), dtype=np.float32)
+    dataset, objective = SimpleNamespace(spec=spec), SimpleNamespace(uses_labels=False)
+    run = SimpleNamespace(dataset=dataset, objective=objective)
+    found = {"index": np.arange(100), "xy": np.arange(200.0).reshape(100, 2)}
+    given = hover_map.make(SimpleNamespace(run=run, test_x=x), found)
+    assert given["tile"] == tile
+    assert len(given["sprite"]) < most
+    monkeypatch.setattr(hover_map, "MAX_SPRITE", 100)
+    assert "sprite" not in hover_map.make(SimpleNamespace(run=run, test_x=x), found)
+
+
 @pytest.mark.parametrize(
     ("values", "names"),
     [

@@ -103,13 +103,17 @@
       context.stroke();
     }
 
-    function drawPicture(n, [x, y]) {
-      const [height, width] = given.tile;
-      const longer = Math.max(height, width);
-      const [w, h] = [(PICTURE * width) / longer, (PICTURE * height) / longer];
+    // Left, top, width and height of a picture about a point, with a border.
+    function frame([x, y], border) {
+      const [height, width] = given.tile.map((side) => (PICTURE * side) / Math.max(...given.tile));
+      const [w, h] = [width + 2 * border, height + 2 * border];
+      return [x - w / 2, y - h / 2, w, h];
+    }
+
+    function drawPicture(n, at) {
       context.fillStyle = view.colour(n);
-      context.fillRect(x - w / 2 - 3, y - h / 2 - 3, w + 6, h + 6);
-      context.drawImage(sprite, ...tileOf(n), x - w / 2, y - h / 2, w, h);
+      context.fillRect(...frame(at, 3));
+      context.drawImage(sprite, ...tileOf(n), ...frame(at, 0));
     }
 
     function tileOf(n) {
@@ -126,6 +130,12 @@
       const pictures = scale > 1 && sprite?.naturalWidth && seen.length <= MAX_PICTURES;
       const radius = (size[0] < 480 ? 2 : 3) * scale ** 0.25;
       seen.forEach(([n, at]) => (pictures ? drawPicture(n, at) : drawDot(n, at, radius)));
+      if (!seen.length) {
+        context.fillStyle = "#6b7280";
+        context.textAlign = "center";
+        context.font = "14px system-ui, sans-serif";
+        context.fillText("no example here", size[0] / 2, size[1] / 2);
+      }
       if (chosen < 0) return;
       const at = place(chosen);
       if (pictures) drawPicture(chosen, at); // above its neighbours
@@ -133,8 +143,7 @@
       context.strokeStyle = "#000";
       context.lineWidth = 2;
       context.beginPath();
-      const corner = at.map((value) => value - PICTURE / 2 - 4);
-      if (pictures) context.rect(...corner, PICTURE + 8, PICTURE + 8);
+      if (pictures) context.rect(...frame(at, 4));
       else context.arc(...at, radius + 4, 0, 7);
       context.stroke();
     }
