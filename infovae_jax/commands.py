@@ -20,6 +20,7 @@ from infovae_jax.data import raw_splits
 from infovae_jax.errors import SIGNAL_ENDING, ConfigError
 from infovae_jax.training import (
     blocks,
+    checkpoint,
     files,
     identity,
     loop,
@@ -87,7 +88,8 @@ def _train_in(
         processes.say(f"workdir: {folder}")
         accepted = processes.on_first(lambda: _check_data(run, folder, opening))
         processes.on_first(lambda: keep_intake(folder, run.dataset))
-        SIGNAL_ENDING.stage("in training; the last checkpoint stays", str(folder))
+        last = checkpoint.Checkpoints(folder / "checkpoints").latest()
+        SIGNAL_ENDING.in_training(last, str(folder))
         program = population.make_program(run, folder, mesh) if many else None
         remembered: dict = {}
         evaluators = [] if many else _evaluators(run, remembered)
@@ -181,9 +183,10 @@ def sample(
 ) -> None:
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG.
 
-    Of a table `samples.csv`: rows drawn from p(x | z), in the units of the table.
+    The numbers are those of the model; where `data.scaling` changed the data's, they
+    are brought back. Of a table `samples.csv`: rows drawn from p(x | z), in its units.
     """
-    saved = open_saved(workdir, member, opening).chosen(member)
+    saved = open_model(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     num_clusters = run.objective.prior.mean.shape[0]
     if cluster is not None and cluster >= num_clusters:
@@ -205,7 +208,9 @@ def sample(
     from infovae_jax import report
 
     x = np.asarray(run.objective.sample(key, params, num, cluster))
-    np.savez(files.outlet(folder / "samples.npz"), x=x)
+    scale = run.dataset.intake.scaling
+    own = x if scale is None else scale.original(x)
+    np.savez(files.outlet(folder / "samples.npz"), x=own)
     shown = report.sample_grid(x, files.outlet(folder / "samples.png"))
     first = "" if shown == num else f" of the first {shown}"
     print(f"wrote {folder / 'samples.npz'} and {folder / 'samples.png'}{first}")

@@ -153,6 +153,11 @@ class SignalEnding:
         """Notes for the line what the command does, and in which folder."""
         self._stage, self._where = what, where
 
+    def in_training(self, step: int | None, where: str) -> None:
+        """Notes that training goes on, and which step is saved; None: none yet."""
+        kept = "nothing is saved yet" if step is None else f"step {step} is saved"
+        self.stage(f"in training; {kept}", where)
+
     def install(self) -> None:
         """Takes the signals, but SIGHUP where it is ignored (as by nohup)."""
         while (heard := os.open(os.devnull, os.O_RDWR)) < 3:

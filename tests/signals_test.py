@@ -9,6 +9,7 @@ time compares what the same command then ends with.
 import functools
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -161,6 +162,8 @@ def test_a_signal_ends_with_its_code_and_one_line(
     assert len(errors) == 1, log
     assert f"stopped by {name}" in errors[0]
     assert "Traceback" not in log
+    if stage == "compile":
+        assert not re.search(r"step \d+ is saved", errors[0])
     if stage == "block" and count == 1:
         assert saved(tmp_path) == [metrics.read_metrics(tmp_path / "run")[-1]["step"]]
     if stage in ("evaluation", "report", "groups") and count == 1:

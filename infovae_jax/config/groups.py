@@ -17,6 +17,7 @@ from infovae_jax.networks import conv, layers
 MAX_SEED = 2**32 - 1
 _BATCH = {"at_least": 1, "at_most": 10**6}
 _SIZES = {"at_least": 1, "at_most": 10**5}
+SCALINGS = ("auto", "none", "grey", "unit", "standardize")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,12 @@ class Data:
         at_least=1,
         at_most=4096,
         length=2,
+    )
+    scaling: str = knob(
+        "auto",
+        "of arrays of numbers; auto: floats [n, d] outside [0, 1] column by column, "
+        "where data.likelihood is auto; grey: over the greatest; unit: to [0, 1]",
+        options=SCALINGS,
     )
     label_column: str | None = knob(
         None, "of a table: the column that holds labels; None: none"

@@ -7,6 +7,7 @@ import numpy as np
 from infovae_jax.data import raw_splits, spec
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.permutation import VALIDATION, permutation
+from infovae_jax.data.scaling import Scaling
 from infovae_jax.types import Dataset
 
 
@@ -18,6 +19,7 @@ def from_arrays(
     num_labels: int = 0,
     title: str = "arrays in memory",
     scheme: Scheme | None = None,
+    scale: Scaling | None = None,
 ) -> Dataset:
     """Images in memory as a dataset whose test split is what is held out of training.
 
@@ -29,6 +31,7 @@ def from_arrays(
       num_labels: number of classes.
       title: the data in words.
       scheme: where they are the rows of a table, how they became numbers.
+      scale: else what was done to their numbers; None: nothing.
 
     Raises:
       ConfigError, DataError: as `spec.decide`.
@@ -41,7 +44,7 @@ def from_arrays(
     raw = raw_splits.Raw(
         train_x, train_y, test_x, test_y, num_labels, (), title, "the array X"
     )
-    raw = raw._replace(scheme=scheme)
+    raw = raw._replace(scheme=scheme, scaling=scale)
     return spec.decide(raw, config)
 
 

@@ -107,6 +107,11 @@ class Scheme(NamedTuple):
             kinds.write(out, at[column.name], column, values, place)
         return out[:, None, :, None]
 
+    def imputed(self, frame: Any) -> int:
+        """How many missing values of a table `encode` fills."""
+        names = [c.name for c in self.used if c.fill is not None]
+        return int(frame[names].isna().to_numpy().sum())
+
     def extra(self, frame: Any) -> list[str]:
         """Columns of a table that training did not have; they are not looked at."""
         known = {c.name for c in self.columns} | {self.label}

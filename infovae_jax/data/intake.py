@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import columns
+from infovae_jax.data import columns, scaling
 from infovae_jax.data.columns import Scheme
+from infovae_jax.data.scaling import Scaling
 from infovae_jax.types import ColumnBlock, Dataset, DataSpec
 
 FILE = "intake.json"
@@ -23,6 +24,7 @@ class Intake(NamedTuple):
 
     Attributes:
       scheme: of a table; None of images.
+      scaling: what was done to the numbers of an array; None: nothing.
       divisor: what the numbers of the source were divided by.
       bits: whether bytes 0 and 1 of the source meant black and white.
       low: the smallest value of the data in the range that the model sees.
@@ -31,6 +33,7 @@ class Intake(NamedTuple):
     """
 
     scheme: Scheme | None = None
+    scaling: Scaling | None = None
     divisor: float = 1.0
     bits: bool = False
     low: float = -math.inf
@@ -42,9 +45,10 @@ def to_json(dataset: Dataset) -> dict[str, Any]:
     """All that new data need of a dataset, as JSON holds it; no example of it."""
     intake = dataset.intake
     scheme = intake.scheme and columns.to_json(intake.scheme)
+    scale = intake.scaling and scaling.to_json(intake.scaling)
     return {
         "spec": spec_to_json(dataset.spec),
-        "intake": intake._replace(scheme=scheme)._asdict(),
+        "intake": intake._replace(scheme=scheme, scaling=scale)._asdict(),
         "label_names": list(dataset.label_names),
         "decision": dataset.decision,
     }
@@ -72,6 +76,7 @@ def from_json(values: Mapping[str, Any]) -> Dataset:
     spec = spec_of(values["spec"])
     own = dict(values["intake"])
     own["scheme"] = own["scheme"] and columns.from_json(own["scheme"])
+    own["scaling"] = own.get("scaling") and scaling.from_json(own["scaling"])
     if isinstance(own["image_size"], list):
         own["image_size"] = tuple(own["image_size"])
     empty = np.zeros((0, *spec.shape), spec.dtype)

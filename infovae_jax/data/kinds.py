@@ -206,7 +206,7 @@ def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) ->
         raise place.refuse(0, "no value in the training rows", "ignore that column")
     shift = float(known.mean())
     if column.kind in COUNTS:
-        _require_counts(numbers, place)
+        _require_counts(numbers, place, "say 'numeric'")
         shift = float(np.log(max(shift, 0.5 / len(known))))
         why = f"{column.why}; counts of mean {known.mean():.4g}"
         return column._replace(shift=shift, why=why)
@@ -218,12 +218,12 @@ def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) ->
     return column._replace(shift=shift, factor=factor, why=why)
 
 
-def _require_counts(numbers: np.ndarray, place: Place) -> None:
+def _require_counts(numbers: np.ndarray, place: Place, fix: str) -> None:
     known = np.where(np.isnan(numbers), 0.0, numbers)
     bad = (known < 0) | (known > MAX_COUNT) | (known != np.rint(known))
     if bad.any():
         index = int(bad.argmax())
-        fix = f"counts are whole numbers from 0 to {MAX_COUNT}; say 'numeric'"
+        fix = f"counts are whole numbers from 0 to {MAX_COUNT}; {fix}"
         raise place.refuse(index, f"{numbers[index]:.6g} is no count", fix)
 
 
@@ -305,7 +305,7 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
     if missing.any():
         numbers = np.where(missing, _filled(missing, column, place), numbers)
     if column.kind in COUNTS:
-        _require_counts(numbers, place)
+        _require_counts(numbers, place, "repair that value")
         out[:, at.start] = np.log1p(numbers)
         return
     scaled = (numbers - column.shift) / column.factor

@@ -30,6 +30,7 @@ class Rows(NamedTuple):
       names: of the files that they are, within the folder; None: there are none.
       labels: int32 `[m]`, -1 where unknown; None: the input has none.
       extra: columns of a table that training did not have; they are not looked at.
+      imputed: how many missing values of a table were filled.
     """
 
     first: int
@@ -37,6 +38,7 @@ class Rows(NamedTuple):
     names: list[str] | None = None
     labels: np.ndarray | None = None
     extra: tuple[str, ...] = ()
+    imputed: int = 0
 
 
 def require(path: pathlib.Path) -> pathlib.Path:
@@ -97,7 +99,8 @@ def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
             continue
         x = scheme.encode(frame, where, first)
         extra = tuple(scheme.extra(frame))
-        yield Rows(first, x, None, scheme.labels(frame), extra)
+        filled = scheme.imputed(frame)
+        yield Rows(first, x, None, scheme.labels(frame), extra, filled)
         first += len(x)
     if not first:
         raise DataError("no rows", where, "give a table of rows")
@@ -133,8 +136,7 @@ def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
     else:
         parts, labels = _of_archive(path, size)
     for part in parts:
-        images = raw_splits.as_images(part, where)
-        images = _like_training(images, dataset, where, first)
+        images = as_stored(part, dataset, where, first)
         own = labels[first : first + len(images)] if labels is not None else None
         if own is not None and len(own) < len(images):
             raise _other_labels(labels, "more", where)
@@ -162,9 +164,28 @@ def _of_archive(path: pathlib.Path, size: int):
     return numpy_files.stream_member(path, images, size), found
 
 
-def as_stored(x: Any, dataset: Dataset, where: str) -> np.ndarray:
-    """An array of examples as the model takes them; see `read`."""
-    return _like_training(raw_splits.as_images(x, where), dataset, where)
+def as_stored(x: Any, dataset: Dataset, where: str, first: int = 0) -> np.ndarray:
+    """An array of examples as the model takes them; see `read`.
+
+    `first`: number of the first one, for messages.
+    """
+    scale = dataset.intake.scaling
+    if scale is None:
+        images = raw_splits.as_images(x, where)
+        return _like_training(images, dataset, where, first)
+    images = raw_splits.standard_shape(x, where)
+    if images.dtype.kind not in "biuf":
+        fix = "give numbers, as it was trained on"
+        raise DataError(f"values of type {images.dtype}", where, fix)
+    _require_shape(images, dataset, where)
+    stored = scale.stored(images)
+    bad = ~np.isfinite(stored)
+    if bad.any():
+        index = raw_splits.first_index(bad, first)
+        value = images[(index[0] - first, *index[1:])]
+        fix = "give finite numbers in the range of the training data"
+        raise DataError(f"value {value:.6g} at index {index}", where, fix)
+    return stored
 
 
 def _like_training(
@@ -175,15 +196,8 @@ def _like_training(
     Raises:
       DataError: they have another shape, or a range that the model does not know.
     """
-    spec, intake = dataset.spec, dataset.intake
-    if x.shape[1:] != spec.shape:
-        resized = "; its own images were resized by data.image_size"
-        raise DataError(
-            f"examples of shape (H, W, C) = {x.shape[1:]}, but the model is of "
-            f"{spec.shape}",
-            where,
-            "give examples of that shape" + (resized if intake.image_size else ""),
-        )
+    _require_shape(x, dataset, where)
+    intake = dataset.intake
     if intake.divisor != 1.0 and x.dtype == np.uint8:
         raise DataError(
             f"whole numbers, for a model of values divided by {intake.divisor:g}",
@@ -203,6 +217,18 @@ def _like_training(
             )
         return x
     return _checked(x, intake, where, first)
+
+
+def _require_shape(x: np.ndarray, dataset: Dataset, where: str) -> None:
+    shape = dataset.spec.shape
+    if x.shape[1:] != shape:
+        resized = "; its own images were resized by data.image_size"
+        fix = "give examples of that shape"
+        raise DataError(
+            f"examples of shape (H, W, C) = {x.shape[1:]}, but the model is of {shape}",
+            where,
+            fix + (resized if dataset.intake.image_size else ""),
+        )
 
 
 def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import cache, raw_splits
+from infovae_jax.data import cache, raw_splits, scaling
 from infovae_jax.errors import DataError, UserError
 
 # Names of (train images, train labels, test images, test labels).
@@ -101,16 +101,47 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
       ConfigError: if `test_fraction` is not inside (0, 1).
     """
     where = f"file {path}"
-    x = raw_splits.as_images(open_npy(path), where)
+    array = open_npy(path)
+    x = raw_splits.standard_shape(array, where)
     train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, where
     )
+    scale = _scaling(_Picked(x, train), array.ndim == 2, config)
     if x.nbytes <= MAX_SPLIT_IN_MEMORY:
-        train_x, test_x = x[train], x[test]
+        parts = (_as_stored(x[picked], scale, where) for picked in (train, test))
+        train_x, test_x = parts
     else:
-        train_x, test_x = _split_on_disk(path, x, train, test, config)
-    raw = raw_splits.Raw(train_x, None, test_x, None, 0, (), f"array {path}", where)
-    return raw._replace(origin=(train, test))
+        train_x, test_x = _split_on_disk(path, x, train, test, config, scale)
+    title = _titled(f"array {path}", scale)
+    raw = raw_splits.Raw(train_x, None, test_x, None, 0, (), title, where)
+    return raw._replace(origin=(train, test), scaling=scale)
+
+
+class _Picked:
+    """Examples of an array, of which no more are read than are looked at."""
+
+    def __init__(self, x: np.ndarray, indices: np.ndarray):
+        self.x, self.indices = x, indices
+        self.shape, self.dtype = (len(indices), *x.shape[1:]), x.dtype
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return self.x[self.indices[part]]
+
+
+def _scaling(train: Any, are_rows: bool, config: Any) -> scaling.Scaling | None:
+    """What `data.scaling` means for training examples, `are_rows`: stored `[n, d]`."""
+    return scaling.asked(train, are_rows, config.scaling, config.likelihood)
+
+
+def _as_stored(x: np.ndarray, scale: scaling.Scaling | None, where: str) -> np.ndarray:
+    return raw_splits.storage_type(x, where) if scale is None else scale.stored(x)
+
+
+def _titled(title: str, scale: scaling.Scaling | None) -> str:
+    return title if scale is None else f"{title}, {scale.decision}"
 
 
 def open_npy(path: pathlib.Path) -> np.ndarray:
@@ -127,12 +158,17 @@ def open_npy(path: pathlib.Path) -> np.ndarray:
         raise _cannot_read(path, error) from error
 
 
-def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray]:
+def _split_on_disk(
+    path, x, train, test, config, scale
+) -> tuple[np.ndarray, np.ndarray]:
+    def rows_of(indices):
+        return _as_stored(x[indices], scale, f"file {path}")
+
     def stream(indices):
         rows = max(1, raw_splits.CHUNK_VALUES // math.prod(x.shape[1:]))
         starts = range(0, len(indices), rows)
         return cache.Stream(
-            len(indices), ((x[indices[i : i + rows]], None) for i in starts)
+            len(indices), ((rows_of(indices[i : i + rows]), None) for i in starts)
         )
 
     stat = path.stat()
@@ -141,6 +177,7 @@ def _split_on_disk(path, x, train, test, config) -> tuple[np.ndarray, np.ndarray
         cache.file_mark(stat),
         config.test_fraction,
         config.split_seed,
+        *(() if scale is None else (scale.kind,)),
     )
     opened = cache.open_or_build(
         cache.root(config.cache_dir) / f"{path.stem}-npy-{mark}",
@@ -373,13 +410,23 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
     where = f"file {path}"
 
     def images(key):
-        return raw_splits.as_images(found[key], f"array '{key}' of file {path}")
+        return raw_splits.standard_shape(found[key], f"array '{key}' of file {path}")
+
+    def arranged(train_x, train_y, test_x, test_y):
+        scale = _scaling(train_x, found[train_key].ndim == 2, config)
+        given = ((train_x, train_key), (test_x, test_key or train_key))
+        train_x, test_x = (
+            _as_stored(part, scale, f"array '{key}' of file {path}")
+            for part, key in given
+        )
+        title = _titled(f"archive {path}", scale)
+        given = (train_x, train_y, test_x, test_y, num_labels, (), title, where)
+        return raw_splits.Raw(*given, scaling=scale)
 
     def labels(key, x, num_labels=None):
         name = f"array '{key}' of file {path}"
         return raw_splits.as_labels(found[key], len(x), name, num_labels)
 
-    title = f"archive {path}"
     x = images(train_key)
     y = labels(label_key, x) if label_key in found else None
     num_labels = 0 if y is None else int(y.max()) + 1
@@ -388,14 +435,12 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
             len(x), config.test_fraction, config.split_seed, where
         )
         train_y, test_y = (None, None) if y is None else (y[train], y[test])
-        arranged = raw_splits.Raw(
-            x[train], train_y, x[test], test_y, num_labels, (), title, where
-        )
+        raw = arranged(x[train], train_y, x[test], test_y)
         factors = {
             name.removeprefix(FACTOR_PREFIX): (values[train], values[test])
             for name, values in _factors(found, "", len(x), path).items()
         }
-        return arranged._replace(factors=factors or None, origin=(train, test))
+        return raw._replace(factors=factors or None, origin=(train, test))
     if (label_key in found) != (test_label_key in found):
         raise DataError(
             f"only one of {label_key} and {test_label_key} is there",
@@ -404,7 +449,7 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
         )
     test_x = images(test_key)
     test_y = None if y is None else labels(test_label_key, test_x, num_labels)
-    arranged = raw_splits.Raw(x, y, test_x, test_y, num_labels, (), title, where)
+    raw = arranged(x, y, test_x, test_y)
     train_factors = _factors(found, "_train", len(x), path)
     test_factors = _factors(found, "_test", len(test_x), path)
     factors = {
@@ -412,7 +457,7 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
         for name, values in train_factors.items()
         if name in test_factors
     }
-    return arranged._replace(factors=factors or None)
+    return raw._replace(factors=factors or None)
 
 
 def _factors(found, ending: str, num_examples: int, path) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ class Raw(NamedTuple):
       origin: (`[n]`, `[m]`), where each example is in its source; see `Dataset`.
       scheme: of a table, how its rows became numbers, a `columns.Scheme`.
       divisor: what the numbers of the source were divided by.
+      scaling: a `scaling.Scaling` that was applied to both splits, or None.
     """
 
     train_x: np.ndarray
@@ -47,9 +48,10 @@ class Raw(NamedTuple):
     origin: tuple[np.ndarray, np.ndarray] | None = None
     scheme: Any = None
     divisor: float = 1.0
+    scaling: Any = None
 
 
-def chunks(x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def chunks(x: Any) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (first index, slice) along the leading axis, a few MB each."""
     rows = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:]))))
     for start in range(0, len(x), rows):
@@ -77,10 +79,12 @@ def as_images(x: np.ndarray, where: str) -> np.ndarray:
       DataError: for an empty split, another rank, type or number of channels, or
         integers outside 0..255.
     """
-    return _storage_type(_standard_shape(np.asanyarray(x), where), where)
+    return storage_type(standard_shape(x, where), where)
 
 
-def _standard_shape(x: np.ndarray, where: str) -> np.ndarray:
+def standard_shape(x: Any, where: str) -> np.ndarray:
+    """`[n, H, W, C]` of the same numbers; see `as_images`."""
+    x = np.asanyarray(x)
     fix = "give images as [n, H, W, C], [n, H, W] or [n, D], channels last"
     if x.ndim not in (2, 3, 4):
         raise DataError(f"an array of shape {x.shape} holds no images", where, fix)
@@ -102,7 +106,8 @@ def _standard_shape(x: np.ndarray, where: str) -> np.ndarray:
     return x
 
 
-def _storage_type(x: np.ndarray, where: str) -> np.ndarray:
+def storage_type(x: np.ndarray, where: str) -> np.ndarray:
+    """The same numbers as uint8 or float32; see `as_images`."""
     if x.dtype == np.uint8:
         return x
     if x.dtype == np.bool_:

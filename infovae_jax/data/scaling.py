@@ -3,16 +3,17 @@
 The statistics are those of the training examples; they belong to the model.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.config.groups import SCALINGS as KINDS
 from infovae_jax.data import raw_splits
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, unknown
 from infovae_jax.types import DataSpec
 
-KINDS = ("auto", "none", "unit", "standardize")
 # Whole numbers from 0 to this are grey levels, in pictures and in tables of at least
 # MIN_PIXELS columns.
 MAX_GREY, MIN_PIXELS = 255, 16
@@ -74,49 +75,93 @@ class Scaling(NamedTuple):
 UNCHANGED = Scaling("none", np.zeros(()), np.ones(()), "float32", "taken as they are")
 
 
-def choose(x: np.ndarray, kind: str, likelihood: str, is_table: bool) -> Scaling:
+def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
     """Settles how the training examples are scaled.
 
     Args:
-      x: `[n, H, W, C]` finite numbers or bools.
+      x: `[n, H, W, C]` finite numbers or bools; an array, or what has its length,
+        shape, type and slices.
       kind: one of KINDS. 'auto': nothing for bytes and for values in [0, 1]; grey
-        levels by the greatest; tables by 'standardize', or where the likelihood is one
-        of [0, 1] by 'unit'; pictures by 'unit'.
+        levels by 'grey', over the greatest; tables by 'standardize', or where the
+        likelihood is one of [0, 1] by 'unit'; pictures by 'unit'.
       likelihood: 'auto' or a name of LIKELIHOODS.
       is_table: whether columns have ranges of their own.
 
     Raises:
-      ConfigError: unknown kind.
+      ConfigError: unknown kind, or 'grey' of numbers below 0 or of 0 alone.
     """
     if kind not in KINDS:
         raise unknown("value", kind, KINDS, "scaling")
     low, high = _range(x)
     bytes_ = x.dtype == np.uint8 and high > 1
     dtype = "uint8" if bytes_ else "float32"
-    span = f"values of {low:.4g} to {high:.4g}"
+    span = f"values of {told(low)} to {told(high)}"
     if kind == "none" or (kind == "auto" and (bytes_ or 0 <= low <= high <= 1)):
         how = "bytes, divided by 255" if bytes_ else f"{span}, taken as they are"
         return Scaling("none", np.zeros(()), np.ones(()), dtype, how)
-    grey = low >= 0 and high <= MAX_GREY and (not is_table or x[0].size >= MIN_PIXELS)
+    size = math.prod(x.shape[1:])
+    grey = low >= 0 and high <= MAX_GREY and (not is_table or size >= MIN_PIXELS)
     if kind == "auto" and grey and all((p == np.rint(p)).all() for p in _parts(x)):
+        kind = "grey"
+    if kind == "grey":
+        if not 0 <= low < high:
+            fix = "give 'unit', or numbers from 0"
+            raise ConfigError(f"{span} are no grey levels", "scaling", fix)
         text = f"grey levels 0 to {high:.4g}, divided by {high:.4g}"
-        return Scaling("unit", np.zeros(()), np.asarray(high), "float32", text)
+        return Scaling("grey", np.zeros(()), np.asarray(high), "float32", text)
     if kind == "auto":
         kind = "standardize" if is_table and not _is_of_unit(likelihood) else "unit"
     axis = 0 if is_table else None
     each = "each column" if is_table else "all values"
     if kind == "unit":
-        shift = np.asarray(x.min(axis), np.float64)
-        factor = np.asarray(x.max(axis), np.float64) - shift
+        shift = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
+        factor = np.max([part.max(axis) for part in _parts(x)], 0) - shift
         text = f"{span}; {each} brought to [0, 1]"
     else:
-        shift = np.asarray(x.mean(axis, dtype=np.float64))
-        factor = np.asarray(x.std(axis, dtype=np.float64))
+        shift, factor = _moments(x, axis)
         text = f"{span}; {each} standardised to mean 0 and standard deviation 1"
     constant = _is_constant(factor, shift)
     if constant.any() and is_table:
         text += f"; {int(constant.sum())} constant"
     return Scaling(kind, shift, np.where(constant, 1.0, factor), "float32", text)
+
+
+def asked(x: Any, is_table: bool, kind: str, likelihood: str) -> Scaling | None:
+    """What `data.scaling` means for the training examples of a file.
+
+    'auto' is narrower than `choose`'s: rows of fractions of which some are outside
+    [0, 1] are scaled, where no likelihood is named; pictures have the range that
+    somebody gave them.
+
+    Returns:
+      None where the examples are to be taken as they are.
+    """
+    type_ = np.dtype(x.dtype).kind
+    wanted = is_table and type_ == "f" and likelihood == "auto"
+    if kind == "none" or type_ not in "biuf" or (kind == "auto" and not wanted):
+        return None
+    # Of what is not finite there are no statistics; the scan of `spec` names it.
+    if not all(np.isfinite(part).all() for part in _parts(x)):
+        return None
+    found = choose(x, kind, likelihood, is_table)
+    return None if found.kind == "none" else found
+
+
+def told(value: float, digits: int = 4) -> str:
+    """So many digits of a value, or as many as tell it from 0 and from 1."""
+    text = f"{value:.{digits}g}"
+    hidden = float(text) in (0.0, 1.0) and float(text) != value
+    return f"{value:.9g}" if hidden else text
+
+
+def _moments(x: Any, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of columns, or with None of all values; float64."""
+    count = len(x) if axis == 0 else math.prod(x.shape)
+    mean = sum(part.sum(axis, dtype=np.float64) for part in _parts(x)) / count
+    spread = sum(
+        np.square(np.asarray(part, np.float64) - mean).sum(axis) for part in _parts(x)
+    )
+    return np.asarray(mean), np.sqrt(np.asarray(spread) / count)
 
 
 def _is_constant(factor: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -130,15 +175,13 @@ def are_fractions(x: np.ndarray) -> bool:
     return 0 <= low <= high <= 1 and any((p != np.rint(p)).any() for p in _parts(x))
 
 
-def _parts(x: np.ndarray):
+def _parts(x: Any):
     return (part for _, part in raw_splits.chunks(x))
 
 
-def _range(x: np.ndarray) -> tuple[float, float]:
-    return (
-        float(min(part.min() for part in _parts(x))),
-        float(max(part.max() for part in _parts(x))),
-    )
+def _range(x: Any) -> tuple[float, float]:
+    limits = [(part.min(), part.max()) for part in _parts(x)]
+    return float(min(low for low, _ in limits)), float(max(top for _, top in limits))
 
 
 def _is_of_unit(likelihood: str) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from infovae_jax.data import raw_splits
 from infovae_jax.data.intake import LARGE, Intake
+from infovae_jax.data.scaling import told
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, printable, unknown
 from infovae_jax.types import Dataset, DataSpec
@@ -72,20 +73,13 @@ def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
         if result.outside is not None:
             raise ConfigError(
                 f"{key}={value} needs data in [0, 1], but they span "
-                f"{_told(min(s.low for s in scans.values()), 6)} to "
-                f"{_told(max(s.high for s in scans.values()), 6)}",
+                f"{told(min(s.low for s in scans.values()), 6)} to "
+                f"{told(max(s.high for s in scans.values()), 6)}",
                 f"first value outside at index (n, h, w, c) = {result.outside} of "
                 f"the {split} images",
                 "scale the data to [0, 1], or set data.likelihood='gaussian' and "
                 "data.binarize='none'",
             )
-
-
-def _told(value: float, digits: int = 4) -> str:
-    """So many digits of a value, or as many as tell it from 0 and from 1."""
-    text = f"{value:.{digits}g}"
-    hidden = float(text) in (0.0, 1.0) and float(text) != value
-    return f"{value:.9g}" if hidden else text
 
 
 def _require_levels(raw: raw_splits.Raw, config: Any) -> None:
@@ -180,7 +174,10 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     if bits:
         raw = _bits_as_images(raw)
         scans = _scan_both(raw)
-    in_range = all(s.outside is None for s in scans.values())
+    judged = scans
+    if raw.scaling is not None:  # by the training examples: others may go a bit beyond
+        judged = {"train": scans["train"]}
+    in_range = all(s.outside is None for s in judged.values())
     if raw.scheme is not None:
         _check_table(raw, config)
     if config.binarize != "none":
@@ -190,6 +187,8 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         name = "mixed"
     if name == "auto":
         name = "bernoulli" if in_range else "gaussian"
+        if _is_standardised(raw):
+            name = "learned_gaussian"
     spec = DataSpec(
         shape=tuple(int(side) for side in raw.train_x.shape[1:]),
         dtype=str(raw.train_x.dtype),
@@ -203,7 +202,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     )
     likelihood = make_likelihood(spec)
     if likelihood.support == (0.0, 1.0):
-        _require_unit_range(scans, "data.likelihood", name)
+        _require_unit_range(judged, "data.likelihood", name)
     if likelihood.levels:
         _require_levels(raw, config)
     return Dataset(
@@ -220,6 +219,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         origin=raw.origin,
         intake=Intake(
             scheme=raw.scheme,
+            scaling=raw.scaling,
             divisor=raw.divisor,
             bits=bits,
             low=min(s.low for s in scans.values()),
@@ -228,6 +228,10 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
         ),
         tests_on_training=_tests_on_training(raw),
     )
+
+
+def _is_standardised(raw: raw_splits.Raw) -> bool:
+    return raw.scaling is not None and raw.scaling.kind == "standardize"
 
 
 def _tests_on_training(raw: raw_splits.Raw) -> bool:
@@ -260,14 +264,14 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     lines = [f"data: {raw.title}"]
     if raw.scheme is not None:
         return lines + _table_decision(raw, config, spec, counts)
-    lines.append(f"  {counts}, {spec.dtype} images of shape (H, W, C) = {spec.shape}")
+    lines.append(f"  {counts}, {spec.dtype} {_shaped(spec.shape)}")
     if _tests_on_training(raw):
         lines.append(f"  {_NO_TEST}")
     scaled = ", after scaling by 1/255" if spec.dtype == "uint8" else ""
     low = min(s.low for s in scans.values())
     high = max(s.high for s in scans.values())
     lines.append(
-        f"  range: min {_told(low)}, max {_told(high)}, mean "
+        f"  range: min {told(low)}, max {told(high)}, mean "
         f"{scans['train'].mean:.4f} of the training images{scaled}"
     )
     if max(-low, high) > LARGE:
@@ -280,6 +284,8 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
         lines.append("  factors, for evaluation only: " + ", ".join(raw.factors))
     if config.likelihood != "auto":
         why = "as data.likelihood says"
+    elif _is_standardised(raw):
+        why = "as values were standardised"
     elif in_range:
         why = "as all values lie in [0, 1]"
     else:
@@ -287,6 +293,12 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     lines.append(f"  likelihood: {spec.likelihood}, {why}")
     lines.append("  meaning: " + _meaning(spec, config.binarize))
     return lines
+
+
+def _shaped(shape: tuple[int, int, int]) -> str:
+    if shape[0] == shape[2] == 1:
+        return f"rows of {shape[1]} numbers"
+    return f"images of shape (H, W, C) = {shape}"
 
 
 def _table_decision(raw, config, spec: DataSpec, counts: str) -> list[str]:

@@ -6,6 +6,7 @@ kept beside it (`training.programs`), so that it can be copied, pickled and clon
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -42,7 +43,8 @@ def value_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError) as error:
-        raise ValueError(f"{error.what}; {error.where}; {error.fix}") from error
+        text = f"{error.what}; {error.where}; {error.fix}"
+        raise ValueError(settings.in_python(text)) from error
 
 
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
@@ -68,7 +70,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         'ignore', for columns whose values do not tell; see docs/tables.md.
     missing : 'refuse' or 'impute'
         Missing values of a table; imputed: the mean, or the most frequent value.
-    scaling : 'auto', 'none', 'unit' or 'standardize'
+    scaling : 'auto', 'none', 'grey', 'unit' or 'standardize'
         How x is brought into the range of the likelihood, see `data.scaling.choose`.
     epochs : int or None
         Passes over the data; None: about 2,000 steps, 20 to 500 passes.
@@ -200,10 +202,11 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         count, mixed = len(x) - len(away), scheme is not None
         config = settings.resolve(self, x.shape[1:], count, seed, mixed)
         if scheme is not None:
-            if self.scaling not in ("auto", "standardize"):
+            kind = config.data.scaling
+            if kind not in ("auto", "standardize"):
                 raise ValueError(
-                    f"scaling={self.scaling!r} is of arrays: the numeric columns of a "
-                    "table are standardised; leave it 'auto'"
+                    f"scaling={kind!r} is of arrays: the numeric columns of a table "
+                    "are standardised; leave it 'auto'"
                 )
             config_lib.check(config)
             options = config.data, num_labels, "table X", scheme
@@ -213,14 +216,20 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         likelihood, is_table = config.data.likelihood, self.image_shape_ is None
         scale = self._scaling if self._goes_on() else None
         if scale is None:
-            scale = scaling_lib.choose(train, self.scaling, likelihood, is_table)
-        if likelihood == "auto" and scale.kind == "standardize":
-            config.data.likelihood = "learned_gaussian"
+            scale = scaling_lib.choose(train, config.data.scaling, likelihood, is_table)
         config_lib.check(config)
-        title = f"X, {scale.decision}"
         dataset = arrays.from_arrays(
-            scale.stored(x), labels, away, config.data, num_labels, title
+            scale.stored(x),
+            labels,
+            away,
+            config.data,
+            num_labels,
+            f"X, {scale.decision}",
+            scale=scale,
         )
+        config.data.scaling = scale.kind
+        if scale.kind == "standardize":
+            config.data.likelihood = dataset.spec.likelihood
         return config, dataset, scale
 
     def _goes_on(self) -> bool:
@@ -291,9 +300,22 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         from `random_state` and the row's values: the same row has the same bound in any
         call. Sums over pixels or columns; a Bernoulli of grey values gives soft
         cross-entropy, a Gaussian the log-density of the scaled values.
+
+        Warns
+        -----
+        UserWarning : rows so far from the training data that their bound is no number.
         """
         x = self._stored(X)
-        return rows.bounds(self._run(), self._device_params(), x, self.seed_)
+        found = rows.bounds(self._run(), self._device_params(), x, self.seed_)
+        strange = np.flatnonzero(~np.isfinite(found))
+        if len(strange):
+            warnings.warn(
+                f"{len(strange)} of {len(found)} rows, the first of them row "
+                f"{strange[0]}, are so far from the training data that their bound is "
+                f"{found[strange[0]]}",
+                stacklevel=2,
+            )
+        return found
 
     def score(self, X, y=None):
         """Mean of `score_samples`, nats a row; higher is better. y is not looked at."""
@@ -381,6 +403,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             with value_errors():
                 if self._trained_on is None:
                     return self._scaling.stored(x)
+                if self._trained_on.intake.scaling is not None:
+                    return new_rows.as_stored(x, self._trained_on, "X")
                 of_bytes = self._scaling.dtype == "uint8"
                 # Fractions are what a file would hold; bytes as floats what decoding
                 # gives.

@@ -31,9 +31,9 @@ def is_table(estimator: Any, X: Any) -> bool:
     """Whether X is to be looked at column by column.
 
     A DataFrame with a column that holds no numbers, or any X where `columns` says what
-    its columns are.
+    its columns are, or `missing` that some values may not be there.
     """
-    if estimator.columns is not None:
+    if estimator.columns is not None or estimator.missing != "refuse":
         return True
     return tables.is_mixed(X)
 
@@ -117,12 +117,32 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
                 f"X has examples of shape {image_shape}, but "
                 f"{type(estimator).__name__} is expecting {fitted}"
             )
+    _require_known(X)
     X = validate_data(
         estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
     )
     if reset:
         estimator.image_shape_ = image_shape
     return X.reshape(len(X), *stored_shape(estimator))
+
+
+def _require_known(X: Any) -> None:
+    """Raises ValueError where a number is missing, with what to do about it.
+
+    scikit-learn would name estimators of its own that take NaN.
+    """
+    if tables.library_of(X) is not None:
+        missing = tables.as_frame(X).isna().to_numpy()
+    elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim:
+        missing = np.isnan(X)
+    else:
+        return
+    if missing.any():
+        row = int(missing.reshape(len(missing), -1).any(1).argmax())
+        raise ValueError(
+            f"Input X contains NaN: {int(missing.sum())} missing values, the first in "
+            f"row {row}; fill them, or of a table set missing='impute'"
+        )
 
 
 def _first(values: Any) -> Any:

@@ -165,16 +165,17 @@ def of_run(saved: Saved) -> Any:
             "use --mode=encode --workdir",
         )
     model = by_objective[config.objective](random_state=config.seed)
-    zero, one = np.zeros(()), np.ones(())
-    how = "as the run took them"
     model.image_shape_ = None if spec.shape[0] == spec.shape[2] == 1 else spec.shape
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
     model.n_features_in_ = math.prod(spec.shape)
-    scale = scaling.Scaling("none", zero, one, spec.dtype, how)
-    scheme = run.dataset.intake and run.dataset.intake.scheme
+    known = run.dataset.intake
+    scheme, scale = (known.scheme, known.scaling) if known else (None, None)
+    if scale is None:
+        how = "as the run took them"
+        scale = scaling.UNCHANGED._replace(dtype=spec.dtype, decision=how)
     model.adopt(run, params, scale, scheme)
-    if run.dataset.intake is not None:
+    if known is not None:
         model.trained_on(intake.without_examples(run.dataset))
     if scheme is not None:
         model.n_features_in_ = len(scheme.used)

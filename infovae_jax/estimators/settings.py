@@ -1,5 +1,6 @@
 """Parameters of an estimator -> the resolved config of a run."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,21 @@ from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.training.run import Run
 from infovae_jax.types import Dataset, DataSpec
 
+# Keys that a parameter of the estimators stands for.
+PARAMETERS = {
+    "seed": "random_state",
+    "data.likelihood": "likelihood",
+    "data.scaling": "scaling",
+    "data.columns": "columns",
+    "data.missing": "missing",
+    "model.latent_dim": "latent_dim",
+    "model.num_clusters": "n_clusters",
+    "network.kind": "network",
+    "network.encoder_hidden": "hidden",
+    "optimizer.learning_rate": "learning_rate",
+    "train.batch_size": "batch_size",
+    "train.num_epochs": "epochs",
+}
 # Optimiser steps that the default number of epochs amounts to, and its limits.
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
 _FEW_HIDDEN = (256, 256)
@@ -55,6 +71,19 @@ def epochs_of(asked: int | None, steps_per_epoch: int) -> int:
 def recipe_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     """What the recipe of an objective wants to know about the data."""
     return {"images": min(shape[:2]) > 1} if name == "infocatvae" else {}
+
+
+def in_python(text: str) -> str:
+    """A message of the command line with the estimators' parameters for its keys."""
+    text = re.sub(r"\bdata\.columns='([^'=]*)=(\w+)'", r"columns={'\1': '\2'}", text)
+    keys = "|".join(map(re.escape, PARAMETERS))
+    return re.sub(
+        rf"(?<![\w.'])(config\.)?({keys})\b(?![.\w])",
+        lambda found: (
+            found[0] if found[2] == "seed" and not found[1] else PARAMETERS[found[2]]
+        ),
+        text,
+    )
 
 
 def has_own_networks(estimator: Any) -> bool:
@@ -112,6 +141,7 @@ def resolve(
         "seed": seed,
         "data.source": "arrays",
         "data.likelihood": estimator.likelihood,
+        "data.scaling": estimator.scaling,
         "network.kind": kind_of(estimator),
         "network.encoder_hidden": hidden,
         "network.decoder_hidden": hidden[::-1],

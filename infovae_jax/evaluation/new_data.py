@@ -121,7 +121,7 @@ class _Summary:
 
     def __init__(self, saved: Saved, unusual_below: float | None):
         self._saved, self._below = saved, unusual_below
-        self._count = self._unusual = 0
+        self._count = self._unusual = self._imputed = 0
         self._bound: float | None = None
         self._extra: tuple[str, ...] = ()
         self._clusters: list[np.ndarray] = []
@@ -131,6 +131,7 @@ class _Summary:
         """Takes some rows in."""
         self._count += len(part.x)
         self._extra = part.extra
+        self._imputed += part.imputed
         if found.bound is not None:
             self._bound = (self._bound or 0.0) + float(found.bound.sum())
             if self._below is not None:
@@ -147,6 +148,8 @@ class _Summary:
             names = ", ".join(map(repr, self._extra[:_NAMED]))
             more = ", ..." if len(self._extra) > _NAMED else ""
             lines.append(f"note: not looked at, training had no column {names}{more}")
+        if self._imputed:
+            lines.append(f"note: missing values filled as in training: {self._imputed}")
         if self._bound is not None:
             text = f"mean bound {self._bound / self._count:.6g} nats; {rows.BOUND}"
             lines.append(text)

@@ -488,6 +488,6 @@ def judge(found: Facts) -> list[Verdict]:
 def text(verdicts: list[Verdict]) -> str:
     """The verdicts to print."""
     if not verdicts:
-        return f"verdict: none of the {len(CHECKS)} faults that are looked for"
+        return f"verdict: no fault found, of {len(CHECKS)} that are looked for"
     lines = [f"  {number}. {v.text}" for number, v in enumerate(verdicts, 1)]
     return "\n".join(["verdict: not what it seems", *lines])

@@ -84,7 +84,7 @@ class Model:
             )
         self.record, self._graphs, self._arrays = record, graphs, arrays
         scaling = record["scaling"]
-        if scaling["kind"] not in ("none", "unit", "standardize"):
+        if scaling["kind"] not in ("none", "grey", "unit", "standardize"):
             raise ModelError("NumPy cannot run this model: an unknown kind of scaling")
         is_bytes = scaling["dtype"] == "uint8" and scaling["kind"] == "none"
         self._shift = 0.0 if is_bytes else np.asarray(scaling["shift"], np.float64)

@@ -139,10 +139,14 @@ def apply(
         lines.append(f"note: of the first {count} images alone, {fill}")
     elif left:
         lines.append(f"note: of the first {num} images; --num_samples=N takes more")
+    scale = dataset.intake.scaling
+    kept = dict(shown.arrays)
+    for name in ("x", "image") if scale is not None else ():
+        kept[name] = scale.original(kept[name])
     for output in outputs:
         if output.suffix.lower() == ".npz":
             with open(output, "wb") as stream:  # a path of .NPZ would get an ending
-                np.savez(stream, **shown.arrays)
+                np.savez(stream, **kept)
         else:
             limits = shown_range(dataset.spec, shown.arrays["x"])
             grids.save(

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from infovae_jax.data import cache
+from infovae_jax.errors import SIGNAL_ENDING
 from infovae_jax.training import (
     checkpoint,
     interruption,
@@ -161,6 +162,7 @@ def train(
                 writer.sync()
             save = functools.partial(saved.save, last, host, lost, remembered)
             processes.on_first(save)
+            SIGNAL_ENDING.in_training(last, str(workdir))
         if stop:
             raise guard.interrupted(workdir, last)
         return False

@@ -27,6 +27,7 @@ def data_config(tmp_path):
                 "label_column": None,
                 "columns": None,
                 "missing": "refuse",
+                "scaling": "auto",
             },
             type_safe=False,
         )

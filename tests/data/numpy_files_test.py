@@ -1,5 +1,6 @@
 """.npz and .npy files, whole and damaged; a pickle is never opened."""
 
+import json
 import pickle  # noqa: TID251 (makes the files that must be refused)
 import zipfile
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import new_rows, numpy_files
+from infovae_jax.data import intake, new_rows, numpy_files
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -307,3 +308,69 @@ def test_new_examples_of_other_forms(tmp_path, data_config, raises_line):
             rows("new.npz")
     np.savez(tmp_path / "new.npz", x=X, y=Y)
     assert sum(len(part.labels) for part in rows("new.npz")) == len(X)
+
+
+WILD = np.random.default_rng(1).normal(5, 1, (60, 4)) * [0.01, 1.0, 30.0, 1000.0]
+
+
+@pytest.fixture(params=["memory", "disk", "archive"])
+def wild(request, tmp_path, monkeypatch):
+    """The path of rows whose columns have scales of their own."""
+    if request.param == "archive":
+        np.savez(tmp_path / "x.npz", x=WILD)
+        return tmp_path / "x.npz"
+    if request.param == "disk":
+        monkeypatch.setattr(numpy_files, "MAX_SPLIT_IN_MEMORY", 0)
+    np.save(tmp_path / "x.npy", WILD)
+    return tmp_path / "x.npy"
+
+
+def test_rows_of_any_scale_are_standardised_as_training_is(wild, data_config):
+    dataset = data.load(data_config(wild))
+    assert dataset.spec.likelihood == "learned_gaussian"
+    assert "each column standardised" in dataset.decision
+    np.testing.assert_allclose(dataset.train_x.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(dataset.train_x.std(0), 1, rtol=1e-6)
+    # Other rows with the statistics of training, whoever brings them.
+    train, test = dataset.origin
+    mean, std = WILD[train].mean(0), WILD[train].std(0)
+    expected = ((WILD[test] - mean) / std)[:, None, :, None]
+    np.testing.assert_allclose(dataset.test_x, expected, atol=1e-5)
+    known = intake.from_json(json.loads(json.dumps(intake.to_json(dataset))))
+    stored = new_rows.as_stored(WILD[test], known, "--input")
+    np.testing.assert_array_equal(stored, dataset.test_x)
+    with pytest.raises(DataError, match=r"value nan at index \(1, 0, 2, 0\)"):
+        new_rows.as_stored([[1, 1, 1, 1], [1, 1, np.nan, 1]], known, "--input")
+
+
+@pytest.mark.parametrize(
+    ("x", "keys"),
+    [
+        (WILD, {"scaling": "none"}),
+        (WILD, {"likelihood": "gaussian"}),
+        (WILD.reshape(60, 2, 2), {}),  # pictures have the range that they were given
+        (np.random.default_rng(2).random((60, 4)), {}),
+    ],
+)
+def test_what_is_taken_as_it_is(tmp_path, data_config, x, keys):
+    np.save(tmp_path / "x.npy", x)
+    dataset = data.load(data_config(tmp_path / "x.npy", **keys))
+    assert dataset.intake.scaling is None
+    kept = x[dataset.origin[0]].reshape(dataset.train_x.shape)
+    np.testing.assert_array_equal(dataset.train_x, kept.astype(np.float32))
+
+
+def test_pictures_are_scaled_on_demand(tmp_path, data_config):
+    x = np.random.default_rng(3).normal(0, 9, (20, 4, 4))
+    np.save(tmp_path / "x.npy", x)
+    dataset = data.load(data_config(tmp_path / "x.npy", scaling="unit"))
+    assert dataset.spec.likelihood == "bernoulli"
+    assert (dataset.train_x.min(), dataset.train_x.max()) == (0, 1)
+
+
+def test_a_missing_number_is_named_before_its_column_is_one(tmp_path, data_config):
+    x = WILD.copy()
+    x[:, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(DataError, match=r"nan at index .*, 1, 0\) of the train"):
+        data.load(data_config(tmp_path / "x.npy"))

@@ -26,7 +26,7 @@ PIXELS = RNG.normal(0, 3, (20, 4, 4, 1))
         (rows(RNG.random((9, 3)) > 0.5), True, "none", "float32"),
         (rows(RNG.random((9, 3))), True, "none", "float32"),
         (NORMAL, True, "standardize", "float32"),
-        (GREY, True, "unit", "float32"),
+        (GREY, True, "grey", "float32"),
         (GREY[:, :, :5], True, "standardize", "float32"),  # five counts are no pixels
         (GREY + 0.5, True, "standardize", "float32"),
         (PIXELS, False, "unit", "float32"),
@@ -37,11 +37,17 @@ def test_decisions(x, is_table, kind, dtype):
     assert (found.kind, found.dtype) == (kind, dtype)
     stored = found.stored(x)
     assert stored.dtype == dtype
-    if kind == "unit":
+    if kind in ("grey", "unit"):
         assert (stored.min(), stored.max()) == (0, 1)
     if kind == "standardize":
         np.testing.assert_allclose(stored.mean(0), 0, atol=1e-5)
         np.testing.assert_allclose(stored.std(0), 1, rtol=1e-4)
+
+
+def test_grey_levels_are_never_negative():
+    assert scaling.choose(GREY + 3, "grey", "auto", True).factor == GREY.max() + 3
+    with pytest.raises(ConfigError, match="no grey levels"):
+        scaling.choose(PIXELS, "grey", "auto", False)
 
 
 @pytest.mark.parametrize("kind", ["none", "unit", "standardize"])

@@ -107,6 +107,8 @@ def test_missing_values(frame, raises_line):
     assert back["age"][7] == pytest.approx(frame["age"][:150].mean(), rel=1e-6)
     assert back["colour"][9] == frame["colour"][:150].mode()[0]
     assert "1 missing value becomes the mean" in "\n".join(scheme.decision())
+    assert scheme.imputed(frame) == 2
+    assert scheme.imputed(frame.fillna({"age": 1, "colour": "red"})) == 0
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,12 @@ def test_kinds_that_cannot_be(frame, raises_line, kinds, words):
 
 
 def test_counts_that_are_none(frame, raises_line):
-    with raises_line(DataError, 3, "is no count"):
+    with raises_line(DataError, 3, "is no count", "say 'numeric'"):
         learned(frame, {"age": "count"})
+    # What training took for counts is no matter of kinds any more.
+    scheme = learned(frame.assign(age=3 + np.arange(len(frame)) % 40), {"age": "count"})
+    with raises_line(DataError, 3, "-1 is no count", "repair that value"):
+        scheme.encode(frame.assign(age=-1), "here")
 
 
 def test_the_text_of_kinds(raises_line):

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from infovae_jax import CatVAE, load
+from infovae_jax import VAE, CatVAE, data, load
+from infovae_jax import config as config_lib
 
 CONFIG = """
 import pathlib
@@ -34,3 +35,21 @@ def test_same_bits_by_the_command(tmp_path, run_main, images, quick):
     # In another range than the run's data the codes would be of nothing.
     with pytest.raises(ValueError, match="training had 0 to 1"):
         loaded.predict(2.0 * images)
+
+
+@pytest.mark.parametrize("kind", ["rows", "grey", "images"])
+def test_the_command_takes_numbers_as_the_estimator_does(kind, tmp_path, quick):
+    """The config that an estimator keeps says what was done to X."""
+    x = np.random.default_rng(0).normal(3, 1, (40, 16)) * np.logspace(-2, 3, 16)
+    if kind == "grey":
+        x = np.rint(np.random.default_rng(0).random((40, 16)) * 16)
+    if kind == "images":
+        x = x.reshape(40, 4, 4)
+    model = VAE(latent_dim=2, **quick).fit(x)
+    np.savez(tmp_path / "x.npz", x_train=x, x_test=x[:10])
+    config = config_lib.from_json(model._config)
+    config.data.source = str(tmp_path / "x.npz")
+    dataset = data.load(config.data)
+    assert dataset.spec._replace(num_labels=0) == model._spec
+    np.testing.assert_array_equal(dataset.train_x, model._stored(x))
+    assert dataset.intake.scaling.kind == model._scaling.kind

@@ -75,7 +75,7 @@ def test_memory_maps(tmp_path, quick, table):
         (np.zeros((4, 0, 3)), ValueError, "channels last"),
         (np.zeros(4), ValueError, "Expected 2D array"),
         (np.zeros((1, 3)), ValueError, "minimum of 2"),
-        (np.full((4, 3), np.nan), ValueError, "NaN"),
+        (np.full((4, 3), np.nan), ValueError, "NaN: 12 missing .* in row 0; fill"),
         (np.full((4, 2, 2), np.inf), ValueError, "infinity"),
         (np.zeros((4, 3)) + 1j, ValueError, "Complex"),
         (np.array([["a", "b"], ["c", "d"]]), ValueError, "numeric"),
@@ -85,6 +85,15 @@ def test_memory_maps(tmp_path, quick, table):
 def test_what_cannot_be_used(quick, x, error, message):
     with pytest.raises(error, match=message):
         VAE(**quick).fit(x)
+
+
+def test_rows_without_bound_are_told(quick, table):
+    model = VAE(**quick).fit(table)
+    far = table.copy()
+    far[3] *= 1e30
+    with pytest.warns(UserWarning, match="1 of 60 rows, the first of them row 3"):
+        bounds = model.score_samples(far)
+    assert np.isfinite(np.delete(bounds, 3)).all()
 
 
 def test_another_shape_than_fitted(quick, images):

@@ -111,8 +111,8 @@ def test_rows_that_do_not_fit(model, frame, change, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"missing": "mean"}, "unknown value 'mean'"),
-        ({"columns": {"visit": "count"}}, "did you mean 'visits'"),
+        ({"missing": "mean"}, "unknown value 'mean'.*; missing; use one of"),
+        ({"columns": {"visit": "count"}}, "did you mean 'visits'.*; columns; use"),
         ({"columns": {"visits": "counts"}}, "did you mean 'count'"),
         ({"likelihood": "bernoulli"}, "which is not numeric"),
         ({"scaling": "unit"}, "the numeric columns of a table are standardised"),
@@ -124,6 +124,17 @@ def test_parameters_that_cannot_be(frame, small, options, words):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_missing_is_refused_in_words_of_python(frame, small):
+    holes = frame.assign(age=frame["age"].where(frame.index != 7))
+    with pytest.raises(ValueError, match="missing") as caught:
+        CatVAE(**small).fit(holes)
+    told = str(caught.value)
+    assert "set missing='impute', or columns={'age': 'ignore'}" in told
+    numbers = holes[["age", "visits"]]
+    with pytest.raises(ValueError, match=r"NaN: 1 .* row 7; .*missing='impute'"):
+        CatVAE(**small | {"columns": None}).fit(numbers)
+
+
 @pytest.mark.long
 def test_what_is_missing_is_filled_in(frame, small, tmp_path):
     holes = frame.assign(age=frame["age"].where(frame.index % 9 != 7))
@@ -133,6 +144,13 @@ def test_what_is_missing_is_filled_in(frame, small, tmp_path):
     np.testing.assert_allclose(made.predict_proba(filled), want, rtol=1e-5)
     made.save(tmp_path / "m")
     np.testing.assert_array_equal(load(tmp_path / "m").predict_proba(holes), want)
+    # Of numbers alone, too, in a frame or an array.
+    numbers = holes[["age", "visits"]]
+    made = CatVAE(n_clusters=2, missing="impute", **small).fit(numbers)
+    of_array = CatVAE(n_clusters=2, missing="impute", **small | {"columns": None})
+    of_array.fit(numbers.to_numpy())
+    assert np.isfinite(made.predict_proba(numbers)).all()
+    assert np.isfinite(of_array.predict_proba(numbers.to_numpy())).all()
 
 
 @pytest.mark.long

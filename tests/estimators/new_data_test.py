@@ -87,6 +87,9 @@ def test_a_table_without_its_training_file(run_main, tmp_path):
     )
     assert done.returncode == 3
     assert "'pink', which training never had" in done.stderr
+    done = run_main("--mode=sample", f"--workdir={run}", "--num_samples=5")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(pd.read_csv(run / "samples.csv")) == 5
 
 
 @pytest.mark.process

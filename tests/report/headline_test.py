@@ -112,7 +112,7 @@ def test_the_command_trains_the_same_again():
     ("verdicts", "words"),
     [
         (None, "was not looked at"),
-        ([], "none of the faults that are looked for"),
+        ([], "no fault found, of those that are looked for"),
         (["the decoder is <dead>"], "<li>the decoder is &lt;dead&gt;</li>"),
     ],
 )
