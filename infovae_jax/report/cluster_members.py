@@ -101,7 +101,6 @@ def gallery(scene: Scene) -> Figure | None:
     rows = [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown]
     columns = [name for kind in kinds for name in (kind, *[""] * OF_EACH)][:-1]
     figure = image_grid(images, limits, rows, columns)
-    figure.axes[0].tick_params(labelsize=10)  # the page shows it smaller than it is
     # A name stands over the first of its columns, and reaches over the others.
     for label in figure.axes[0].get_xticklabels():
         label.set_ha("left")

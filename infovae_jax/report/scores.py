@@ -50,7 +50,7 @@ def density(scene: Scene) -> Figure | None:
         same = metrics.get("nll/minus_elbo")
         value = metrics["elbo"] if same is None else -same
         text = recipes["elbo"] + (
-            "" if same is None else "; the same examples as below"
+            "" if same is None else "; the examples of the next"
         )
         rows.append(("ELBO", value, None, None, text))
     if metrics.get("nll") is not None:
