@@ -9,6 +9,7 @@
   const MAX_PICTURES = 80; // of more points in view, each is a dot
   const PICTURE = 28;
   const MAX_KEY = 20;
+  const MAX_SAID = 6; // of more factors, the one that colours
 
   function element(tag, attributes = {}, ...children) {
     const made = document.createElement(tag);
@@ -172,18 +173,24 @@
       );
     }
 
+    function say() {
+      if (chosen < 0) {
+        status.textContent = invitation;
+        return;
+      }
+      const facts = views
+        .filter((each) => !each.factor || each === view || known.length <= MAX_SAID)
+        .map((each) => `${each.title} ${each.text(chosen)}`);
+      status.textContent = [`test example ${given.index[chosen]}`, ...facts].join(", ");
+    }
+
     function choose(n) {
       if (n === chosen) return;
       chosen = n;
       draw();
+      say();
       thumb.hidden = !sprite || n < 0;
-      if (n < 0) {
-        status.textContent = invitation;
-        return;
-      }
-      const facts = views.map((each) => `${each.title} ${each.text(n)}`);
-      status.textContent = [`test example ${given.index[n]}`, ...facts].join(", ");
-      if (!sprite) return;
+      if (thumb.hidden) return;
       [thumb.height, thumb.width] = given.tile;
       thumb.getContext("2d").drawImage(sprite, ...tileOf(n), 0, 0, thumb.width, thumb.height);
     }
@@ -322,6 +329,7 @@
       view = views[Number(select.value)];
       draw();
       drawKey();
+      say();
     });
     const label = element("label", { for: "map-colour" }, "Colour by ", select);
     const zooms = element("span", { class: "map-zoom" }, smaller, shownScale, larger, whole);
