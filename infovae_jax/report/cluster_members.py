@@ -8,6 +8,7 @@ from infovae_jax.report.figures import Scene, cluster_name, shown_clusters, valu
 
 OF_EACH = 4
 KINDS = ("centre", "typical", "borderline", "wrongly matched")
+MISTAKES = "mistakes"  # of a classifier that learned from labels
 
 
 class Members(NamedTuple):
@@ -87,6 +88,8 @@ def gallery(scene: Scene) -> dict[str, Any] | None:
         scene.codes.mean, probabilities, OF_EACH, scene.labels, scene.matched
     )
     shown, kinds = shown_clusters(scene), KINDS if told else KINDS[:3]
+    if told and scene.run.objective.uses_labels:
+        kinds = (*KINDS[:3], MISTAKES)
     blank = (len(shown), len(kinds), OF_EACH, *scene.test_x.shape[1:])
     images = np.full(blank, np.nan, np.float32)
     for row, cluster in enumerate(shown):
