@@ -25,6 +25,7 @@ from infovae_jax.report.thumbs import thumbs
 # Bytes of all small pictures together, and pixels of the longer side of one: the first
 # that fits is taken.
 MAX_SPRITE, SIDES = 800_000, (32, 16, 8)
+OF_PICTURES = ("sprite", "tile", "columns")  # keys of what `make` returns
 # About 10 kB each: of more, the page keeps its size.
 MAX_FACTORS = 20
 # Of a coordinate: half a pixel of the map at its largest.
@@ -171,8 +172,5 @@ def _sheet(small: np.ndarray) -> dict[str, Any] | None:
     buffer = io.BytesIO()
     Image.fromarray(whole[..., 0] if channels == 1 else whole).save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode()
-    return {
-        "sprite": f"data:image/png;base64,{text}",
-        "tile": [height, width],
-        "columns": columns,
-    }
+    values = f"data:image/png;base64,{text}", [height, width], columns
+    return dict(zip(OF_PICTURES, values, strict=True))

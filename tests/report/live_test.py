@@ -341,10 +341,16 @@ def test_the_decoder_goes_before_the_map(make_config, tmp_path, monkeypatch):
     whole = report.write(run, params, workdir).read_text()
     sizes = [len(json.dumps(data_of(whole, name))) for name in ("live", "map")]
     picture = len(re.search(r'src="data:image/png;base64,([^"]*)', whole)[1])
-    for room, there in ((sum(sizes), [True, False]), (sizes[0], [False, True])):
+    for room, there, pictures in (
+        (sum(sizes) + 1, [True, True], True),
+        (sum(sizes), [True, True], False),
+        (sizes[0] + 1000, [True, False], False),
+        (sizes[0], [False, True], True),
+    ):
         monkeypatch.setattr(page, "MAX_BYTES", (picture + room) / 0.95)
         text = report.write(run, params, workdir).read_text()
         assert [bool(data_of(text, name)) for name in ("live", "map")] == there
+        assert ("the test image behind it" in text) == pictures
     assert "the pictures leave no room for it" in text
 
 
