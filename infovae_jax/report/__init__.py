@@ -1,6 +1,6 @@
 """The report of a run: PNG figures and one HTML page that opens offline.
 
-What draws the figures are functions of plain arrays, for notebooks too: `pictures`.
+The figures are drawn by functions of plain arrays, for notebooks too: `pictures`.
 """
 
 import pathlib

@@ -145,11 +145,13 @@ def grid(
 
 
 def columns_of(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Rows of metrics.jsonl as columns `[n]`, NaN where a row has no such figure."""
-    names = dict.fromkeys(name for row in reversed(rows) for name in row)
-    return {
-        name: np.array([row.get(name, np.nan) for row in rows], float) for name in names
-    }
+    """Rows of metrics.jsonl as columns `[n]`, NaN where a row has no such number."""
+    columns = {}
+    for name in dict.fromkeys(name for row in reversed(rows) for name in row):
+        values = [row.get(name) for row in rows]
+        if all(value is None or isinstance(value, (int, float)) for value in values):
+            columns[name] = np.array(values, float)
+    return columns
 
 
 def loss_curves(scene: Scene) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Picture(NamedTuple):
     @property
     def draw(self) -> Callable[..., Figure]:
         """The function of `pictures` of its name, else a grid of images."""
-        return getattr(pictures, self.name, pictures.image_grid)
+        name = self.name if self.name in pictures.__all__ else "image_grid"
+        return getattr(pictures, name)
 
     def arrays(self, scene: figures.Scene) -> dict[str, np.ndarray]:
         """The arguments of `draw`, as its `.npz` holds them; empty: none applies."""

@@ -86,6 +86,12 @@ def finish(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> N
         axes.legend(fontsize=8, frameon=False)
 
 
+def cell(axes: Axes, row: int, column: int, text: str, dark: bool, size: int) -> None:
+    """A number in the middle of its cell of a table, to be read on dark cells too."""
+    middle = {"ha": "center", "va": "center", "fontsize": size}
+    axes.text(column, row, text, color="white" if dark else "black", **middle)
+
+
 def note(axes: Axes, text: str, place, shift: tuple[float, float], **options) -> None:
     """A small text so many points beside a place in the chart."""
     options = {"fontsize": 8, "textcoords": "offset points"} | options

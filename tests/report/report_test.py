@@ -207,6 +207,10 @@ def test_pictures_of_a_code_in_parts(make_config, tmp_path, name, pictures):
         table = [[0.1 * j for j in range(dims)], [0.0] * dims, [None] * dims]
         write_evaluation(workdir, {"factors/kl_by_class": table})
     report.write(run, params, workdir)
+    if name == "n_vae":
+        with np.load(workdir / "figures" / "confusion_matrix.npz") as arrays:
+            assert arrays["matched"].tolist() == [0, 1, 2]  # a class is its label
+            assert arrays["rows"] == "class"
     made = {p.stem for p in (workdir / "figures").glob("*.png")}
     assert pictures <= made
     others = PARTS - pictures

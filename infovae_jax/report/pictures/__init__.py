@@ -1,7 +1,7 @@
 """The pictures of a report as functions of plain arrays: each returns a Figure.
 
 Nothing here needs a run. What a picture was drawn from lies beside it in
-`figures/<name>.npz`, which holds the arguments of its function:
+`figures/<name>.npz`, which holds the arguments of its function::
 
     pictures.confusion_matrix(**numpy.load("figures/confusion_matrix.npz"))
 

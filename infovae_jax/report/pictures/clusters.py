@@ -81,8 +81,7 @@ def confusion_matrix(
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), number in np.ndenumerate(table):
         if number:
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            _number(axes, row, column, f"{number}", colour, 8)
+            style.cell(axes, row, column, f"{number}", shares[row, column] > 0.5, 8)
     columns = [style.plain(name_of(i, label_names)) for i in range(num_labels)]
     totals = [f"{n}\n{t}" for n, t in zip(columns, table.sum(0), strict=True)]
     columns = totals if num_labels <= 12 else columns
@@ -94,12 +93,6 @@ def confusion_matrix(
     axes.set_xlabel(f"label, {table.sum()} in all", fontsize=9)
     axes.set_ylabel(f"{rows} (total)", fontsize=9)
     return figure
-
-
-def _number(axes, row: int, column: int, text: str, colour: str, size: int) -> None:
-    """A number in its cell of a table."""
-    place = {"ha": "center", "va": "center"}
-    axes.text(column, row, text, **place, fontsize=size, color=colour)
 
 
 def occupancy(
@@ -250,8 +243,7 @@ def factor_kl(
     high = np.nanmax(values)
     for (row, column), value in np.ndenumerate(values):
         if value > FACTOR_KL:
-            colour = "white" if value > 0.55 * high else "black"
-            _number(axes, row, column, f"{value:.1f}", colour, 7)
+            style.cell(axes, row, column, f"{value:.1f}", value > 0.55 * high, 7)
     axes.axvline(split - 0.5, color="black", lw=1)
     axes.set_xticks(range(len(dims)), dims, fontsize=8)
     rows = range(len(values))

@@ -111,16 +111,9 @@ def cluster_profiles(
     figure, [axes] = style.charts(width=width, height=height)
     axes.imshow(away.T, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
     for (cluster, feature), value in np.ndenumerate(means):
-        if np.isnan(value):
-            continue
-        colour = "white" if abs(away[cluster, feature]) > 1.4 else "black"
-        axes.text(
-            *(cluster, feature, _value(float(value))),
-            ha="center",
-            va="center",
-            fontsize=7,
-            color=colour,
-        )
+        if not np.isnan(value):
+            dark = abs(away[cluster, feature]) > 1.4
+            style.cell(axes, feature, cluster, _value(float(value)), dark, 7)
     axes.set_yticks(range(len(features)), [*map(_short, features)], fontsize=8)
     names = style.names(clusters)
     axes.set_xticks(range(count), names, rotation=style.rotation(names, 0.62))
