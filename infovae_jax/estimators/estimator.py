@@ -58,7 +58,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     network : 'mlp' or 'conv'
         Kind of encoder and decoder.
     hidden : tuple of int or None
-        Dense layers of the encoder, mirrored in the decoder; None: by the size of x.
+        Dense layers of the encoder, mirrored in the decoder; None: by the size of x
+        and the number of rows.
     encoder, decoder : None, a Flax linen or nnx module, or a pair (init, apply)
         In place of those of `network`: rows `[B, d]` or images `[B, H, W, C]` to
         features `[B, F]`, and codes `[B, latent]` to rows; see `networks.own`.
@@ -73,7 +74,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     scaling : 'auto', 'none', 'grey', 'unit' or 'standardize'
         How x is brought into the range of the likelihood, see `data.scaling.choose`.
     epochs : int or None
-        Passes over the data; None: about 2,000 steps, 20 to 500 passes.
+        Passes over the data; None: about 2,000 steps, of x of more than 1,024 numbers
+        fewer, by the root; 20 to 500 passes.
     batch_size : int or None
         Rows of a step; None: the recipe's, mostly 128, of fewer rows the power of two
         below their number.

@@ -31,7 +31,10 @@ PARAMETERS = {
 }
 # Optimiser steps that the default number of epochs amounts to, and its limits.
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
-_FEW_HIDDEN = (256, 256)
+_SMALL_HIDDEN = (256, 256)
+# Numbers in an example above which a step costs so much that there are fewer of them,
+# of smaller batches; and rows below which its networks are small.
+LARGE, _LARGE_BATCH, _FEW_ROWS = 1024, 128, 5000
 _LARGEST_BATCH = 1024
 
 
@@ -61,11 +64,12 @@ def batch_size_of(asked: int | None, default: int, num_examples: int) -> int:
     return 1 << (num_examples.bit_length() - 1)
 
 
-def epochs_of(asked: int | None, steps_per_epoch: int) -> int:
-    """What was asked for, else about STEPS steps."""
+def epochs_of(asked: int | None, steps_per_epoch: int, num_values: int) -> int:
+    """What was asked for, else about STEPS steps; of large x fewer, by the root."""
     if asked is not None:
         return asked
-    return min(max(round(STEPS / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
+    steps = STEPS * min(1.0, (LARGE / num_values) ** 0.5)
+    return min(max(round(steps / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
 
 
 def recipe_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
@@ -123,6 +127,8 @@ def resolve(
     config = groups.default_config("estimator")
     objectives.use(config, name, few, **recipe_options(name, shape))
     default = config.train.batch_size
+    if num_values > LARGE:
+        default = min(default, _LARGE_BATCH)
     if is_table and num_examples >= 100:
         default = table_batch_size(default, num_examples)
         # Rows are small, and the work of starting a program is not.
@@ -130,12 +136,13 @@ def resolve(
     batch_size = plain(batch_size_of(estimator.batch_size, default, num_examples))
     sized = type(batch_size) is int and batch_size > 0
     steps_per_epoch = max(1, num_examples // batch_size) if sized else 1
-    epochs = epochs_of(estimator.epochs, steps_per_epoch)
+    epochs = epochs_of(estimator.epochs, steps_per_epoch, num_values)
     _at_most(config.model, "neighbours_count", num_examples - 1)
     _at_most(config.model, "top_clusters", getattr(estimator, "n_clusters", None))
     hidden = estimator.hidden
     if hidden is None:
-        hidden = _FEW_HIDDEN if few else config.network.encoder_hidden
+        small = few or (num_values > LARGE and num_examples < _FEW_ROWS)
+        hidden = _SMALL_HIDDEN if small else config.network.encoder_hidden
     hidden = tuple(int(size) for size in hidden)
     changes = {
         "seed": seed,

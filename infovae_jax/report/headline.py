@@ -106,11 +106,9 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
     module = "python -m infovae_jax.main"
     member = "" if run.member is None else f" --member={run.member}"
     use = f"infovae_jax.load({str(workdir)!r})"
+    again = "the same training" if run.member is None else "this member by itself"
     return [
-        (
-            "the same training again, in a new folder",
-            f"{module} {_config_flags(run)}",
-        ),
+        (f"{again} again, in a new folder", f"{module} {_config_flags(run)}"),
         ("codes of all examples", f"{module} --mode=encode --workdir={folder}{member}"),
         (
             "new data (a folder of images, an array or a table)",

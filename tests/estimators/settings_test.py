@@ -21,6 +21,16 @@ def test_length_follows_from_the_rows(count, batch, epochs):
     assert (config.train.batch_size, config.train.num_epochs) == (batch, epochs)
 
 
+@pytest.mark.parametrize(
+    ("count", "batch", "epochs", "hidden"),
+    [(300, 128, 422, 256), (4000, 128, 27, 256), (6000, 128, 20, 500)],
+)
+def test_large_pictures_take_fewer_and_smaller_steps(count, batch, epochs, hidden):
+    config = resolve(InfoCatVAE(), (48, 40, 3), count)
+    assert (config.train.batch_size, config.train.num_epochs) == (batch, epochs)
+    assert config.network.encoder_hidden == (hidden, hidden)
+
+
 def test_parameters_weights_and_config_reach_their_keys():
     model = BetaVAE(
         latent_dim=3,

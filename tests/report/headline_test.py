@@ -97,6 +97,12 @@ def test_the_command_trains_the_same_again():
         "--config.network.encoder_hidden=(32, 16)",
         "--config.train.num_epochs=7",
     ]
+    run.member = 2
+    assert (
+        headline.commands(run, "w")[0][0]
+        == "this member by itself again, in a new folder"
+    )
+    run.member = None
     config.preset = "of another file"
     assert "FILE (which has the values of config.json)" in command()
     # Of an objective without a file the nearest one, and all that makes it another.
