@@ -210,7 +210,9 @@ def test_the_page_holds_the_decoder(make_config, tmp_path, monkeypatch):
 def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     with_pictures(monkeypatch, "latent_map")
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
-    given = data_of(report.write(run, params, workdir).read_text(), "map")
+    text = report.write(run, params, workdir).read_text()
+    given = data_of(text, "map")
+    assert "<h1>infocatvae on data.npz, seed 0</h1>" in text
     with np.load(workdir / "figures" / "latent_map_points.npz") as points:
         points = dict(points)
     assert given["index"] == points["index"].tolist() == list(range(20))
