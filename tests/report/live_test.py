@@ -328,12 +328,9 @@ def test_where_it_does_not_run_the_page_says_so(make_config, tmp_path, monkeypat
 
 
 def test_a_cluster_has_the_colour_of_its_label():
-    objective = SimpleNamespace(uses_labels=False)
-    scene = SimpleNamespace(
-        run=SimpleNamespace(objective=objective), matched=np.array([2, -1, 0, -1])
-    )
+    scene = SimpleNamespace(matched=np.array([2, -1, 0, -1]))
     np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [2, 3, 0, 4])
-    objective.uses_labels = True
+    scene.matched = None
     np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [0, 1, 2, 3])
 
 
