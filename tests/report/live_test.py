@@ -1,6 +1,7 @@
 """The decoder in the page: JavaScript makes of codes what JAX makes of them."""
 
 import base64
+import collections
 import io
 import json
 import re
@@ -210,7 +211,9 @@ def test_the_page_holds_the_decoder(make_config, tmp_path, monkeypatch):
 def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     with_pictures(monkeypatch, "latent_map")
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
-    given = data_of(report.write(run, params, workdir).read_text(), "map")
+    text = report.write(run, params, workdir).read_text()
+    given = data_of(text, "map")
+    assert "<h1>infocatvae on data.npz, seed 0</h1>" in text
     with np.load(workdir / "figures" / "latent_map_points.npz") as points:
         points = dict(points)
     assert given["index"] == points["index"].tolist() == list(range(20))
@@ -423,6 +426,15 @@ select.dispatchEvent(new Event("change"));
 """
 
 
+def colours_in(seen):
+    """How many pixels of what was seen have each colour."""
+    content = base64.b64decode(seen["pixels"].partition(",")[2])
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
+    opaque = pixels[pixels[:, 3] == 255][:, :3]
+    return collections.Counter("#" + bytes(pixel).hex() for pixel in opaque)
+
+
 def zoom_by_all_means(page):
     """Wheel, drag, keys and fingers on the map, each with what it should change."""
     page.run(TO_THE_MAP)
@@ -446,18 +458,27 @@ def zoom_by_all_means(page):
     assert near["scrolled"] == whole["scrolled"]
     held = {"button": "left", "buttons": 1}
     page.mouse("mousePressed", x, y, clickCount=1, **held)
+    pressed = page.run(LOOK)
     page.mouse("mouseMoved", x + 60, y + 40, **held)
-    page.mouse("mouseReleased", x + 60, y + 40, clickCount=1, button="left")
     moved = page.run(LOOK)
-    assert moved["pixels"] != near["pixels"]
+    assert moved["pixels"] != pressed["pixels"]
     assert moved["scale"] == 2
+    page.mouse("mouseMoved", x, y, **held)
+    page.mouse("mouseReleased", x, y, clickCount=1, button="left")
+    assert page.run(LOOK)["pixels"] == pressed["pixels"]
     page.press("-")
     assert page.run(LOOK)["scale"] < 2
+    for _ in range(8):
+        page.press("+")
     said = set()
-    for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
+    for key in (*["ArrowLeft"] * 3, *["ArrowDown"] * 3, *["ArrowRight"] * 3):
         page.press(key)
-        said.add(page.run(LOOK)["said"])
-    assert len(said) > 1
+        seen = page.run(LOOK)
+        said.add(seen["said"])
+        # The frame of the chosen point, however far it was.
+        assert colours_in(seen)["#000000"] > 100
+    assert seen["scale"] == 16
+    assert len(said) > 3
     assert all(text.startswith("test example ") for text in said)
     page.press("0")
     back = page.run(LOOK)
@@ -473,6 +494,7 @@ def zoom_by_all_means(page):
     pinched = page.run(LOOK)
     assert pinched["scale"] == pytest.approx(3, abs=0.1)
     assert pinched["scrolled"] == back["scrolled"]
+    page.press("0")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
@@ -493,6 +515,9 @@ def test_the_page_in_a_browser(make_config, tmp_path, monkeypatch):
     assert by["side"]["key"] == "".join(
         sorted(set(map(str, run.dataset.factors["side"][1].astype(int))))
     )
+    given = data_of(path.read_text(), "map")
+    for title, known in (("side", given["colours"]), ("slant", given["ramp"])):
+        assert len(colours_in(by[title]).keys() & set(known)) >= 3, title
     slant = np.round(run.dataset.factors["slant"][1], 3)
     assert by["slant"]["key"] == f"{slant.min():g}{slant.max():g}"
     assert seen["sliders"] == [True, True, True]

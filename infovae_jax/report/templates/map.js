@@ -36,10 +36,10 @@
       };
     }
     const [span, last] = [about.high - about.low || 1, given.ramp.length - 1];
-    const step = (value) => Math.round(((value - about.low) / span) * last);
+    const tone = (value) => Math.round(((value - about.low) / span) * last);
     return {
       ...about,
-      colour: (n) => given.ramp[step(about.of[n])] ?? unknown,
+      colour: (n) => given.ramp[tone(about.of[n])] ?? unknown,
       text: (n) => `${about.of[n]}${about.unit ?? ""}`,
     };
   }
@@ -277,6 +277,7 @@
     }
 
     canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return; // a menu takes what follows
       const at = whereIs(event);
       fingers.set(event.pointerId, at);
       canvas.setPointerCapture(event.pointerId);
@@ -285,6 +286,7 @@
     canvas.addEventListener("pointermove", (event) => {
       const at = whereIs(event);
       over = event.pointerType === "touch" ? null : at;
+      if (!event.buttons) fingers.delete(event.pointerId); // let go elsewhere
       if (!fingers.has(event.pointerId) || (fingers.size === 1 && scale === 1)) {
         pointAt(at, event.pointerType === "touch");
         return;
