@@ -8,6 +8,7 @@ from infovae_jax.report.figures import Scene, cluster_name, shown_clusters, valu
 
 OF_EACH = 4
 KINDS = ("centre", "typical", "borderline", "wrongly matched")
+MISTAKES = "mistakes"  # of a classifier that learned from labels
 
 
 class Members(NamedTuple):
@@ -18,7 +19,7 @@ class Members(NamedTuple):
       typical: as far from it as half of the members are, give or take.
       borderline: of the smallest lead over the second most probable cluster.
       wrong: of another label than the cluster is matched to, the most certain first;
-        empty without labels.
+        empty without labels, and of a cluster without a match.
     """
 
     centre: np.ndarray
@@ -60,7 +61,7 @@ def choose_members(
         order = own[np.argsort(distance, kind="stable")]
         middle = max(0, len(own) // 2 - num // 2)
         wrong = own[:0]
-        if labels is not None and matched is not None:
+        if labels is not None and matched is not None and matched[cluster] >= 0:
             wrong = own[np.asarray(labels)[own] != matched[cluster]]
             wrong = wrong[np.argsort(-lead[wrong], kind="stable")]
         found.append(
@@ -87,6 +88,8 @@ def gallery(scene: Scene) -> dict[str, Any] | None:
         scene.codes.mean, probabilities, OF_EACH, scene.labels, scene.matched
     )
     shown, kinds = shown_clusters(scene), KINDS if told else KINDS[:3]
+    if told and scene.run.objective.uses_labels:
+        kinds = (*KINDS[:3], MISTAKES)
     blank = (len(shown), len(kinds), OF_EACH, *scene.test_x.shape[1:])
     images = np.full(blank, np.nan, np.float32)
     for row, cluster in enumerate(shown):

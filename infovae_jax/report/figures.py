@@ -93,7 +93,9 @@ def plain_cluster(scene: Scene, cluster: int) -> str:
 
 
 def cluster_name(scene: Scene, cluster: int) -> str:
-    """`3: '7'` where cluster 3 is matched to the label 7."""
+    """`3: '7'` where cluster 3 is matched to the label 7; of class 3 its name."""
+    if scene.run.objective.uses_labels:
+        return plain_label(scene, cluster)
     label = -1 if scene.matched is None else scene.matched[cluster]
     return clusters.cluster_name(cluster, label, scene.run.dataset.label_names)
 
@@ -273,6 +275,7 @@ def latent_map(scene: Scene) -> dict[str, Any] | None:
         given["clusters"] = scene.codes.logits.argmax(-1)[shown]
         nobody = np.full(scene.codes.logits.shape[-1], -1)
         given["matched"] = nobody if scene.matched is None else scene.matched
+        given["what"] = clusters.CLASSES if scene.run.objective.uses_labels else None
     if scene.labels is not None:
         given["labels"] = np.asarray(scene.labels)[shown]
         given["label_names"] = np.array(scene.run.dataset.label_names, str)
@@ -291,7 +294,7 @@ def confusion_matrix(scene: Scene) -> dict[str, Any] | None:
         "counts": counts,
         "matched": scene.matched,
         "label_names": np.array(scene.run.dataset.label_names, str),
-        "rows": "class" if scene.run.objective.uses_labels else None,
+        "rows": clusters.CLASSES if scene.run.objective.uses_labels else None,
     }
 
 

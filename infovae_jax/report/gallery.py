@@ -106,8 +106,8 @@ PICTURES = (
         "loss_curves",
         "Training",
         "The loss and each term of it in nats, unweighted, per epoch; points are the "
-        "test split. The last panels show the effective number of clusters and the "
-        "weights that change over training.",
+        "test split. Where there are such, the last panels show the effective number "
+        "of clusters, their test examples, and weights that change over training.",
         figures.loss_curves,
     ),
     Picture(

@@ -65,6 +65,9 @@ def image_grid(
     cell = 0.62 if columns > 12 else 0.8
     margin = 0.1 + 0.085 * max(map(len, row_names), default=0)
     top = 0.35 if column_names else 0.05
+    turned = style.rotation(column_names, cell)
+    if turned:
+        top = 0.15 + style.LETTER * max(map(len, column_names))
     grid_width = columns * cell
     aspect = 1.0 if is_signal else (height + 1) / (width + 1)
     grid_height = rows * cell * min(max(aspect, 1 / MAX_ASPECT), MAX_ASPECT)
@@ -93,7 +96,7 @@ def image_grid(
     shift = 0 if picture is None else 1
     centres_x = (np.arange(columns) + 0.5) * (width + 1) - shift
     centres_y = (np.arange(rows) + 0.5) * (height + 1) - shift
-    axes.set_xticks(centres_x if column_names else [], column_names)
+    axes.set_xticks(centres_x if column_names else [], column_names, rotation=turned)
     axes.set_yticks(centres_y if row_names else [], row_names)
     return figure
 

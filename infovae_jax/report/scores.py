@@ -19,7 +19,7 @@ def density(scene: Scene) -> dict[str, Any] | None:
     if metrics.get("elbo") is not None:
         same = metrics.get("nll/minus_elbo")
         value = metrics["elbo"] if same is None else -same
-        text = recipes["elbo"] + ("" if same is None else "; the examples of the next")
+        text = recipes["elbo"] + ("" if same is None else "; same examples as below")
         rows.append(("ELBO", value, 0.0, 0.0, text))
     if metrics.get("nll") is not None:
         error = 2 * (metrics.get("nll/standard_error") or 0.0)

@@ -32,6 +32,7 @@ CATEGORIES = (
 )
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+LETTER = 0.067  # inches, the mean of 8 points
 
 
 def category(number: int) -> str:
@@ -52,6 +53,16 @@ def plain(name: str) -> str:
 def names(given: Iterable[str] | None) -> list[str]:
     """`plain` of each; none of None."""
     return [plain(name) for name in (() if given is None else given)]
+
+
+def rotation(names: list[str], width: float) -> int:
+    """Degrees: 0 where names of 8 points fit side by side, so many inches each.
+
+    A name may reach over a neighbour that is empty.
+    """
+    sizes = [LETTER * max(map(len, name.split("\n"))) for name in names]
+    both = zip(sizes, sizes[1:], strict=False)
+    return 90 if any(a and b and (a + b) / 2 > width for a, b in both) else 0
 
 
 def charts(columns: int = 1, width: float = 5.4, height: float = 3.6):

@@ -22,5 +22,9 @@ def test_members_of_each_kind():
     assert list(second.centre) == [6, 7]
     assert list(second.wrong) == [7]
     assert [len(kind) for kind in empty] == [0] * 4
+    # Without a match nothing is matched wrongly.
+    alone = np.array([-1, 1, -1])
+    found = cluster_members.choose_members(codes, probabilities, 2, labels, alone)
+    assert [len(m.wrong) for m in found] == [0, 1, 0]
     plain = cluster_members.choose_members(codes, probabilities, 2)
     assert [len(m.wrong) for m in plain] == [0, 0, 0]

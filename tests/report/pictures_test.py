@@ -185,6 +185,43 @@ def test_a_cluster_of_the_map_has_the_colour_of_its_label():
     assert found == list(style.CATEGORIES[:3])
 
 
+def test_classes_have_the_names_of_their_labels():
+    counts = [[3, 0], [1, 5]]
+    names = {"matched": [0, 1], "label_names": ["cat", "dog"]}
+    (axes,) = pictures.confusion_matrix(counts, rows="class", **names).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["cat  (3)", "dog  (6)"]
+    assert axes.get_ylabel() == "class (total)"
+    given = ARRAYS["latent_map"] | {"labels": None, "clusters": LABELS % 2} | names
+    (axes,) = pictures.latent_map(**given, what="class").axes
+    assert axes.get_title() == "by class"
+    assert [text.get_text() for text in axes.texts] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("names", "degrees"),
+    [
+        (["0: '7'"] * 10, 0),
+        (["0: 'automobile'", "1: 'frog'"], 90),
+        (["automobile\n1", "truck\n12"], 0),
+        (["wrongly matched", "", "", ""], 0),
+        (["alone, however long it is"], 0),
+        ([], 0),
+    ],
+)
+def test_names_that_do_not_fit_are_turned(names, degrees):
+    assert style.rotation(names, 0.62) == degrees
+
+
+def test_a_grid_keeps_the_room_of_turned_names():
+    long = ["a long name of a column"] * 4
+    (axes,) = pictures.image_grid(GRID["images"][:1], column_names=long[:3]).axes
+    figure = axes.figure
+    figure.canvas.draw()
+    top = max(tick.get_window_extent().y1 for tick in axes.get_xticklabels())
+    assert top <= figure.bbox.y1
+    assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {90.0}
+
+
 def test_codes_of_many_dims_are_laid_out_as_groups():
     codes = np.repeat(20.0 * np.eye(5), 8, axis=0) + RNG.normal(size=(40, 5))
     flat = pictures.layout(codes)

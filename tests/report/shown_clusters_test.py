@@ -20,6 +20,7 @@ def _scene(num_clusters, assigned):
     images = np.full((1, 4, 4, 1), 0.5, np.float32)
     objective = SimpleNamespace(
         prior=prior,
+        uses_labels=False,
         decode=lambda params, z: np.broadcast_to(images, (*z.shape[:-1], 4, 4, 1)),
     )
     spec = DataSpec((8, 8, 1), "float32", "bernoulli", 10, 0, False)

@@ -30,7 +30,9 @@ def test_columns_are_counted_as_the_table_has_them(monkeypatch):
             dataset=SimpleNamespace(
                 intake=SimpleNamespace(scheme=scheme), label_names=(), test_y=None
             ),
-            objective=SimpleNamespace(prior=SimpleNamespace(mean=np.zeros((2, 3)))),
+            objective=SimpleNamespace(
+                prior=SimpleNamespace(mean=np.zeros((2, 3))), uses_labels=False
+            ),
         ),
         params=None,
         codes=SimpleNamespace(logits=logits),

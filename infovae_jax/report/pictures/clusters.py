@@ -10,6 +10,7 @@ from infovae_jax.evaluation import FACTOR_KL, clustering
 from infovae_jax.report import style
 
 MAX_WIDTH = 25.0  # inches
+CLUSTERS, CLASSES = "cluster: matched label", "class"
 
 
 def name_of(label: int, names: Sequence[str] | None = None) -> str:
@@ -32,6 +33,15 @@ def cluster_name(
     return f"{cluster}: '{name_of(label, label_names)}'" if label >= 0 else f"{cluster}"
 
 
+def names_of(
+    matched: np.ndarray, label_names: Sequence[str] | None, what: str
+) -> list[str]:
+    """Names of clusters, or where they are classes those of the labels, `[K]`."""
+    if what == CLASSES:
+        return [name_of(label, label_names) for label in range(len(matched))]
+    return [cluster_name(c, label, label_names) for c, label in enumerate(matched)]
+
+
 def cluster_colours(matched: np.ndarray) -> np.ndarray:
     """Number of the colour of each cluster, `[K]`: that of the label matched to it.
 
@@ -47,7 +57,7 @@ def confusion_matrix(
     counts: np.ndarray,
     matched: np.ndarray | None = None,
     label_names: Sequence[str] | None = None,
-    rows: str = "cluster: matched label",
+    rows: str = CLUSTERS,
 ) -> Figure:
     """Counts of clusters (rows, in the order of their labels) against labels.
 
@@ -57,7 +67,7 @@ def confusion_matrix(
       matched: label of each cluster `[K]`, below 0 for none; None: the best one-to-one
         matching.
       label_names: `[L]`; None: their numbers.
-      rows: what the rows are.
+      rows: what the rows are, CLUSTERS or CLASSES.
     """
     counts = np.asarray(counts)
     count, num_labels = counts.shape
@@ -74,12 +84,12 @@ def confusion_matrix(
             style.cell(axes, row, column, f"{number}", shares[row, column] > 0.5, 8)
     columns = [style.plain(name_of(i, label_names)) for i in range(num_labels)]
     totals = [f"{n}\n{t}" for n, t in zip(columns, table.sum(0), strict=True)]
-    axes.set_xticks(range(num_labels), totals if num_labels <= 12 else columns)
-    names = [style.plain(cluster_name(c, matched[c], label_names)) for c in order]
-    totals = [f"{n}  ({t})" for n, t in zip(names, table.sum(1), strict=True)]
+    columns = totals if num_labels <= 12 else columns
+    axes.set_xticks(range(num_labels), columns, rotation=style.rotation(columns, 0.55))
+    names = style.names(names_of(matched, label_names, rows))
+    totals = [f"{names[c]}  ({t})" for c, t in zip(order, table.sum(1), strict=True)]
     axes.set_yticks(range(count), totals)
     axes.tick_params(labelsize=8)
-    axes.tick_params(axis="x", rotation=0 if num_labels <= 12 else 90)
     axes.set_xlabel(f"label, {table.sum()} in all", fontsize=9)
     axes.set_ylabel(f"{rows} (total)", fontsize=9)
     return figure
@@ -105,7 +115,9 @@ def occupancy(
     axes.axhline(1 / count, color="black", lw=0.8, ls=":", label="p(c) = 1/K")
     if count <= 20:
         ticks = style.names(positions if names is None else names)
-        axes.set_xticks(positions, [t.replace(": ", "\n") for t in ticks], fontsize=8)
+        ticks = [tick.replace(": ", "\n") for tick in ticks]
+        turned = style.rotation(ticks, 0.6)
+        axes.set_xticks(positions, ticks, fontsize=8, rotation=turned)
     axes.set_ylabel("share of test examples", fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
     axes.set_ylim(0, 1.35 * max(hard.max(), soft.max()))
@@ -146,6 +158,7 @@ def latent_map(
     labels: np.ndarray | None = None,
     matched: np.ndarray | None = None,
     label_names: Sequence[str] | None = None,
+    what: str = CLUSTERS,
 ) -> Figure:
     """Codes in the plane, by cluster and by label; a cluster has its label's colour.
 
@@ -156,6 +169,7 @@ def latent_map(
       matched: label of each cluster `[K]`, below 0 for none; None: the best one-to-one
         matching of clusters and labels.
       label_names: `[L]`; None: their numbers.
+      what: the clusters are, CLUSTERS or CLASSES.
     """
     flat, groups = layout(codes), []
     if clusters is not None:
@@ -165,9 +179,9 @@ def latent_map(
             matched = clustering.match_clusters(
                 clustering.contingency(clusters, labels)
             )
-        names = [cluster_name(c, k, label_names) for c, k in enumerate(matched)]
+        names = names_of(matched, label_names, what)
         colours = cluster_colours(matched)
-        groups.append(("cluster: matched label", clusters, names, colours))
+        groups.append((what, clusters, names, colours))
     if labels is not None:
         names = [name_of(label, label_names) for label in range(np.max(labels) + 1)]
         groups.append(("label", labels, names, range(len(names))))

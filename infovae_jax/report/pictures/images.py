@@ -47,6 +47,7 @@ def cluster_members(
     if kinds is not None:
         columns = [name for kind in kinds for name in (kind, *[""] * each)][:-1]
     figure = image_grid(parted, value_range, names, columns)
+    figure.axes[0].tick_params(labelsize=10)  # wide: the page shows it smaller
     # A name stands over the first of its columns, and reaches over the others.
     for label in figure.axes[0].get_xticklabels():
         label.set_ha("left")

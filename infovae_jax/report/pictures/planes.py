@@ -156,7 +156,7 @@ def draw_information(
         style.note(axes, text, place, (0, -4), xycoords=top, va="top", **grey)
     style.finish(
         axes,
-        "I(x; z) of image and code, lower bound, nats",
+        "I(x; z) of example and code, lower bound, nats",
         "I(z; y) of code and label, lower bound, nats",
         "information plane",
     )

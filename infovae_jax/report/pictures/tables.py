@@ -115,11 +115,10 @@ def cluster_profiles(
             dark = abs(away[cluster, feature]) > 1.4
             style.cell(axes, feature, cluster, _value(float(value)), dark, 7)
     axes.set_yticks(range(len(features)), [*map(_short, features)], fontsize=8)
-    axes.set_xticks(range(count), style.names(clusters))
+    names = style.names(clusters)
+    axes.set_xticks(range(count), names, rotation=style.rotation(names, 0.62))
     axes.tick_params(length=0, labelsize=8)
     axes.xaxis.tick_top()
-    if count > 8:
-        axes.tick_params(axis="x", rotation=90)
     return figure
 
 
