@@ -105,7 +105,8 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
     folder = shlex.quote(str(workdir))
     module = "python -m infovae_jax.main"
     member = "" if run.member is None else f" --member={run.member}"
-    use = f"infovae_jax.load({str(workdir)!r})"
+    own = "" if run.member is None else f", member={run.member}"
+    use = f"infovae_jax.load({str(workdir)!r}{own})"
     again = "the same training" if run.member is None else "this member by itself"
     return [
         (f"{again} again, in a new folder", f"{module} {_config_flags(run)}"),
