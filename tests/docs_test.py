@@ -13,7 +13,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from infovae_jax import config as config_lib
-from infovae_jax import objectives
+from infovae_jax import objectives, report
 from infovae_jax.report import ledger, pages
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -146,6 +146,26 @@ def test_links_lead_somewhere(page):
     for target, _ in LINK.findall(BLOCK.sub("", read(page))):
         path = (ROOT / page).parent / target.replace("\n", " ")
         assert path.exists(), target
+
+
+def test_pictures_are_few_small_and_told_of():
+    """Each stands in a page, with the command that made it below."""
+    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
+    assert 0 < len(pictures) <= 12
+    for picture in pictures:
+        assert picture.suffix == ".png"
+        assert picture.stat().st_size <= 60_000
+        objective = max(
+            (n for n in objectives.names() if picture.stem.startswith(f"{n}_")), key=len
+        )
+        figure = picture.stem.removeprefix(f"{objective}_")
+        command = f"python -m infovae_jax.main --config=configs/{objective}.py"
+        shown = (
+            rf"!\[[^\]]+\]\(\.\./pictures/{picture.name}\)\n\n\*`figures/{figure}\.png`"
+        )
+        caption = rf"{shown} of `{re.escape(command)}`: .+\*\n"
+        assert re.search(caption, read(f"docs/objectives/{objective}.md")), picture
+        assert any(drawn.name == figure for drawn in report.PICTURES)
 
 
 def test_the_readme_is_short():

@@ -79,6 +79,21 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
+    def touch(self, kind, *places):
+        """Fingers at places (x, y) of the window; 'touchEnd' has none."""
+        points = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(places)]
+        self.ask("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+    def mouse(self, kind, x, y, **params):
+        """The pointer of a mouse at (x, y) of the window."""
+        self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **params)
+
+    def press(self, key):
+        """A key, by the name that it has in events; one sign types itself."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     def screenshot(self, path, whole=False):
         """Writes a PNG of what is seen, or of the whole page."""
         shot = self.ask("Page.captureScreenshot", captureBeyondViewport=whole)

@@ -223,9 +223,12 @@ def _require_shape(x: np.ndarray, dataset: Dataset, where: str) -> None:
     shape = dataset.spec.shape
     if x.shape[1:] != shape:
         resized = "; its own images were resized by data.image_size"
-        fix = "give examples of that shape"
+        fix = "give such"
+        given, wanted = raw_splits.shaped(x.shape[1:]), raw_splits.shaped(shape)
+        if given.split()[0] == wanted.split()[0] == "images":
+            wanted = str(shape)
         raise DataError(
-            f"examples of shape (H, W, C) = {x.shape[1:]}, but the model is of {shape}",
+            f"{given}, but the model is of {wanted}",
             where,
             fix + (resized if dataset.intake.image_size else ""),
         )

@@ -106,6 +106,13 @@ def standard_shape(x: Any, where: str) -> np.ndarray:
     return x
 
 
+def shaped(shape: tuple[int, ...]) -> str:
+    """What examples of `(H, W, C)` are called."""
+    if shape[0] == shape[2] == 1:
+        return f"rows of {shape[1]} number{'s' * (shape[1] != 1)}"
+    return f"images of shape (H, W, C) = {shape}"
+
+
 def storage_type(x: np.ndarray, where: str) -> np.ndarray:
     """The same numbers as uint8 or float32; see `as_images`."""
     if x.dtype == np.uint8:

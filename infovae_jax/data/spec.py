@@ -264,7 +264,7 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     lines = [f"data: {raw.title}"]
     if raw.scheme is not None:
         return lines + _table_decision(raw, config, spec, counts)
-    lines.append(f"  {counts}, {spec.dtype} {_shaped(spec.shape)}")
+    lines.append(f"  {counts}, {spec.dtype} {raw_splits.shaped(spec.shape)}")
     if _tests_on_training(raw):
         lines.append(f"  {_NO_TEST}")
     scaled = ", after scaling by 1/255" if spec.dtype == "uint8" else ""
@@ -293,12 +293,6 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     lines.append(f"  likelihood: {spec.likelihood}, {why}")
     lines.append("  meaning: " + _meaning(spec, config.binarize))
     return lines
-
-
-def _shaped(shape: tuple[int, int, int]) -> str:
-    if shape[0] == shape[2] == 1:
-        return f"rows of {shape[1]} numbers"
-    return f"images of shape (H, W, C) = {shape}"
 
 
 def _table_decision(raw, config, spec: DataSpec, counts: str) -> list[str]:

@@ -75,7 +75,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         How x is brought into the range of the likelihood, see `data.scaling.choose`.
     epochs : int or None
         Passes over the data; None: about 2,000 steps, of x of more than 1,024 numbers
-        fewer, by the root; 20 to 500 passes.
+        in proportion fewer; 20 to 500 passes.
     batch_size : int or None
         Rows of a step; None: the recipe's, mostly 128, of fewer rows the power of two
         below their number.

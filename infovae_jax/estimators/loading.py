@@ -38,7 +38,12 @@ def classes() -> dict[str, type]:
     }
 
 
-def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -> Any:
+def load(
+    folder: str | pathlib.Path,
+    encoder: Any = None,
+    decoder: Any = None,
+    member: int | None = None,
+) -> Any:
     """The estimator that `save` wrote, or the model of a trained run's workdir.
 
     What it makes of the rows that lie beside it is compared with what it made when it
@@ -49,6 +54,7 @@ def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -
       encoder: the same that the estimator was given, whose code is in no file; None
         where it was given none.
       decoder: likewise.
+      member: of a population, by default the one that was chosen.
 
     Raises:
       CheckpointError: the folder holds no model, a damaged one, or one that gives
@@ -59,12 +65,15 @@ def load(folder: str | pathlib.Path, encoder: Any = None, decoder: Any = None) -
     names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
     if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():
-            return of_run(open_model(str(folder)).chosen())
+            return of_run(open_model(str(folder), member).chosen(member))
         raise CheckpointError(
             f"no model here (neither {numpy_runtime.MODEL} nor config.json)",
             str(folder),
             "name a folder of est.save, or a trained run's workdir",
         )
+    if member is not None:
+        what, fix = "a saved model has no members", "leave member out"
+        raise ConfigError(what, str(folder), fix)
     with files.reading(folder):
         model = _read(folder, {"encoder": encoder, "decoder": decoder})
         _compare(model, folder)

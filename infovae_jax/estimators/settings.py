@@ -65,10 +65,10 @@ def batch_size_of(asked: int | None, default: int, num_examples: int) -> int:
 
 
 def epochs_of(asked: int | None, steps_per_epoch: int, num_values: int) -> int:
-    """What was asked for, else about STEPS steps; of large x fewer, by the root."""
+    """What was asked for, else about STEPS steps; of large x as many fewer."""
     if asked is not None:
         return asked
-    steps = STEPS * min(1.0, (LARGE / num_values) ** 0.5)
+    steps = STEPS * min(1.0, LARGE / num_values)
     return min(max(round(steps / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
 
 
@@ -139,10 +139,9 @@ def resolve(
     epochs = epochs_of(estimator.epochs, steps_per_epoch, num_values)
     _at_most(config.model, "neighbours_count", num_examples - 1)
     _at_most(config.model, "top_clusters", getattr(estimator, "n_clusters", None))
-    hidden = estimator.hidden
-    if hidden is None:
-        small = few or (num_values > LARGE and num_examples < _FEW_ROWS)
-        hidden = _SMALL_HIDDEN if small else config.network.encoder_hidden
+    small = few or (num_values > LARGE and num_examples < _FEW_ROWS)
+    default_hidden = _SMALL_HIDDEN if small else config.network.encoder_hidden
+    hidden = default_hidden if estimator.hidden is None else estimator.hidden
     hidden = tuple(int(size) for size in hidden)
     changes = {
         "seed": seed,

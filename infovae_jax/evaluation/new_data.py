@@ -112,8 +112,13 @@ def table(
     if found.bound is not None:
         made["bound"] = found.bound
         if unusual_below is not None:
-            made["unusual"] = found.bound < unusual_below
+            made["unusual"] = _are_unusual(found.bound, unusual_below)
     return made
+
+
+def _are_unusual(bound: np.ndarray, below: float) -> np.ndarray:
+    """Rows without bound are further away than any other."""
+    return ~(bound >= below)
 
 
 class _Summary:
@@ -121,7 +126,7 @@ class _Summary:
 
     def __init__(self, saved: Saved, unusual_below: float | None):
         self._saved, self._below = saved, unusual_below
-        self._count = self._unusual = self._imputed = 0
+        self._count = self._unusual = self._imputed = self._without = 0
         self._bound: float | None = None
         self._extra: tuple[str, ...] = ()
         self._clusters: list[np.ndarray] = []
@@ -133,9 +138,11 @@ class _Summary:
         self._extra = part.extra
         self._imputed += part.imputed
         if found.bound is not None:
-            self._bound = (self._bound or 0.0) + float(found.bound.sum())
+            known = found.bound[np.isfinite(found.bound)]
+            self._without += len(found.bound) - len(known)
+            self._bound = (self._bound or 0.0) + float(known.sum())
             if self._below is not None:
-                self._unusual += int((found.bound < self._below).sum())
+                self._unusual += int(_are_unusual(found.bound, self._below).sum())
         if found.cluster is not None and part.labels is not None:
             known = part.labels >= 0
             self._clusters.append(found.cluster[known])
@@ -151,8 +158,13 @@ class _Summary:
         if self._imputed:
             lines.append(f"note: missing values filled as in training: {self._imputed}")
         if self._bound is not None:
-            text = f"mean bound {self._bound / self._count:.6g} nats; {rows.BOUND}"
-            lines.append(text)
+            if self._without:
+                lines.append(
+                    f"note: {self._without} rows are so far from the training data "
+                    "that their bound is no number; they are left out of the mean"
+                )
+            mean = self._bound / max(1, self._count - self._without)
+            lines.append(f"mean bound {mean:.6g} nats; {rows.BOUND}")
             if self._below is not None:
                 lines.append(
                     f"{self._unusual} unusual rows: bound below {self._below:.6g}, the "

@@ -1,20 +1,24 @@
-"""The report of a run: PNG figures and one HTML page that opens offline."""
+"""The report of a run: PNG figures and one HTML page that opens offline.
+
+The figures are drawn by functions of plain arrays, for notebooks too: `pictures`.
+"""
 
 import pathlib
 from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import clustering, encode_split, prepared
 from infovae_jax.report import (
     figures,
     grids,
     hover_map,
     live,
-    numbers,
     page,
+    pictures,
     rate_and_information,
     results,
 )
@@ -34,7 +38,7 @@ MAX_SAMPLES = 1024  # in one picture
 def write(
     run: Run, params: Any, workdir: pathlib.Path, step: int | None = None
 ) -> pathlib.Path:
-    """Writes `figures/*.png`, the numbers behind each as `.npz`, and `report.html`.
+    """Writes `figures/*.png`, what each is drawn from as `.npz`, and `report.html`.
 
     Args:
       run: from `open_run`.
@@ -59,20 +63,19 @@ def write(
     is_table = bool(run.dataset.spec.blocks)
     for picture in sorted(PICTURES, key=lambda picture: question_of(picture.name)):
         hidden = is_table and picture.name in OF_IMAGES
-        figure = None if hidden else picture.draw(scene)
+        arrays = {} if hidden else picture.arrays(scene)
         told = run.objective.uses_labels
         title = of_classes(picture.title, told)
         path = files.outlet(folder / f"{picture.name}.png")
-        if figure is None:
+        if not arrays:
             if not is_table and picture.name in OF_TABLES:
                 continue
             skipped.append(title)
             path.unlink(missing_ok=True)
             path.with_suffix(".npz").unlink(missing_ok=True)
             continue
-        grids.save(figure, path)
-        data = files.outlet(path.with_suffix(".npz"))
-        np.savez_compressed(data, **numbers.of_figure(figure))
+        grids.save(picture.draw(**arrays), path)
+        np.savez_compressed(files.outlet(path.with_suffix(".npz")), **arrays)
         recipe = scene.evaluation.recipe_of(picture.recipe)
         caption = picture.caption_for(told)
         question = of_classes(question_of(picture.name)[1], told)
@@ -84,6 +87,27 @@ def write(
         np.savez_compressed(where, **points)
     scripts = live.make(scene), hover_map.make(scene, points)
     return page.write(run, workdir, sections, skipped, scene.evaluation, step, *scripts)
+
+
+def redraw(path: str | pathlib.Path, **changes: Any) -> Figure:
+    """A picture of a run, drawn again from the numbers beside it.
+
+    Args:
+      path: `figures/<name>.npz`.
+      changes: arguments of the picture's function in place of those of the file.
+
+    Raises:
+      DataError: no picture has that name.
+      OSError, ValueError: as `numpy.load`, which is not to load a pickle.
+    """
+    path = pathlib.Path(path)
+    draw = {picture.name: picture.draw for picture in PICTURES}.get(path.stem)
+    if draw is None:
+        raise DataError(
+            "no picture has this name", str(path), "give a figures/<name>.npz of a run"
+        )
+    with np.load(path, allow_pickle=False) as arrays:
+        return draw(**{**arrays, **changes})
 
 
 def compare_runs(
@@ -122,7 +146,7 @@ def compare_runs(
             ", ".join(rows_of),
             "train with config.evaluation.plane, on data with labels",
         )
-    grids.save(rate_and_information.of_runs(rates, informations), path)
+    grids.save(pictures.of_runs(rates, informations), path)
 
 
 def sample_grid(images: np.ndarray, path: pathlib.Path) -> int:
@@ -142,11 +166,11 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
     key = jax.random.key(run.config.evaluation.seed)
     matched = None
     if codes.logits is not None and run.dataset.test_y is not None:
-        clusters = codes.logits.argmax(-1)
-        table = clustering.contingency(
-            clusters, run.dataset.test_y, codes.logits.shape[-1]
-        )
+        clusters, count = codes.logits.argmax(-1), codes.logits.shape[-1]
+        table = clustering.contingency(clusters, run.dataset.test_y, count)
         matched = clustering.match_clusters(table)
+        if run.objective.uses_labels:
+            matched = np.arange(count)  # a class is its label
     return figures.Scene(
         run=run,
         params=params,

@@ -1,15 +1,14 @@
-"""Clusters as galleries of the real examples that are in them."""
+"""Which real examples show what a cluster is."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from infovae_jax.report.figures import Scene, cluster_name, shown_clusters, value_range
-from infovae_jax.report.grids import image_grid
 
 OF_EACH = 4
 KINDS = ("centre", "typical", "borderline", "wrongly matched")
+MISTAKES = "mistakes"  # of a classifier that learned from labels
 
 
 class Members(NamedTuple):
@@ -20,7 +19,7 @@ class Members(NamedTuple):
       typical: as far from it as half of the members are, give or take.
       borderline: of the smallest lead over the second most probable cluster.
       wrong: of another label than the cluster is matched to, the most certain first;
-        empty without labels.
+        empty without labels, and of a cluster without a match.
     """
 
     centre: np.ndarray
@@ -62,7 +61,7 @@ def choose_members(
         order = own[np.argsort(distance, kind="stable")]
         middle = max(0, len(own) // 2 - num // 2)
         wrong = own[:0]
-        if labels is not None and matched is not None:
+        if labels is not None and matched is not None and matched[cluster] >= 0:
             wrong = own[np.asarray(labels)[own] != matched[cluster]]
             wrong = wrong[np.argsort(-lead[wrong], kind="stable")]
         found.append(
@@ -76,7 +75,7 @@ def choose_members(
     return found
 
 
-def gallery(scene: Scene) -> Figure | None:
+def gallery(scene: Scene) -> dict[str, Any] | None:
     """Rows: clusters; columns: real examples of each kind; none of tables."""
     logits = scene.codes.logits
     # A row of a table is no picture; `tables.cluster_profiles` tells its clusters.
@@ -89,19 +88,17 @@ def gallery(scene: Scene) -> Figure | None:
         scene.codes.mean, probabilities, OF_EACH, scene.labels, scene.matched
     )
     shown, kinds = shown_clusters(scene), KINDS if told else KINDS[:3]
-    shape, limits = scene.test_x.shape[1:], value_range(scene)
-    step = OF_EACH + 1  # a blank column parts the kinds
-    blank = (len(shown), step * len(kinds) - 1, *shape)
+    if told and scene.run.objective.uses_labels:
+        kinds = (*KINDS[:3], MISTAKES)
+    blank = (len(shown), len(kinds), OF_EACH, *scene.test_x.shape[1:])
     images = np.full(blank, np.nan, np.float32)
     for row, cluster in enumerate(shown):
         for place, chosen in enumerate(members[cluster][: len(kinds)]):
-            first = place * step
-            images[row, first : first + len(chosen)] = scene.test_x[chosen]
+            images[row, place, : len(chosen)] = scene.test_x[chosen]
     counts = np.bincount(logits.argmax(1), minlength=logits.shape[-1])
-    rows = [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown]
-    columns = [name for kind in kinds for name in (kind, *[""] * OF_EACH)][:-1]
-    figure = image_grid(images, limits, rows, columns)
-    # A name stands over the first of its columns, and reaches over the others.
-    for label in figure.axes[0].get_xticklabels():
-        label.set_ha("left")
-    return figure
+    return {
+        "images": images,
+        "names": [f"{cluster_name(scene, c)}, {counts[c]}" for c in shown],
+        "kinds": kinds,
+        "value_range": value_range(scene),
+    }

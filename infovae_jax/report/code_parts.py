@@ -1,27 +1,27 @@
-"""Pictures of codes that have parts: what each holds, and how it came to that.
+"""What pictures of codes that have parts are drawn from.
 
-As in `figures`, each is a function of the scene that returns a Figure or None.
+As in `figures`, each is a function of the scene that returns arrays or None.
 """
 
-import numpy as np
-from matplotlib.figure import Figure
+from typing import Any
 
-from infovae_jax.evaluation import FACTOR_KL, WIDE_SIGMA
+import numpy as np
+
+from infovae_jax.evaluation import WIDE_SIGMA
 from infovae_jax.evaluation import codes as code_metrics
-from infovae_jax.report import style
 from infovae_jax.report.figures import (
-    COLUMNS,
     Scene,
-    label_name,
+    columns_of,
+    grid,
     one_of_each,
-    value_range,
+    plain_label,
 )
-from infovae_jax.report.grids import image_grid
+from infovae_jax.report.grids import COLUMNS
 
 MAX_CLASSES = 10
 
 
-def masked(scene: Scene) -> Figure | None:
+def masked(scene: Scene) -> dict[str, Any] | None:
     """Originals, reconstructions, and what each part of the code holds alone."""
     parts = code_metrics.part_slices(scene.run.objective)
     if len(parts) < 2:
@@ -35,51 +35,22 @@ def masked(scene: Scene) -> Figure | None:
         alone[:, dims] = codes[:, dims]
         rows.append(scene.decode(alone))
         names.append(f"{name} alone")
-    return image_grid(np.stack(rows), value_range(scene), names)
+    return grid(scene, np.stack(rows), names)
 
 
-def information_curves(scene: Scene) -> Figure | None:
+def information_curves(scene: Scene) -> dict[str, Any] | None:
     """Bound on I(z_j; x'), rate of every dim and reconstruction over training."""
-    parts = code_metrics.part_slices(scene.run.objective)
     if not scene.rows or "dim/mi_0" not in scene.rows[-1]:
         return None
-    epochs = np.array([row["epoch"] for row in scene.rows])
-    size = scene.run.objective.latent_dim
-    series = {
-        kind: np.array(
-            [[r[f"dim/{kind}_{j}"] for j in range(size)] for r in scene.rows]
-        )
-        for kind in ("mi", "rate")
+    parts = code_metrics.part_slices(scene.run.objective)
+    return {
+        "part_names": list(parts),
+        "part_sizes": [part.size for _, part in parts.values()],
+        **columns_of(scene.rows),
     }
-    titles = {"mi": "bound on I(z; x')", "rate": "rate KL(q(z|x) || p(z))"}
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
-    for row, (kind, values) in enumerate(series.items()):
-        whole = figure.add_subplot(2, 3, 3 * row + 1)
-        single = figure.add_subplot(2, 3, 3 * row + 2)
-        for number, (name, (dims, _)) in enumerate(parts.items()):
-            colour = style.SERIES[number]
-            total = values[:, dims].sum(1)
-            whole.plot(epochs, total, color=colour, label=name)
-            lines = single.plot(epochs, values[:, dims], color=colour, lw=0.8)
-            lines[0].set_label(f"dims of {name}")
-        whole.plot(epochs, values.sum(1), color="black", lw=0.9, ls=":", label="all")
-        style.finish(whole, "epoch", "nats", f"{titles[kind]}, by part")
-        style.finish(single, "epoch", "nats", f"{titles[kind]}, by dim")
-    last = figure.add_subplot(2, 3, 3)
-    values = [row["term/reconstruction"] for row in scene.rows]
-    last.plot(epochs, values, color="black", label="train")
-    points = [
-        (r["epoch"], r["test/reconstruction"])
-        for r in scene.rows
-        if "test/reconstruction" in r
-    ]
-    if points:
-        last.plot(*np.array(points).T, "o", ms=4, color=style.VERMILION, label="test")
-    style.finish(last, "epoch", "nats", "reconstruction")
-    return figure
 
 
-def plane(scene: Scene) -> Figure | None:
+def plane(scene: Scene) -> dict[str, Any] | None:
     """One dim of the second part left to right, one of the first top to bottom."""
     objective = scene.run.objective
     parts = list(code_metrics.part_slices(objective).items())
@@ -100,9 +71,9 @@ def plane(scene: Scene) -> Figure | None:
         centre = scene.codes.mean[:, dim].mean() if free else 0.0
         scale = spread[dim] if free else 1.0
         z[..., dim] = np.broadcast_to(centre + scale * offsets, (5, 5))
-    return image_grid(
+    return grid(
+        scene,
         scene.decode(z),
-        value_range(scene),
         [f"{first}{down - first_dims.start} {step:+.1f}" for step in steps],
         [f"{second}{across - second_dims.start} {step:+.1f}" for step in steps],
     )
@@ -136,7 +107,7 @@ def _kl_table(scene: Scene) -> np.ndarray | None:
     return None if table is None else np.array(table, float)
 
 
-def shared_traversals(scene: Scene) -> Figure | None:
+def shared_traversals(scene: Scene) -> dict[str, Any] | None:
     """The two strongest shared dims, moved in the same way in every class."""
     parts = _class_parts(scene)
     if parts is None:
@@ -148,16 +119,16 @@ def shared_traversals(scene: Scene) -> Figure | None:
     z = np.repeat(_class_codes(scene, classes)[:, None], len(dims) * len(steps), 1)
     for number, dim in enumerate(dims):
         z[:, number * len(steps) : (number + 1) * len(steps), dim] = steps
-    names = [f"'{label_name(scene, k)}'" for k in classes]
+    names = [f"'{plain_label(scene, k)}'" for k in classes]
     columns = [
         f"z{dim}" if abs(step) < 1e-9 else f"{step:+.1f}"
         for dim in dims
         for step in steps
     ]
-    return image_grid(scene.decode(z), value_range(scene), names, columns)
+    return grid(scene, scene.decode(z), names, columns)
 
 
-def class_traversals(scene: Scene) -> Figure | None:
+def class_traversals(scene: Scene) -> dict[str, Any] | None:
     """The strongest dim of each class's own block, moved within the class."""
     parts, table = _class_parts(scene), None
     if parts is not None:
@@ -174,12 +145,12 @@ def class_traversals(scene: Scene) -> Figure | None:
         z[row, :, dim] = steps
         found = table[label, dim]
         text = "no test examples" if np.isnan(found) else f"{found:.2f} nats"
-        names.append(f"'{label_name(scene, label)}' dim {dim - dims[0]}, {text}")
+        names.append(f"'{plain_label(scene, label)}' dim {dim - dims[0]}, {text}")
     columns = [f"{step:+.1f}" for step in steps]
-    return image_grid(scene.decode(z), value_range(scene), names, columns)
+    return grid(scene, scene.decode(z), names, columns)
 
 
-def class_samples_wide(scene: Scene) -> Figure | None:
+def class_samples_wide(scene: Scene) -> dict[str, Any] | None:
     """Columns: classes; rows: draws from a prior wider than that of training."""
     parts = _class_parts(scene)
     if parts is None:
@@ -187,46 +158,21 @@ def class_samples_wide(scene: Scene) -> Figure | None:
     classes = parts[2]
     labels = np.tile(classes, 8)
     codes = scene.codes_of_prior(len(labels), labels, sigma=WIDE_SIGMA)
-    grid = scene.decode(codes.reshape(8, len(classes), -1))
-    names = [label_name(scene, k) for k in classes]
-    return image_grid(grid, value_range(scene), column_names=names)
+    images = scene.decode(codes.reshape(8, len(classes), -1))
+    names = [plain_label(scene, k) for k in classes]
+    return grid(scene, images, column_names=names)
 
 
-def factor_kl(scene: Scene) -> Figure | None:
+def factor_kl(scene: Scene) -> dict[str, Any] | None:
     """Mean KL of the shared dims and of each class's own dims, by class."""
     parts = _class_parts(scene)
     table = None if parts is None else _kl_table(scene)
     if table is None:
         return None
     shared, own, _ = parts
-    rows = np.arange(len(table))
-    values = np.concatenate(
-        [table[:, shared], np.stack([table[k, own(k)] for k in rows])], axis=1
-    )
-    names = [f"s{j}" for j in shared]
-    names += [f"c{j}" for j in range(values.shape[1] - len(shared))]
-    width = 0.42 * values.shape[1] + 1.8
-    height = 0.3 * len(values) + 1.4
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    shown = axes.imshow(values, cmap="Blues", vmin=0.0, aspect="auto")
-    high = np.nanmax(values)
-    for (row, column), value in np.ndenumerate(values):
-        if value > FACTOR_KL:
-            colour = "white" if value > 0.55 * high else "black"
-            axes.text(
-                column,
-                row,
-                f"{value:.1f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color=colour,
-            )
-    axes.axvline(len(shared) - 0.5, color="black", lw=1)
-    axes.set_xticks(range(len(names)), names, fontsize=8)
-    axes.set_yticks(rows, [label_name(scene, k) for k in rows], fontsize=8)
-    axes.set_xlabel("shared dims | dims of the class's own block", fontsize=9)
-    axes.set_ylabel("class", fontsize=9)
-    figure.colorbar(shown, ax=axes, label="mean KL, nats")
-    return figure
+    rows = range(len(table))
+    return {
+        "shared": table[:, shared],
+        "own": np.stack([table[k, own(k)] for k in rows]),
+        "names": [plain_label(scene, k) for k in rows],
+    }

@@ -1,12 +1,16 @@
 """The pictures of a report, in the order of the page."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from infovae_jax.report import (
     cluster_members,
     code_parts,
     figures,
+    pictures,
     rate_and_information,
     scores,
     tables,
@@ -17,10 +21,11 @@ class Picture(NamedTuple):
     """One picture of the page.
 
     Attributes:
-      name: of the PNG.
+      name: of the PNG, and of the `.npz` with its arrays.
       title: of its section.
       caption: what one sees, and how to read it.
-      draw: `draw(scene) -> Figure or None`.
+      take: `take(scene)`, the arguments of `draw` by name; those that are None are
+        left out. None or nothing: it does not apply to the run.
       recipe: beginnings of the names of the figures it shows; the recipe of the
         first of each stands below the picture.
       caption_of_classes: in its place where the clusters are classes that training
@@ -30,13 +35,24 @@ class Picture(NamedTuple):
     name: str
     title: str
     caption: str
-    draw: Callable
+    take: Callable[[figures.Scene], dict[str, Any] | None]
     recipe: tuple[str, ...] = ()
     caption_of_classes: str = ""
 
     def caption_for(self, uses_labels: bool) -> str:
         """The caption of a run that learned from labels, or of one that did not."""
         return (uses_labels and self.caption_of_classes) or self.caption
+
+    @property
+    def draw(self) -> Callable[..., Figure]:
+        """The function of `pictures` of its name, else a grid of images."""
+        name = self.name if self.name in pictures.__all__ else "image_grid"
+        return getattr(pictures, name)
+
+    def arrays(self, scene: figures.Scene) -> dict[str, np.ndarray]:
+        """The arguments of `draw`, as its `.npz` holds them; empty: none applies."""
+        given = self.take(scene) or {}
+        return {k: np.asarray(v) for k, v in given.items() if v is not None}
 
 
 # What one asks, and the pictures that help to answer it, in the order of the page.
@@ -90,8 +106,8 @@ PICTURES = (
         "loss_curves",
         "Training",
         "The loss and each term of it in nats, unweighted, per epoch; points are the "
-        "test split. The last panels show the effective number of clusters and the "
-        "weights that change over training.",
+        "test split. Where there are such, the last panels show the effective number "
+        "of clusters, their test examples, and weights that change over training.",
         figures.loss_curves,
     ),
     Picture(

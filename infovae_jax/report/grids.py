@@ -2,14 +2,18 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from infovae_jax.report import style
+
 # Of a cell: images that are longer are drawn shorter.
 MAX_ASPECT = 4.0
 DPI = 110
+COLUMNS = 10
 
 
 def displayable(images: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -31,25 +35,39 @@ def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
 
 def image_grid(
     images: np.ndarray,
-    value_range: tuple[float, float],
-    row_names: list[str] | None = None,
-    column_names: list[str] | None = None,
+    value_range: Sequence[float] | None = None,
+    row_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> Figure:
-    """A grid of images `[rows, columns, H, W, C]` with names at its edges.
+    """A grid of images with names at its edges.
 
     Signals and rows of tables, which are one pixel high or wide, are drawn as lines.
-    A cell is at most MAX_ASPECT times as long as it is wide, whatever the images. One
-    of NaN stays blank.
+    A cell is at most MAX_ASPECT times as long as it is wide, whatever the images.
+
+    Args:
+      images: `[rows, columns, H, W, C]`, or without C; signals also `[rows, columns,
+        D]`. One of NaN stays blank.
+      value_range: what is drawn black and white; None: their least and greatest value.
+      row_names: of each row, or None.
+      column_names: of each column, or None.
     """
+    images = _with_channels(images)
+    if value_range is None:
+        value_range = np.nanmin(images), np.nanmax(images)
+    low, high = map(float, value_range)
+    row_names, column_names = style.names(row_names), style.names(column_names)
     rows, columns, height, width, _ = images.shape
     is_signal = min(height, width) == 1 < max(height, width)
     picture = None
     if not is_signal:
-        full = np.where(np.isnan(images), value_range[1], images)
-        picture = tile(displayable(full, *value_range))
+        full = np.where(np.isnan(images), high, images)
+        picture = tile(displayable(full, low, high))
     cell = 0.62 if columns > 12 else 0.8
-    margin = 0.1 + 0.085 * max((len(name) for name in row_names or [""]), default=0)
+    margin = 0.1 + 0.085 * max(map(len, row_names), default=0)
     top = 0.35 if column_names else 0.05
+    turned = style.rotation(column_names, cell)
+    if turned:
+        top = 0.15 + style.LETTER * max(map(len, column_names))
     grid_width = columns * cell
     aspect = 1.0 if is_signal else (height + 1) / (width + 1)
     grid_height = rows * cell * min(max(aspect, 1 / MAX_ASPECT), MAX_ASPECT)
@@ -78,9 +96,17 @@ def image_grid(
     shift = 0 if picture is None else 1
     centres_x = (np.arange(columns) + 0.5) * (width + 1) - shift
     centres_y = (np.arange(rows) + 0.5) * (height + 1) - shift
-    axes.set_xticks(centres_x if column_names else [], column_names or [])
-    axes.set_yticks(centres_y if row_names else [], row_names or [])
+    axes.set_xticks(centres_x if column_names else [], column_names, rotation=turned)
+    axes.set_yticks(centres_y if row_names else [], row_names)
     return figure
+
+
+def _with_channels(images: np.ndarray) -> np.ndarray:
+    """`[rows, columns, H, W, C]` of images, or of signals with H = 1."""
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[:, :, None]
+    return images if images.ndim == 5 else images[..., None]
 
 
 def _draw_signals(axes, signals: np.ndarray) -> None:
@@ -107,6 +133,13 @@ def in_rows(images: np.ndarray, columns: int) -> np.ndarray:
     rows = -(-len(images) // columns)
     blank = np.full((rows * columns - len(images), *images.shape[1:]), np.nan)
     return np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:])
+
+
+def pairs(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Images `[n, ...]` over what they are decoded to, and the names of the rows."""
+    halves = [in_rows(np.asarray(part), COLUMNS) for part in (above, below)]
+    grid = np.stack(halves, 1).reshape(-1, *halves[0].shape[1:])
+    return grid, ["original", "mean of p(x|z)"] * len(halves[0])
 
 
 def square_grid(images: np.ndarray, limits: tuple[float, float]) -> Figure:

@@ -5,6 +5,8 @@ import math
 import shlex
 from typing import NamedTuple
 
+from infovae_jax import config as config_lib
+from infovae_jax.errors import ConfigError
 from infovae_jax.evaluation.table import format_value
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.run import Run
@@ -30,7 +32,10 @@ def what(run: Run) -> str:
     """What was trained, on what, in a sentence."""
     config, spec = run.config, run.dataset.spec
     shape = "x".join(str(side) for side in spec.shape)
-    sizes = f"{spec.num_examples} training and {len(run.dataset.test_x)} test examples"
+    each = f"examples of {shape}"
+    if spec.blocks:  # of a table
+        each = f"rows of {math.prod(spec.shape)} numbers"
+    sizes = f"{spec.num_examples} training and {len(run.dataset.test_x)} test {each}"
     labels = "labels were used in training"
     if not run.objective.uses_labels:
         labels = "no label was used in training"
@@ -38,7 +43,7 @@ def what(run: Run) -> str:
     member = "" if run.member is None else f", member {run.member} of a population"
     return (
         f"{config.objective} with {run.objective.latent_dim} latent dims on "
-        f"{config.data.source}: {sizes} of {shape}, likelihood {spec.likelihood}, "
+        f"{config.data.source}: {sizes}, likelihood {spec.likelihood}, "
         f"{config.train.num_epochs} epochs, seed {config.seed}{member}{labels}."
     )
 
@@ -100,12 +105,11 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
     folder = shlex.quote(str(workdir))
     module = "python -m infovae_jax.main"
     member = "" if run.member is None else f" --member={run.member}"
-    use = f"infovae_jax.load({str(workdir)!r})"
+    own = "" if run.member is None else f", member={run.member}"
+    use = f"infovae_jax.load({str(workdir)!r}{own})"
+    again = "the same training" if run.member is None else "this member by itself"
     return [
-        (
-            "train (with the keys of config.json that differ from the file's)",
-            f"{module} --config={_config_file(run)} --workdir={folder}",
-        ),
+        (f"{again} again, in a new folder", f"{module} {_config_flags(run)}"),
         ("codes of all examples", f"{module} --mode=encode --workdir={folder}{member}"),
         (
             "new data (a folder of images, an array or a table)",
@@ -116,5 +120,18 @@ def commands(run: Run, workdir) -> list[tuple[str, str]]:
     ]
 
 
-def _config_file(run: Run) -> str:
-    return shlex.quote(f"configs/{run.config.objective}.py:{run.config.preset}")
+def _config_flags(run: Run) -> str:
+    """A packaged config, and each key that has another value in this run."""
+    config, own = run.config, config_lib.packaged_configs()
+    path = own / f"{config.objective}.py"
+    path = path if path.is_file() else own / "vae.py"
+    try:
+        file = config_lib.load_config_file(f"{path}:{config.preset}")
+    except ConfigError:  # of a preset that only another file knows
+        return "--config=FILE (which has the values of config.json)"
+    before = config_lib.flatten(config_lib.from_json(config_lib.to_json(file)))
+    flags = [f"--config=configs/{path.name}:{config.preset}"]
+    for key, value in config_lib.flatten(config).items():
+        if key not in before or before[key] != value:
+            flags.append(f"--config.{key}={value}")
+    return " ".join(shlex.quote(flag) for flag in flags)

@@ -17,7 +17,8 @@ from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import code_paths, decode_codes, encode_split, prepared
 from infovae_jax.evaluation.encoding import require_finite
 from infovae_jax.report import grids
-from infovae_jax.report.figures import COLUMNS, shown_range, traversal_columns
+from infovae_jax.report.figures import shown_range, traversal_columns
+from infovae_jax.report.grids import COLUMNS
 from infovae_jax.training import files
 from infovae_jax.training.run import Run
 from infovae_jax.training.saved import Saved
@@ -47,10 +48,8 @@ def reconstruct(run: Run, params: Any, x: np.ndarray, names: list[str]) -> Shown
     """Images as stored `[n, H, W, C]`, and what their posterior means decode to."""
     codes, images = _codes(run, params, x), prepared(run, x)
     made = decode_codes(run, params, codes)
-    halves = [grids.in_rows(part, COLUMNS) for part in (images, made)]
-    grid = np.stack(halves, 1).reshape(-1, *halves[0].shape[1:])
-    row_names = ["original", "mean of p(x|z)"] * len(halves[0])
-    return Shown({"x": images, "code": codes, "reconstruction": made}, grid, row_names)
+    arrays = {"x": images, "code": codes, "reconstruction": made}
+    return Shown(arrays, *grids.pairs(images, made))
 
 
 def interpolate(run: Run, params: Any, x: np.ndarray, names: list[str]) -> Shown:
@@ -170,8 +169,7 @@ def _names(part: Rows) -> list[str]:
     if part.names is None:
         return [str(part.first + i) for i in range(len(part.x))]
     stems = [pathlib.PurePath(name).stem for name in part.names]
-    # Two dollars would begin and end a formula.
-    return [stem[-_LONGEST_NAME:].replace("$", r"\$") for stem in stems]
+    return [stem[-_LONGEST_NAME:] for stem in stems]
 
 
 def outputs(mode: str, folder: pathlib.Path, output: str | None) -> list[pathlib.Path]:

@@ -11,7 +11,7 @@ import jinja2
 
 import infovae_jax
 from infovae_jax import config as config_lib
-from infovae_jax.report import headline, live
+from infovae_jax.report import headline, hover_map, live
 from infovae_jax.report.live import Live
 from infovae_jax.report.results import Evaluation
 from infovae_jax.training.files import write_atomically
@@ -67,7 +67,7 @@ def write(
     decoder = decoder if _size_of(decoder.data) < room else NO_ROOM
     room -= _size_of(decoder.data)
     text = _template().render(
-        title=f"{config.objective} on {config.data.source}, seed {config.seed}",
+        title=f"{config.objective} on {_name(config.data.source)}, seed {config.seed}",
         facts=shown + versions,
         what=headline.what(run),
         headline=headline.figures(run, evaluation),
@@ -75,7 +75,7 @@ def write(
         questions=_by_question(pictures),
         live=decoder,
         script=live.script,
-        map=hover if _size_of(hover) < room else None,
+        map=_map_that_fits(hover, room),
         evaluation=evaluation,
         evaluate=f"{command}evaluate{at}",
         provenance=_provenance(run, evaluation),
@@ -121,6 +121,14 @@ def _embedded(sections: list[Section]) -> list[dict[str, Any]]:
     return embedded
 
 
+def _map_that_fits(given: dict[str, Any] | None, room: float) -> dict[str, Any] | None:
+    """The map, or where its pictures leave no room for it the map without them."""
+    if given is None or _size_of(given) < room:
+        return given
+    plain = {k: v for k, v in given.items() if k not in hover_map.OF_PICTURES}
+    return plain if _size_of(plain) < room else None
+
+
 def _size_of(given: dict[str, Any] | None) -> int:
     return len(json.dumps(given))
 
@@ -137,6 +145,11 @@ def _size(path: pathlib.Path) -> tuple[int, int]:
     """Width and height of a PNG, from its header."""
     header = path.read_bytes()[16:24]
     return int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")
+
+
+def _name(source: str) -> str:
+    """A source as a heading has it: of a path the last part."""
+    return pathlib.PurePath(source).name or source
 
 
 def _steps(run: Run, step: int) -> str:

@@ -1,39 +1,29 @@
-"""The planes of rate and distortion, and of information: one run or several."""
+"""Where runs are in the planes of rate and distortion, and of information."""
+
+from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.information_plane import DATA, LABEL
-from infovae_jax.report import style
 from infovae_jax.report.figures import Scene
 
-# Name of a run and its points `[n, 2]` in the order of training.
-Paths = list[tuple[str, np.ndarray]]
-# Nats below its ceiling log n within which the bound only says "at least this".
-SATURATED = 0.1
 
-
-def rate_distortion(scene: Scene) -> Figure | None:
+def rate_distortion(scene: Scene) -> dict[str, Any] | None:
     """The test split's path through the plane of rate and distortion."""
     points = rate_distortion_points(scene.rows, "test/")
     if not len(points):
         return None
-    figure, [axes] = style.charts(width=6.0, height=4.4)
-    draw_rate_distortion(axes, [("", points)], _epochs(scene.rows, "test/elbo"))
-    return figure
+    return {"points": points, "epochs": _epochs(scene.rows, "test/elbo")}
 
 
-def members(scene: Scene) -> Figure | None:
+def members(scene: Scene) -> dict[str, Any] | None:
     """All members of the population in the plane of rate and distortion."""
     record = scene.population or {}
     found = record.get("figures", {})
     if "elbo/reconstruction" not in found:
         return None
-    points: dict[str, list] = {}
-    own = None
+    points, names, own = [], [], None
     for index, member in enumerate(record["members"]):
         figures = {
             name: values[index]
@@ -43,72 +33,24 @@ def members(scene: Scene) -> Figure | None:
         if None in figures.values():
             continue  # diverged
         swept = [f"{k} {v:.4g}" for k, v in member.items() if k != "seed"]
-        name = ", ".join(swept) or f"seed {member['seed']}"
-        point = rate_distortion_points([figures], "elbo/")[0]
-        points.setdefault(name, []).append(point)
+        names.append(", ".join(swept) or f"seed {member['seed']}")
+        points.append(rate_distortion_points([figures], "elbo/")[0])
         if index == scene.run.member:
-            own = point
-    if not points:
-        return None
-    figure, [axes] = style.charts(width=6.0, height=4.4)
-    paths = [(name, np.array(some)) for name, some in points.items()]
-    draw_rate_distortion(axes, paths, joined=False)
-    if own is not None:
-        axes.plot(*own, "o", ms=13, mfc="none", mec="black", label="this member")
-    axes.legend(fontsize=7, frameon=False, ncols=1 + len(points) // 12)
-    return figure
+            own = points[-1]
+    return {"points": points, "names": names, "own": own} if points else None
 
 
-def information(scene: Scene) -> Figure | None:
+def information(scene: Scene) -> dict[str, Any] | None:
     """The path of a run through the information plane."""
     points = information_points(scene.rows)
     if not len(points):
         return None
-    figure, [axes] = style.charts(width=6.0, height=4.4)
     labels = np.asarray(scene.labels)[subsets.indices(scene.run, DATA)]
     shares = np.bincount(labels) / len(labels)
     shares = shares[shares > 0]
     ceilings = np.log(len(labels)), -(shares * np.log(shares)).sum()
     epochs = _epochs(scene.rows, LABEL)
-    draw_information(axes, [("", points)], ceilings, epochs)
-    return figure
-
-
-def of_runs(rates: Paths, informations: Paths) -> Figure:
-    """Runs in both planes, or in the one for which there are points."""
-    given = [
-        (draw, paths)
-        for draw, paths in (
-            (draw_rate_distortion, rates),
-            (draw_information, informations),
-        )
-        if paths
-    ]
-    longest = max(len(name) for _, paths in given for name, _ in paths)
-    count = max(len(paths) for _, paths in given)
-    legend = 0.07 * longest + 0.5
-    width = 5.4 * len(given) + legend
-    figure = Figure(figsize=(width, max(4.4, 0.2 * count)))
-    every = list(dict.fromkeys(name for _, paths in given for name, _ in paths))
-    left = 0.75
-    for draw, paths in given:
-        axes = figure.add_axes((left / width, 0.13, 4.5 / width, 0.8))
-        draw(axes, paths, numbers={name: n for n, name in enumerate(every)})
-        left += 5.4
-    handles = {}
-    for axes in figure.axes:
-        found = axes.get_legend_handles_labels()
-        handles |= dict(zip(*found[::-1], strict=True))
-        axes.get_legend().remove()
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        fontsize=8,
-        frameon=False,
-        loc="center left",
-        bbox_to_anchor=((left - 0.75) / width, 0.5),
-    )
-    return figure
+    return {"points": points, "ceilings": ceilings, "epochs": epochs}
 
 
 def rate_distortion_points(rows: list[dict], prefix: str) -> np.ndarray:
@@ -132,102 +74,3 @@ def information_points(rows: list[dict]) -> np.ndarray:
 
 def _epochs(rows: list[dict], name: str) -> list[float]:
     return [row["epoch"] for row in rows if name in row]
-
-
-def draw_rate_distortion(
-    axes: Axes,
-    paths: Paths,
-    epochs: list[float] = (),
-    numbers: dict | None = None,
-    joined: bool = True,
-) -> None:
-    """Dotted lines join what has the same negative ELBO, rate + distortion.
-
-    `joined`: the points of a name are the path of one run, otherwise runs that are
-    alike; those of many names then go through a range of colours in order.
-
-    A code further to the right says more of x (Alemi et al. 2018, arXiv 1711.00464).
-    """
-    every = np.concatenate([points for _, points in paths])
-    low, high = every.min(0), every.max(0)
-    span = np.maximum(high - low, 1e-3)
-    edges = np.array([low[0] - 0.1 * span[0], high[0] + 0.1 * span[0]])
-    for total in np.linspace(low.sum(), high.sum(), 7):
-        axes.plot(edges, total - edges, color=style.FAINT, lw=0.8, ls=":", zorder=0)
-    if joined:
-        _draw_paths(axes, paths, epochs, numbers)
-    else:
-        _draw_clouds(axes, paths)
-    axes.set_xlim(*edges)
-    axes.set_ylim(low[1] - 0.1 * span[1], high[1] + 0.1 * span[1])
-    style.finish(
-        axes,
-        "rate KL(q(z|x) || p(z)), nats",
-        "distortion -log p(x|z), nats",
-        "rate and distortion",
-    )
-
-
-def draw_information(
-    axes: Axes,
-    paths: Paths,
-    ceilings: tuple[float, float] | tuple[None, None] = (None, None),
-    epochs: list[float] = (),
-    numbers: dict | None = None,
-) -> None:
-    """Dotted lines: the most that the bound (log n) and the label (H(y)) allow."""
-    _draw_paths(axes, paths, epochs, numbers)
-    line = {"color": style.GREY, "lw": 0.9, "ls": ":", "zorder": 0}
-    if ceilings[0] is not None:
-        axes.axvline(ceilings[0], **line)
-        axes.axhline(ceilings[1], **line)
-        axes.annotate(
-            f"log n = {ceilings[0]:.2f}",
-            (ceilings[0], 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, 0),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color=style.GREY,
-        )
-        axes.annotate(
-            f"H(y) = {ceilings[1]:.2f}",
-            (0.01, ceilings[1]),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -4),
-            textcoords="offset points",
-            va="top",
-            fontsize=8,
-            color=style.GREY,
-        )
-    style.finish(
-        axes,
-        "I(x; z) of image and code, lower bound, nats",
-        "I(z; y) of code and label, lower bound, nats",
-        "information plane",
-    )
-
-
-def _draw_paths(
-    axes: Axes, paths: Paths, epochs: list[float], numbers: dict | None
-) -> None:
-    for place, (name, points) in enumerate(paths):
-        number = place if numbers is None else numbers[name]
-        colour = style.category(number)
-        # After ten runs the colours come again, with another mark.
-        mark = style.MARKERS[number // len(style.CATEGORIES) % len(style.MARKERS)]
-        axes.plot(*points.T, color=colour, lw=1.0, marker=".", ms=4)
-        label = name or (f"epoch {epochs[-1]:.4g}" if len(epochs) else "last")
-        axes.plot(*points[-1], mark, color=colour, ms=8, label=label, mec="white")
-        if len(epochs) == len(points) > 1:
-            label = f"epoch {epochs[0]:.4g}"
-            axes.plot(*points[0], "o", color="white", ms=7, mec=colour, label=label)
-
-
-def _draw_clouds(axes: Axes, paths: Paths) -> None:
-    for number, (name, points) in enumerate(paths):
-        colour = style.category(number)
-        if len(paths) > 4:
-            colour = colormaps["viridis"](number / (len(paths) - 1))
-        axes.plot(*points.T, "o", color=colour, ms=7, mec="white", label=name)

@@ -22,6 +22,7 @@ SECTIONS = (
     ("Representation: probes and robustness", ("probe", "robust")),
     ("Disentanglement", ("disentanglement",)),
     ("Generation", ("generation", "artificial")),
+    ("Columns of the table", ("column",)),
 )
 OTHER = "Other figures"
 # Group of `--metrics` -> first parts of the names of its rows.

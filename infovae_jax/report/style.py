@@ -1,7 +1,11 @@
 """How every chart looks: colours, sizes of letters, axes."""
 
+from collections.abc import Iterable
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from infovae_jax.errors import printable
 
 # Okabe & Ito 2008: told apart with every common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = SERIES = (
@@ -28,11 +32,37 @@ CATEGORIES = (
 )
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P")
+LETTER = 0.067  # inches, the mean of 8 points
 
 
 def category(number: int) -> str:
     """Colour of a category; they repeat after ten."""
     return CATEGORIES[number % len(CATEGORIES)]
+
+
+def plain(name: str) -> str:
+    """A name as it is drawn letter by letter.
+
+    Two dollars would begin and end a formula, a legend leaves out what begins with an
+    underscore, and warnings hold names, which a terminal must not obey.
+    """
+    text = printable(str(name))
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def names(given: Iterable[str] | None) -> list[str]:
+    """`plain` of each; none of None."""
+    return [plain(name) for name in (() if given is None else given)]
+
+
+def rotation(names: list[str], width: float) -> int:
+    """Degrees: 0 where names of 8 points fit side by side, so many inches each.
+
+    A name may reach over a neighbour that is empty.
+    """
+    sizes = [LETTER * max(map(len, name.split("\n"))) for name in names]
+    both = zip(sizes, sizes[1:], strict=False)
+    return 90 if any(a and b and (a + b) / 2 > width for a, b in both) else 0
 
 
 def charts(columns: int = 1, width: float = 5.4, height: float = 3.6):
@@ -56,6 +86,18 @@ def finish(axes: Axes, xlabel: str = "", ylabel: str = "", title: str = "") -> N
         axes.legend(fontsize=8, frameon=False)
 
 
+def cell(axes: Axes, row: int, column: int, text: str, dark: bool, size: int) -> None:
+    """A number in the middle of its cell of a table, to be read on dark cells too."""
+    middle = {"ha": "center", "va": "center", "fontsize": size}
+    axes.text(column, row, text, color="white" if dark else "black", **middle)
+
+
+def note(axes: Axes, text: str, place, shift: tuple[float, float], **options) -> None:
+    """A small text so many points beside a place in the chart."""
+    options = {"fontsize": 8, "textcoords": "offset points"} | options
+    axes.annotate(text, place, xytext=shift, **options)
+
+
 def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
     """Horizontal bars from the top down, each with its value at its end."""
     places = range(len(names))
@@ -63,12 +105,6 @@ def bars(axes: Axes, names: list[str], values: list[float], color=BLUE) -> None:
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     for place, value in zip(places, values, strict=True):
-        axes.annotate(
-            f"{value:.3g}",
-            (max(value, 0.0), place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
-        )
+        edge = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+        end = max(value, 0.0), place
+        note(axes, f"{value:.3g}", end, (4, 0), va="center", bbox=edge)

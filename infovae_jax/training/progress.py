@@ -21,7 +21,7 @@ MAX_LINES, SECONDS = 20, 2.0
 
 
 class Progress:
-    """A bar with the time left where stderr is a terminal, else a few plain lines.
+    """A bar with the time left on a terminal or in a notebook, else a few plain lines.
 
     Every evaluation keeps a line above the bar. Without a terminal there are at most
     MAX_LINES of them, however long the run.
@@ -46,10 +46,11 @@ class Progress:
             return
         if tell_start and start < total:
             print(COMPILING, file=sys.stderr, flush=True)
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or in_notebook():
             self._bar = tqdm(
                 total=total,
                 initial=start,
+                file=sys.stderr,
                 ncols=min(WIDTH, shutil.get_terminal_size().columns),
                 nrows=20,  # some terminals say that they have none
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}",
@@ -103,6 +104,13 @@ class Progress:
     @staticmethod
     def _say(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
+
+
+def in_notebook() -> bool:
+    """Whether this is the process behind a notebook, whose cells show bars too."""
+    module = sys.modules.get("IPython")  # a kernel has imported it
+    shell = None if module is None else module.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
 
 
 def seconds_since_start() -> float:

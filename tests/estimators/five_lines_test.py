@@ -90,7 +90,8 @@ def answers(program, *arguments, **options):
         **options,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return np.load(arguments[-1])
+    with np.load(arguments[-1]) as archive:
+        return dict(archive)
 
 
 @pytest.mark.parametrize("kind", ["digits", "folder", "csv", "array", "frame"])

@@ -1,11 +1,16 @@
 """New data by the command line are, row by row, what Python says of them."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from infovae_jax import VAE, CatVAE, load
+from infovae_jax.data.new_rows import Rows
+from infovae_jax.evaluation import new_data
+from infovae_jax.evaluation.rows import Results
 
 QUICK = (
     "--config.train.num_epochs=2",
@@ -172,3 +177,23 @@ def test_a_folder_as_x(quick, tmp_path, images):
     np.testing.assert_array_equal(
         model.transform(images), VAE(**quick).fit(images).transform(images)
     )
+
+
+def test_rows_without_bound_are_the_most_unusual():
+    objective = types.SimpleNamespace(uses_labels=False)
+    dataset = types.SimpleNamespace(label_names=())
+    run = types.SimpleNamespace(dataset=dataset, objective=objective)
+    saved = types.SimpleNamespace(run=run)
+    bounds = np.array([-1.0, np.nan, -np.inf, -9.0])
+    part, found = (
+        Rows(0, np.zeros((4, 1, 1, 1))),
+        Results(None, None, None, None, bounds),
+    )
+    made = new_data.table(saved, part, found, -5.0)
+    assert list(made["unusual"]) == [False, True, True, True]
+    summary = new_data._Summary(saved, -5.0)
+    summary.add(part, found)
+    told = "\n".join(summary.lines())
+    assert "2 rows are so far from the training data" in told
+    assert "mean bound -5 nats" in told
+    assert "3 unusual rows" in told

@@ -23,7 +23,7 @@ def test_length_follows_from_the_rows(count, batch, epochs):
 
 @pytest.mark.parametrize(
     ("count", "batch", "epochs", "hidden"),
-    [(300, 128, 422, 256), (4000, 128, 27, 256), (6000, 128, 20, 500)],
+    [(300, 128, 178, 256), (2000, 128, 24, 256), (6000, 128, 20, 500)],
 )
 def test_large_pictures_take_fewer_and_smaller_steps(count, batch, epochs, hidden):
     config = resolve(InfoCatVAE(), (48, 40, 3), count)

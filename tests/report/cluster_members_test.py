@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from infovae_jax.report import cluster_members, numbers, style
-from infovae_jax.report.grids import image_grid
+from infovae_jax.report import cluster_members
 
 
 def test_members_of_each_kind():
@@ -23,26 +22,9 @@ def test_members_of_each_kind():
     assert list(second.centre) == [6, 7]
     assert list(second.wrong) == [7]
     assert [len(kind) for kind in empty] == [0] * 4
+    # Without a match nothing is matched wrongly.
+    alone = np.array([-1, 1, -1])
+    found = cluster_members.choose_members(codes, probabilities, 2, labels, alone)
+    assert [len(m.wrong) for m in found] == [0, 1, 0]
     plain = cluster_members.choose_members(codes, probabilities, 2)
     assert [len(m.wrong) for m in plain] == [0, 0, 0]
-
-
-def test_numbers_of_lines_bars_points_and_images():
-    figure, (axes, other) = style.charts(2)
-    axes.plot([0, 1], [2, 3], label="train")
-    axes.plot([0, 1], [4, 5], label="train")
-    axes.scatter([1.0], [2.0], label="a / b")
-    other.bar([0, 1], [0.2, 0.8], 0.5, label="share")
-    axes.set_title("loss")
-    arrays = numbers.of_figure(figure)
-    np.testing.assert_array_equal(arrays["0/line/train"], [[0, 2], [1, 3]])
-    np.testing.assert_array_equal(arrays["0/line/train #2"], [[0, 4], [1, 5]])
-    np.testing.assert_array_equal(arrays["0/points/a   b"], [[1, 2]])
-    np.testing.assert_allclose(
-        arrays["1/bars/share"], [[-0.25, 0, 0.5, 0.2], [0.75, 0, 0.5, 0.8]]
-    )
-    assert arrays["0/title"] == ["loss"]
-    grid = image_grid(np.zeros((1, 2, 3, 3, 1)), (0.0, 1.0), ["row"], ["a", "b"])
-    arrays = numbers.of_figure(grid)
-    assert arrays["0/image"].shape == (3, 7)
-    assert list(arrays["0/x_ticks"]) == ["a", "b"]

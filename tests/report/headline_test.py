@@ -1,11 +1,13 @@
 """The lines on top of the page."""
 
 import re
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from infovae_jax import config as config_lib
 from infovae_jax.distributions import Gaussian
 from infovae_jax.report import gallery, headline, live, page
 from infovae_jax.report.results import Evaluation
@@ -14,7 +16,11 @@ from infovae_jax.report.results import Evaluation
 def a_run(clusters=1, uses_labels=False):
     prior = Gaussian(np.zeros((clusters, 3)), np.zeros((clusters, 3)))
     spec = SimpleNamespace(
-        shape=(8, 8, 1), num_examples=90, num_labels=10, likelihood="bernoulli"
+        shape=(8, 8, 1),
+        num_examples=90,
+        num_labels=10,
+        likelihood="bernoulli",
+        blocks=(),
     )
     config = SimpleNamespace(
         objective="vae",
@@ -56,7 +62,56 @@ def test_figures_stand_beside_what_they_are_compared_with():
 def test_what_was_trained_tells_of_labels(uses_labels):
     text = headline.what(a_run(uses_labels=uses_labels))
     assert "vae with 3 latent dims on digits: 90 training and 10 test" in text
+    assert "test examples of 8x8x1, likelihood" in text
     assert ("no label was used in training" in text) == (not uses_labels)
+
+
+def test_a_table_has_rows():
+    run = a_run()
+    run.dataset.spec.blocks, run.dataset.spec.shape = (("numeric", 13),), (1, 13, 1)
+    assert "90 training and 10 test rows of 13 numbers," in headline.what(run)
+
+
+def shipped(name):
+    path = config_lib.packaged_configs() / f"{name}.py"
+    return config_lib.from_json(
+        config_lib.to_json(config_lib.load_config_file(str(path)))
+    )
+
+
+def test_the_command_trains_the_same_again():
+    config = shipped("infocatvae")
+    run = SimpleNamespace(config=config, member=None)
+
+    def command():
+        return dict(headline.commands(run, "w"))[
+            "the same training again, in a new folder"
+        ]
+
+    start = "python -m infovae_jax.main --config=configs/infocatvae.py:digits"
+    assert command() == start
+    config.data.source, config.train.num_epochs = "my data/x.npz", 7
+    config.network.encoder_hidden = (32, 16)
+    assert shlex.split(command())[4:] == [
+        "--config.data.source=my data/x.npz",
+        "--config.network.encoder_hidden=(32, 16)",
+        "--config.train.num_epochs=7",
+    ]
+    run.member = 2
+    assert (
+        headline.commands(run, "w")[0][0]
+        == "this member by itself again, in a new folder"
+    )
+    run.member = None
+    config.preset = "of another file"
+    assert "FILE (which has the values of config.json)" in command()
+    # Of an objective without a file the nearest one, and all that makes it another.
+    config = run.config = shipped("infocatvae")
+    config.objective = "my_package.mine"
+    words = shlex.split(command())
+    assert words[3] == "--config=configs/vae.py:digits"
+    assert "--config.objective=my_package.mine" in words
+    assert "--config.model.num_clusters=10" in words
 
 
 @pytest.mark.parametrize(

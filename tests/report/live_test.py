@@ -1,6 +1,7 @@
 """The decoder in the page: JavaScript makes of codes what JAX makes of them."""
 
 import base64
+import collections
 import io
 import json
 import re
@@ -17,7 +18,7 @@ from PIL import Image
 
 from infovae_jax import report
 from infovae_jax.export import files, functions, graphs, numpy_runtime
-from infovae_jax.report import figures, live, page
+from infovae_jax.report import figures, hover_map, live, page
 from infovae_jax.training.run import claim_workdir, open_run
 from infovae_jax.types import DataSpec
 
@@ -160,11 +161,16 @@ def test_packed_arrays_come_back():
     assert len(packed["data"]) == 4 * -(-(2400 + 28 + 8000 + 4) // 3)
 
 
+# Known causes of the images of `opened`.
+SIDE, SLANT = np.arange(40) % 4, np.linspace(-1.25, 7.0, 40)
+
+
 def opened(make_config, name, tmp_path, **network):
     """A run of 40 images with fresh parameters."""
     rng = np.random.default_rng(0)
-    x = rng.random((40, 6, 5, 1), dtype=np.float32)
-    np.savez(tmp_path / "data.npz", x=x, y=np.arange(40) % 3)
+    arrays = {"x": rng.random((40, 6, 5, 1), dtype=np.float32), "y": np.arange(40) % 3}
+    factors = {"factor_side": SIDE, "factor_slant": SLANT}
+    np.savez(tmp_path / "data.npz", **arrays, **factors)
     config = make_config(name)
     config.network.update(network)
     config.data.source = str(tmp_path / "data.npz")
@@ -205,13 +211,28 @@ def test_the_page_holds_the_decoder(make_config, tmp_path, monkeypatch):
 def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     with_pictures(monkeypatch, "latent_map")
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
-    given = data_of(report.write(run, params, workdir).read_text(), "map")
+    text = report.write(run, params, workdir).read_text()
+    given = data_of(text, "map")
+    assert "<h1>infocatvae on data.npz, seed 0</h1>" in text
     with np.load(workdir / "figures" / "latent_map_points.npz") as points:
         points = dict(points)
     assert given["index"] == points["index"].tolist() == list(range(20))
-    clusters, labels = (group["of"] for group in given["groups"])
-    assert clusters == points["cluster"].tolist()
+    views = {view["title"]: view for view in given["views"]}
+    assert list(views) == ["cluster", "label", "certainty", "side", "slant"]
+    assert [v["title"] for v in given["views"] if "factor" in v] == ["side", "slant"]
+    assert views["cluster"]["of"] == points["cluster"].tolist()
+    labels = views["label"]["of"]
     assert labels == run.dataset.test_y.tolist() == points["label"].tolist()
+    percent = np.round(100 * points["probability"])
+    np.testing.assert_array_equal(views["certainty"]["of"], percent)
+    known = {name: test for name, (_, test) in run.dataset.factors.items()}
+    for name, values in known.items():
+        np.testing.assert_array_equal(points[f"factor_{name}"], values)
+    names = views["side"]["names"]
+    assert [float(names[n]) for n in views["side"]["of"]] == known["side"].tolist()
+    np.testing.assert_allclose(views["slant"]["of"], known["slant"], atol=5e-4)
+    slant = views["slant"]
+    assert [slant["low"], slant["high"]] == [min(slant["of"]), max(slant["of"])]
     drawn = np.array(given["xy"]) / given["steps"]
     xy = points["xy"] - points["xy"].min(0)
     np.testing.assert_allclose(drawn, xy / xy.max(0), atol=1e-3)
@@ -223,6 +244,69 @@ def test_the_map_knows_its_examples(make_config, tmp_path, monkeypatch):
     tile = tiles[row * height :, column * width :][:height, :width]
     expected = np.round(255 * run.dataset.test_x[7, ..., 0])
     np.testing.assert_array_equal(tile, expected)
+
+
+@pytest.mark.parametrize(("most", "tile"), [(400_000, [30, 20]), (30_000, [15, 10])])
+def test_pictures_of_the_map_are_smaller_where_they_are_many(monkeypatch, most, tile):
+    monkeypatch.setattr(hover_map, "MAX_SPRITE", most)
+    spec = DataSpec((60, 40, 1), "float32", "bernoulli", 64, 0, False)
+    x = np.random.default_rng(0).random((100, 60, 40, 1), dtype=np.float32)
+    dataset, objective = SimpleNamespace(spec=spec), SimpleNamespace(uses_labels=False)
+    run = SimpleNamespace(dataset=dataset, objective=objective)
+    found = {"index": np.arange(100), "xy": np.arange(200.0).reshape(100, 2)}
+    given = hover_map.make(SimpleNamespace(run=run, test_x=x), found)
+    assert given["tile"] == tile
+    assert len(given["sprite"]) < most
+    monkeypatch.setattr(hover_map, "MAX_SPRITE", 100)
+    assert "sprite" not in hover_map.make(SimpleNamespace(run=run, test_x=x), found)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([3.0, -1, 3, 1e300], ["-1", "3", "1e+300"]),
+        ([7.0, 7], ["7"]),
+        (np.arange(10), [str(n) for n in range(10)]),
+        (np.arange(11), None),  # no two categories have one colour
+        ([0.5, 0.5], ["0.5"]),
+        ([0.5, 1.0], None),
+        ([0.0, 1e-320, 0.5e-320], None),
+        ([-1.7e308, 0.5, 1.7e308], None),
+        (20231201.25 + np.arange(12) / 4, None),
+    ],
+)
+def test_few_whole_values_are_categories_and_others_a_ramp(values, names):
+    values = np.array(values, np.float64)
+    view = json.loads(json.dumps(hover_map.factor_view("a/b <c>", values)))
+    assert (view["title"], view["factor"]) == ("a/b <c>", True)
+    assert view.get("names") == names
+    if names:
+        assert [float(names[n]) for n in view["of"]] == values.tolist()
+        assert len(view["colours"]) == len(names)
+        return
+    low, high = view["low"], view["high"]
+    assert low == min(view["of"])
+    assert high == max(view["of"])
+    # A thousandth of the range is a third of what the eye sees of the ramp's colours.
+    step = np.ptp(values / 1000)
+    np.testing.assert_allclose(view["of"], values, rtol=0, atol=step + 1e-300)
+    if values[0] > 2e7:
+        np.testing.assert_array_equal(view["of"], values)
+
+
+def test_the_map_takes_so_many_factors_and_says_how_many_are_left_out():
+    dataset = SimpleNamespace(spec=SimpleNamespace(blocks=True))
+    objective = SimpleNamespace(uses_labels=False)
+    scene = SimpleNamespace(run=SimpleNamespace(dataset=dataset, objective=objective))
+    rng = np.random.default_rng(0)
+    found = {"index": np.arange(1500), "xy": rng.normal(size=(1500, 2))}
+    many = hover_map.MAX_FACTORS + 3
+    found |= {f"factor_{n}": 1e6 * rng.normal(size=1500) for n in range(many)}
+    given = hover_map.make(scene, found)
+    titles = [view["title"] for view in given["views"]]
+    assert titles == [str(n) for n in range(hover_map.MAX_FACTORS)]
+    assert given["left_out"] == 3
+    assert len(json.dumps(given)) < 0.1 * page.MAX_BYTES
 
 
 @pytest.mark.long
@@ -244,12 +328,9 @@ def test_where_it_does_not_run_the_page_says_so(make_config, tmp_path, monkeypat
 
 
 def test_a_cluster_has_the_colour_of_its_label():
-    objective = SimpleNamespace(uses_labels=False)
-    scene = SimpleNamespace(
-        run=SimpleNamespace(objective=objective), matched=np.array([2, -1, 0, -1])
-    )
+    scene = SimpleNamespace(matched=np.array([2, -1, 0, -1]))
     np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [2, 3, 0, 4])
-    objective.uses_labels = True
+    scene.matched = None
     np.testing.assert_array_equal(figures.cluster_colours(scene, 4), [0, 1, 2, 3])
 
 
@@ -260,10 +341,16 @@ def test_the_decoder_goes_before_the_map(make_config, tmp_path, monkeypatch):
     whole = report.write(run, params, workdir).read_text()
     sizes = [len(json.dumps(data_of(whole, name))) for name in ("live", "map")]
     picture = len(re.search(r'src="data:image/png;base64,([^"]*)', whole)[1])
-    for room, there in ((sum(sizes), [True, False]), (sizes[0], [False, True])):
+    for room, there, pictures in (
+        (sum(sizes) + 1, [True, True], True),
+        (sum(sizes), [True, True], False),
+        (sizes[0] + 1000, [True, False], False),
+        (sizes[0], [False, True], True),
+    ):
         monkeypatch.setattr(page, "MAX_BYTES", (picture + room) / 0.95)
         text = report.write(run, params, workdir).read_text()
         assert [bool(data_of(text, name)) for name in ("live", "map")] == there
+        assert ("the test image behind it" in text) == pictures
     assert "the pictures leave no room for it" in text
 
 
@@ -310,6 +397,106 @@ return seen;
 """
 
 
+LOOK = """
+const settled = () => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(done)));
+await settled();
+await settled();
+const canvas = document.querySelector(".map > canvas");
+const { left, top, width, height } = canvas.getBoundingClientRect();
+return {
+  pixels: canvas.toDataURL(),
+  scale: Number(document.querySelector(".map-zoom output").textContent.slice(1)),
+  key: document.querySelector(".map-key").textContent,
+  said: document.querySelector(".map-side p").textContent,
+  scrolled: window.scrollY,
+  place: [left + width / 2, top + height / 2],
+};
+"""
+TO_THE_MAP = """
+const canvas = document.querySelector(".map > canvas");
+canvas.scrollIntoView({ block: "center", behavior: "instant" });
+canvas.focus();
+"""
+COLOUR_BY = """
+const select = document.getElementById("map-colour");
+const title = %s;
+select.value = [...select.options].find((o) => o.textContent === title).value;
+select.dispatchEvent(new Event("change"));
+"""
+
+
+def colours_in(seen):
+    """How many pixels of what was seen have each colour."""
+    content = base64.b64decode(seen["pixels"].partition(",")[2])
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
+    opaque = pixels[pixels[:, 3] == 255][:, :3]
+    return collections.Counter("#" + bytes(pixel).hex() for pixel in opaque)
+
+
+def zoom_by_all_means(page):
+    """Wheel, drag, keys and fingers on the map, each with what it should change."""
+    page.run(TO_THE_MAP)
+    start = page.run(LOOK)
+    x, y = start["place"]
+    assert start["scale"] == 1
+    # The wheel alone is the page's.
+    page.mouse("mouseWheel", x, y, deltaX=0, deltaY=200)
+    page.run("await new Promise((done) => setTimeout(done, 300));")
+    seen = page.run(LOOK)
+    assert seen["scale"] == 1
+    assert seen["scrolled"] > start["scrolled"]
+    page.run(TO_THE_MAP)
+    page.press("0")
+    whole = page.run(LOOK)
+    for _ in range(2):
+        page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-200, modifiers=2)
+    near = page.run(LOOK)
+    assert near["scale"] == 2
+    assert near["pixels"] != whole["pixels"]
+    assert near["scrolled"] == whole["scrolled"]
+    held = {"button": "left", "buttons": 1}
+    page.mouse("mousePressed", x, y, clickCount=1, **held)
+    pressed = page.run(LOOK)
+    page.mouse("mouseMoved", x + 60, y + 40, **held)
+    moved = page.run(LOOK)
+    assert moved["pixels"] != pressed["pixels"]
+    assert moved["scale"] == 2
+    page.mouse("mouseMoved", x, y, **held)
+    page.mouse("mouseReleased", x, y, clickCount=1, button="left")
+    assert page.run(LOOK)["pixels"] == pressed["pixels"]
+    page.press("-")
+    assert page.run(LOOK)["scale"] < 2
+    for _ in range(8):
+        page.press("+")
+    said = set()
+    for key in (*["ArrowLeft"] * 3, *["ArrowDown"] * 3, *["ArrowRight"] * 3):
+        page.press(key)
+        seen = page.run(LOOK)
+        said.add(seen["said"])
+        # The frame of the chosen point, however far it was.
+        assert colours_in(seen)["#000000"] > 100
+    assert seen["scale"] == 16
+    assert len(said) > 3
+    assert all(text.startswith("test example ") for text in said)
+    page.press("0")
+    back = page.run(LOOK)
+    assert back["scale"] == 1
+    page.press("+")
+    assert page.run(LOOK)["scale"] == 1.5
+    page.press("0")
+    assert page.run(LOOK)["pixels"] == back["pixels"]
+    page.touch("touchStart", (x - 20, y), (x + 20, y))
+    page.touch("touchMove", (x - 40, y - 5), (x + 40, y + 5))
+    page.touch("touchMove", (x - 60, y - 10), (x + 60, y + 10))
+    page.touch("touchEnd")
+    pinched = page.run(LOOK)
+    assert pinched["scale"] == pytest.approx(3, abs=0.1)
+    assert pinched["scrolled"] == back["scrolled"]
+    page.press("0")
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 @pytest.mark.process
 def test_the_page_in_a_browser(make_config, tmp_path, monkeypatch):
@@ -318,7 +505,21 @@ def test_the_page_in_a_browser(make_config, tmp_path, monkeypatch):
     path = report.write(run, params, workdir)
     with opened_page(path, width=390) as page:
         seen = page.run(ACTIONS)
+        zoom_by_all_means(page)
+        by = {}
+        for title in ("cluster", "side", "slant"):
+            page.run(COLOUR_BY % json.dumps(title))
+            by[title] = page.run(LOOK)
         assert page.troubles == []
+    assert len({found["pixels"] for found in by.values()}) == 3
+    assert by["side"]["key"] == "".join(
+        sorted(set(map(str, run.dataset.factors["side"][1].astype(int))))
+    )
+    given = data_of(path.read_text(), "map")
+    for title, known in (("side", given["colours"]), ("slant", given["ramp"])):
+        assert len(colours_in(by[title]).keys() & set(known)) >= 3, title
+    slant = np.round(run.dataset.factors["slant"][1], 3)
+    assert by["slant"]["key"] == f"{slant.min():g}{slant.max():g}"
     assert seen["sliders"] == [True, True, True]
     assert seen["size"] == [5, 6]
     assert seen["choices"] == 30

@@ -21,7 +21,7 @@ from infovae_jax.report import (
     rate_and_information,
     results,
     scores,
-    tables,
+    style,
 )
 from infovae_jax.training import files
 from infovae_jax.training.run import claim_workdir, open_run
@@ -122,6 +122,21 @@ def evaluated_scene(tmp_path, num_labels=3, rows=()):
     return SimpleNamespace(run=run, evaluation=results.read(tmp_path), rows=list(rows))
 
 
+def drawn(name, scene):
+    """The picture of that name."""
+    [picture] = [p for p in report.PICTURES if p.name == name]
+    return picture.draw(**picture.arrays(scene))
+
+
+def assert_drawn_again(workdir):
+    """Every picture of a run follows from the arrays beside it, to the byte."""
+    pictures = sorted((workdir / "figures").glob("*.png"))
+    assert pictures
+    for path in pictures:
+        grids.save(report.redraw(path.with_suffix(".npz")), workdir / "again.png")
+        assert (workdir / "again.png").read_bytes() == path.read_bytes(), path
+
+
 @pytest.mark.long
 def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
     run, params, workdir = opened(make_config, "infocatvae", tmp_path)
@@ -142,6 +157,7 @@ def test_page_and_pictures_of_a_clustering_run(make_config, tmp_path):
             assert 200 < image.width < 2500
             assert 100 < image.height < 3500
     assert text.count('src="data:image/png;base64,') == len(names)
+    assert_drawn_again(workdir)
     # Nothing is fetched: every source is embedded, every link stays in the page.
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)
     assert "Not evaluated yet" in text
@@ -191,10 +207,15 @@ def test_pictures_of_a_code_in_parts(make_config, tmp_path, name, pictures):
         table = [[0.1 * j for j in range(dims)], [0.0] * dims, [None] * dims]
         write_evaluation(workdir, {"factors/kl_by_class": table})
     report.write(run, params, workdir)
+    if name == "n_vae":
+        with np.load(workdir / "figures" / "confusion_matrix.npz") as arrays:
+            assert arrays["matched"].tolist() == [0, 1, 2]  # a class is its label
+            assert arrays["rows"] == "class"
     made = {p.stem for p in (workdir / "figures").glob("*.png")}
     assert pictures <= made
     others = PARTS - pictures
     assert not others & made
+    assert_drawn_again(workdir)
 
 
 @pytest.mark.long
@@ -251,6 +272,7 @@ def test_the_evaluation_is_shown_in_sections_with_charts(make_config, tmp_path):
     (workdir / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     text = report.write(run, params, workdir, step=6).read_text()
     assert {p.stem for p in (workdir / "figures").glob("*.png")} >= EVALUATED
+    assert_drawn_again(workdir)
     table = text.split("<table>")[1].split("</table>")[0]
     for name in FIGURES:
         assert f"<td>{name}</td>" in table
@@ -274,36 +296,36 @@ def test_the_evaluation_is_shown_in_sections_with_charts(make_config, tmp_path):
 def test_charts_show_the_figures(tmp_path):
     write_evaluation(tmp_path, FIGURES)
     scene = evaluated_scene(tmp_path)
-    lines = scores.probe_accuracy(scene).axes[0].lines
+    lines = drawn("probe_accuracy", scene).axes[0].lines
     np.testing.assert_array_equal(lines[0].get_xydata(), [[100, 0.8], [600, 0.9]])
     np.testing.assert_array_equal(lines[2].get_xydata(), [[100, 0.75]])
     assert lines[3].get_ydata()[0] == pytest.approx(1 / 3)  # guessing
-    gaussian, mask = (axes.lines[0] for axes in scores.robustness(scene).axes)
+    gaussian, mask = (axes.lines[0] for axes in drawn("robustness", scene).axes)
     expected = [[0, 0.9], [0.1, 0.8], [0.5, 0.4]]
     np.testing.assert_array_equal(gaussian.get_xydata(), expected)
     np.testing.assert_array_equal(mask.get_xydata(), [[0, 0.9], [0.3, 0.5]])
-    axes = scores.artificial(scene).axes[0]
+    axes = drawn("artificial", scene).axes[0]
     expected = [[0, 0.97], [0.4, 0.95], [1, 0.9]]
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), expected)
-    left, right = scores.generation(scene).axes
+    left, right = drawn("generation", scene).axes
     assert [bar.get_width() for bar in left.patches] == [0.9, 1.1]
     assert [bar.get_width() for bar in right.patches] == [12.0, 3.0]
     # Bars of the IWAE bound (two standard errors) and of AIS (the gap, upwards).
-    lines = [tuple(line.get_xdata()) for line in scores.density(scene).axes[0].lines]
+    lines = [tuple(line.get_xdata()) for line in drawn("density", scene).axes[0].lines]
     np.testing.assert_allclose(lines[0], [-20.0])
     np.testing.assert_allclose(lines[1], [-19.4, -18.6])
     np.testing.assert_allclose(lines[3], [-18.5, -18.1])
     errors = {"ais/nll": 0.25}
     figures = {**FIGURES, "ais/gap": -0.1}
     write_evaluation(tmp_path, figures, standard_errors=errors)
-    axes = scores.density(evaluated_scene(tmp_path)).axes[0]
+    axes = drawn("density", evaluated_scene(tmp_path)).axes[0]
     np.testing.assert_allclose(axes.lines[3].get_xdata(), [-19.0, -18.0])
-    top, bottom = scores.calibration(scene).axes
+    top, bottom = drawn("calibration", scene).axes
     heights = [bar.get_height() for bar in top.patches]
     assert np.isnan(heights[0])
     assert heights[1:] == [0.3, 0.8]
     assert [bar.get_height() for bar in bottom.patches] == [0.0, 0.2, 0.8]
-    bars = scores.disentanglement(scene).axes[0]
+    bars = drawn("disentanglement", scene).axes[0]
     assert [bar.get_width() for bar in bars.patches] == [0.1, 0.3]
     names = [label.get_text() for label in bars.get_yticklabels()]
     assert names == ["MIG", "DCI completeness"]
@@ -385,7 +407,7 @@ def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
     rows.insert(1, {"step": 1.5, "epoch": 1.5, "loss": 3.0})
     scene = evaluated_scene(tmp_path, rows=rows)
     scene.labels = np.array([0, 0, 1, 1])
-    axes = rate_and_information.information(scene).axes[0]
+    axes = drawn("information_plane", scene).axes[0]
     path, last, first, right, up = axes.lines
     np.testing.assert_allclose(path.get_xydata(), [[1, 0.25], [2, 0.5], [3, 0.75]])
     np.testing.assert_allclose(last.get_xydata(), [[3, 0.75]])
@@ -399,12 +421,10 @@ def test_information_plane_of_a_run_and_its_ceilings(tmp_path):
 @pytest.mark.parametrize("name", ["$5 to $10", r"$\frac$", "_a $", "$", "<b>&"])
 def test_names_of_labels_are_drawn_as_they_are(name, tmp_path):
     """Dollars are no formula, and nothing ends the report."""
-    dataset = SimpleNamespace(label_names=(name,))
-    scene = SimpleNamespace(run=SimpleNamespace(dataset=dataset))
     figure = Figure()
     axes = figure.add_subplot()
-    title = axes.set_title(figures.label_name(scene, 0))
-    axes.plot([0, 1], label=figures.label_name(scene, 0))
+    title = axes.set_title(style.plain(name))
+    axes.plot([0, 1], label=style.plain(name))
     axes.legend()
     figure.savefig(tmp_path / "x.png")
     # What is drawn is the name: as long as its letters, and no mathematics.
@@ -449,7 +469,7 @@ def test_a_map_of_one_dim_and_of_few_examples():
     dataset = SimpleNamespace(test_x=codes.mean, test_y=None)
     run = SimpleNamespace(config=config, dataset=dataset)
     scene = SimpleNamespace(codes=codes, labels=None, run=run)
-    points = figures.latent_map(scene).axes[0].collections[0].get_offsets()
+    points = drawn("latent_map", scene).axes[0].collections[0].get_offsets()
     np.testing.assert_array_equal(points, [[i, 0] for i in range(8)])
     codes.mean = dataset.test_x = np.zeros((3, 4))
     assert figures.latent_map(scene) is None
@@ -464,4 +484,4 @@ def test_a_file_in_place_of_the_pictures(tmp_path, monkeypatch):
 
 def test_names_of_columns_are_plain_in_pictures():
     """No formula, and nothing that a warning would bring to a terminal."""
-    assert tables._plain("\x1b[31m$5_$10_") == r"\x1b[31m\$5_\$10_"
+    assert style.plain("\x1b[31m$5_$10_") == r"\x1b[31m\$5_\$10_"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from infovae_jax import commands, objectives
+from infovae_jax import commands, load, objectives
 from infovae_jax.config import sweeps
 from infovae_jax.config.sweeps import Member
 from infovae_jax.data import intake
@@ -461,6 +461,14 @@ def test_command_line_from_end_to_end(run_main, tmp_path, monkeypatch, capsys):
         codes[member] = np.load(folder / "codes.npz")["test_mean"]
     np.testing.assert_array_equal(codes[None], codes[chosen])
     assert not np.allclose(codes[None], codes[other])
+    page = (folder / "report.html").read_text()
+    assert f"member={chosen})" in page
+    models = {member: load(folder, member=member) for member in (None, chosen, other)}
+    x = models[None].sample(4)
+    np.testing.assert_array_equal(
+        models[None].transform(x), models[chosen].transform(x)
+    )
+    assert not np.allclose(models[None].transform(x), models[other].transform(x))
     capsys.readouterr()
     commands.sample(str(folder), 4, None, other)
     with pytest.raises(ConfigError, match="members 0 to 2"):

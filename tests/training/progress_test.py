@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+import types
 
 import pytest
 
@@ -42,6 +44,17 @@ def test_a_terminal_has_a_bar_and_a_line_for_each_evaluation(monkeypatch):
     assert "100%" in last
     assert "loss 1235 test elbo -1235 accuracy 0.9877" in last
     assert "kl_z" not in text
+
+
+@pytest.mark.parametrize("is_notebook", [True, False])
+def test_a_notebook_has_a_bar_and_a_shell_of_another_kind_lines(
+    monkeypatch, is_notebook
+):
+    shell = types.SimpleNamespace(**{"kernel": None} if is_notebook else {})
+    module = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    text = shown(monkeypatch, io.StringIO())
+    assert ("left" in text) == is_notebook
 
 
 @pytest.mark.parametrize(("every", "evaluated"), [(10, 10), (10, 100), (1, 1)])
