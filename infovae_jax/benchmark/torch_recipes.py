@@ -75,8 +75,8 @@ def sample(mean, log_var, noise) -> torch.Tensor:
     return mean + torch.exp(0.5 * log_var) * noise
 
 
-class MIVAE(Recipe):
-    """A VAE, and a bound on what x' = decoder(z) tells of the last dims of z."""
+class PriorRecipe(Recipe):
+    """Of a code that has a posterior throughout; draws as many codes of its prior."""
 
     def __init__(self, case, settings: dict):
         d = settings["latent_dim"]
@@ -84,6 +84,10 @@ class MIVAE(Recipe):
 
     def draw(self, x):
         return super().draw(x), super().draw(x)
+
+
+class MIVAE(PriorRecipe):
+    """A VAE, and a bound on what x' = decoder(z) tells of the last dims of z."""
 
     def terms(self, x, label, draws):
         noise, prior = draws
@@ -100,15 +104,8 @@ class MIVAE(Recipe):
         }
 
 
-class VIMAE(Recipe):
+class VIMAE(PriorRecipe):
     """Reconstruction, and the distance of the codes to as many of the prior."""
-
-    def __init__(self, case, settings: dict):
-        d = settings["latent_dim"]
-        super().__init__(case, settings, d, d)
-
-    def draw(self, x):
-        return super().draw(x), super().draw(x)
 
     def terms(self, x, label, draws):
         noise, prior = draws
@@ -227,6 +224,7 @@ class InfoCatVAE(Recipe):
 
     q(c | x) of its own trunk weighs distortion and rate and is not moved by them; of
     the ten clusters the two most probable ones are decoded and a draw of the others.
+    Without a gradient through its weight that draw needs no baseline.
     """
 
     def __init__(self, case, settings: dict):
