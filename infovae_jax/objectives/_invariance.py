@@ -6,7 +6,7 @@ of each kind of change that is switched on, each with a weight of its own:
 
     invariance  x' = x + r, r the worst small change (`_virtual_adversarial`)
     affine      x' = T x, T a random small affine map (`_affine`)
-    noise       x' = x + s e, e ~ N(0, I)
+    noise       x' = x + s sd(x) e, e ~ N(0, I), sd of each number over the batch
     neighbours  x' one of the k nearest training examples (`data.neighbours`); it
                 needs no knowledge of images, so suits tables
 
@@ -31,7 +31,7 @@ from infovae_jax.types import Array, Batch, Metrics, Neighbours, Params
 HPARAMS = {
     "invariance": Weight(10.0, "KL of q(c | x) to q(c | x + r), where computed"),
     "affine": Weight(10.0, "KL of q(c | x) to q(c | T x), where computed"),
-    "noise": Weight(10.0, "KL of q(c | x) to q(c | x + s e), where computed"),
+    "noise": Weight(10.0, "KL of q(c | x) to q(c | x + noise), where computed"),
     "neighbours": Weight(10.0, "KL of q(c | x) to q(c | a neighbour), where computed"),
 }
 # Of the changes, apart from the keys of the batch's examples.
@@ -43,7 +43,9 @@ class Config(_virtual_adversarial.Config, _affine.Config):
     """Static switches of all parts."""
 
     noise: bool = knob(False, "whether the noise term is computed at all")
-    noise_scale: float = knob(0.1, "s, in units of the data", above=0)
+    noise_scale: float = knob(
+        0.1, "s, in standard deviations of each number over the batch", above=0
+    )
     neighbours: bool = knob(False, "whether the neighbours term is computed at all")
     neighbours_count: int = knob(
         10, "nearest training examples that a partner is drawn from", at_least=1
@@ -66,8 +68,9 @@ _NONE = Others()
 
 
 def noisy(classify, params, batch: ArrayLike, logits, key: Array, options) -> Array:
-    """x + s e of each example."""
-    return batch + options.noise_scale * jax.random.normal(key, jnp.shape(batch))
+    """x + s sd(x) e of each example: columns may be of any scale."""
+    scale = options.noise_scale * jnp.std(batch, axis=0)
+    return batch + scale * jax.random.normal(key, jnp.shape(batch))
 
 
 CHANGES = {

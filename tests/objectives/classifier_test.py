@@ -136,8 +136,8 @@ def test_noise_of_a_linear_classifier_has_the_divergence_of_its_law(spec):
         logit = x.reshape(len(x), -1) @ weights
         return jnp.concatenate([logit, jnp.zeros_like(logit)], -1)
 
-    x = jnp.zeros((4000, 4, 4, 1))
-    options = _invariance.Config(noise=True, noise_scale=0.1)
+    x = 1e-3 * jax.random.normal(jax.random.fold_in(KEY, 1), (4000, 4, 4, 1))
+    options = _invariance.Config(noise=True, noise_scale=100.0)
     kl = _invariance.terms(classify, None, x, classify(None, x), KEY, options)["noise"]
     expected = 0.01 * float((weights**2).sum()) * 0.25 / 2
     np.testing.assert_allclose(kl.mean(), expected, rtol=0.1)
