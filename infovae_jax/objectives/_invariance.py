@@ -69,7 +69,7 @@ _NONE = Others()
 
 def noisy(classify, params, batch: ArrayLike, logits, key: Array, options) -> Array:
     """x + s sd(x) e of each example: columns may be of any scale."""
-    scale = options.noise_scale * jnp.std(batch, axis=0)
+    scale = options.noise_scale * jnp.std(batch, axis=0, keepdims=True)
     return batch + scale * jax.random.normal(key, jnp.shape(batch))
 
 
