@@ -19,7 +19,7 @@ def get_recipe(objective, preset="digits", **options):
     """Base with the recipe of an objective: infovae_jax/objectives/_recipes.py."""
     config = get_config(preset)
     if preset == "table" and objective == "infocatvae":
-        options["images"] = False
+        options |= {"images": False, "columns": True}
     few = preset in ("digits", "table")
     return objectives.use(config, objective, few, **options)
 

@@ -202,7 +202,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 "or start anew"
             )
         count, mixed = len(x) - len(away), scheme is not None
-        config = settings.resolve(self, x.shape[1:], count, seed, mixed)
+        given = self, x.shape[1:], count, seed, mixed
+        config = settings.resolve(*given, columns=mixed)
         if scheme is not None:
             kind = config.data.scaling
             if kind not in ("auto", "standardize"):
@@ -215,10 +216,9 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             dataset = arrays.from_arrays(x, labels, away, *options)
             config.data.likelihood = dataset.spec.likelihood
             return config, dataset, scaling_lib.UNCHANGED
-        likelihood, is_table = config.data.likelihood, self.image_shape_ is None
-        scale = self._scaling if self._goes_on() else None
-        if scale is None:
-            scale = scaling_lib.choose(train, config.data.scaling, likelihood, is_table)
+        scale = self._chosen_scaling(config, train)
+        if self.image_shape_ is None and scale.kind == "standardize":
+            config = settings.resolve(*given, columns=True)
         config_lib.check(config)
         dataset = arrays.from_arrays(
             scale.stored(x),
@@ -233,6 +233,15 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if scale.kind == "standardize":
             config.data.likelihood = dataset.spec.likelihood
         return config, dataset, scale
+
+    def _chosen_scaling(
+        self, config: ConfigDict, train: np.ndarray
+    ) -> scaling_lib.Scaling:
+        """That of the fit before, where this one goes on, else by the rows."""
+        if self._goes_on():
+            return self._scaling
+        kind, likelihood = config.data.scaling, config.data.likelihood
+        return scaling_lib.choose(train, kind, likelihood, self.image_shape_ is None)
 
     def _goes_on(self) -> bool:
         """Whether a fit starts from what the one before it has learned."""

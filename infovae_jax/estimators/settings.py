@@ -72,9 +72,23 @@ def epochs_of(asked: int | None, steps_per_epoch: int, num_values: int) -> int:
     return min(max(round(steps / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
 
 
-def recipe_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """What the recipe of an objective wants to know about the data."""
-    return {"images": min(shape[:2]) > 1} if name == "infocatvae" else {}
+def hidden_of(
+    default: tuple[int, ...], num_values: int, num_examples: int
+) -> tuple[int, ...]:
+    """The recipe's dense layers; small ones of small x, and of few rows of large x."""
+    if num_values > LARGE:
+        return _SMALL_HIDDEN if num_examples < _FEW_ROWS else default
+    return _SMALL_HIDDEN if objectives.has_few_pixels(num_values) else default
+
+
+def _recipe_options(
+    name: str, shape: tuple[int, int, int], columns: bool
+) -> tuple[bool, dict[str, Any]]:
+    """What the recipe of an objective wants to know: whether x is small, and more."""
+    few = objectives.has_few_pixels(int(np.prod(shape)))
+    if name != "infocatvae":
+        return few, {}
+    return few, {"images": min(shape[:2]) > 1, "columns": columns}
 
 
 def in_python(text: str) -> str:
@@ -109,6 +123,7 @@ def resolve(
     num_examples: int,
     seed: int,
     is_table: bool = False,
+    columns: bool = False,
 ) -> ConfigDict:
     """The config of the run that an estimator's parameters ask for.
 
@@ -118,14 +133,15 @@ def resolve(
       num_examples: in training.
       seed: of the run.
       is_table: whether the rows are those of a table of mixed columns.
+      columns: whether the numbers of a row have scales of their own.
 
     Raises:
       ConfigError: an unknown key of `config` or `weights`, or a value of another type.
     """
     name, num_values = estimator.objective, int(np.prod(shape))
-    few = objectives.has_few_pixels(num_values)
     config = groups.default_config("estimator")
-    objectives.use(config, name, few, **recipe_options(name, shape))
+    few, options = _recipe_options(name, shape, columns)
+    objectives.use(config, name, few, **options)
     default = config.train.batch_size
     if num_values > LARGE:
         default = min(default, _LARGE_BATCH)
@@ -139,9 +155,9 @@ def resolve(
     epochs = epochs_of(estimator.epochs, steps_per_epoch, num_values)
     _at_most(config.model, "neighbours_count", num_examples - 1)
     _at_most(config.model, "top_clusters", getattr(estimator, "n_clusters", None))
-    small = few or (num_values > LARGE and num_examples < _FEW_ROWS)
-    default_hidden = _SMALL_HIDDEN if small else config.network.encoder_hidden
-    hidden = default_hidden if estimator.hidden is None else estimator.hidden
+    hidden = estimator.hidden
+    if hidden is None:
+        hidden = hidden_of(config.network.encoder_hidden, num_values, num_examples)
     hidden = tuple(int(size) for size in hidden)
     changes = {
         "seed": seed,
@@ -163,18 +179,7 @@ def resolve(
         **{f"weights.{key}": v for key, v in (estimator.weights or {}).items()},
         **(estimator.config or {}),
     }
-    known = config_lib.flatten(config)
-    for key, value in changes.items():
-        if key not in known:
-            raise ConfigError(
-                f"unknown key '{key}'{nearest(key, known)}",
-                f"config or weights of {type(estimator).__name__}",
-                "see docs/reference.md for all keys",
-            )
-        try:
-            config.update_from_flattened_dict({key: plain(value)})
-        except (TypeError, ValueError) as error:
-            raise ConfigError(str(error), key, "give a value of that type") from None
+    _apply(config, changes, type(estimator).__name__)
     if sweeps.is_population(config):
         raise ConfigError(
             "an estimator is one run",
@@ -183,6 +188,22 @@ def resolve(
         )
     # Through JSON and back, as the command line does: equal runs see equal values.
     return config_lib.from_json(config_lib.to_json(config))
+
+
+def _apply(config: ConfigDict, changes: dict[str, Any], whose: str) -> None:
+    """Sets keys; raises what `resolve` says of those that cannot be."""
+    known = config_lib.flatten(config)
+    for key, value in changes.items():
+        if key not in known:
+            raise ConfigError(
+                f"unknown key '{key}'{nearest(key, known)}",
+                f"config or weights of {whose}",
+                "see docs/reference.md for all keys",
+            )
+        try:
+            config.update_from_flattened_dict({key: plain(value)})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(str(error), key, "give a value of that type") from None
 
 
 def _at_most(model: ConfigDict, key: str, limit: Any) -> None:

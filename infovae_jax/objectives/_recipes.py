@@ -60,16 +60,17 @@ def catvae(few_pixels: bool) -> Recipe:
     }
 
 
-def infocatvae(few_pixels: bool, images: bool = True) -> Recipe:
+def infocatvae(few_pixels: bool, images: bool = True, columns: bool = False) -> Recipe:
     """Clusters by a classifier with a trunk of its own; a decoder that obeys them.
 
     q(c | x) is moved by its own terms alone, from the first step to the last: certain
-    (kl_c below 0) and balanced assignments that, of images, a worst small change of x
-    and a small affine map do not alter; of tables, that noise as large as a column's
-    spread leaves alone and that neighbours share. Its last layer starts near 0: the
-    directions in which assignments grow first are then those that the changes leave
-    alone. Distortion, rate and the information term train the rest beside it, decoding
-    three clusters of ten (`topk`, without bias).
+    (kl_c below 0) and balanced assignments that a worst small change of x and, of
+    images, a small affine map do not alter; of rows, that neighbours share, and of
+    `columns` with scales of their own that noise as large as their spread leaves alone,
+    in place of the worst change. Its last layer starts near 0: the directions in which
+    assignments grow first are then those that the changes leave alone. Distortion, rate
+    and the information term train the rest beside it, decoding three clusters of ten
+    (`topk`, without bias).
     """
     changes = {
         "network.normalization": "layer",
@@ -83,10 +84,10 @@ def infocatvae(few_pixels: bool, images: bool = True) -> Recipe:
         "model.detached": True,
         "model.stop_gradient": "encoder",
         "model.affine": images,
-        "model.invariance": images,
+        "model.invariance": not columns,
         "model.neighbours": not images,
-        "model.noise": not images,
-        "model.noise_scale": 0.1 if images else 1.0,
+        "model.noise": columns,
+        "model.noise_scale": 1.0 if columns else 0.1,
         "model.invariance_radius": 0.4 if few_pixels else 0.206,
         "model.invariance_probe": 3.0 if few_pixels else 5.0,
         "weights.kl_c": -1.0,

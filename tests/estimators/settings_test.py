@@ -72,6 +72,20 @@ def test_rows_have_neighbours_in_place_of_affine_maps():
     assert resolve(InfoCatVAE(), (1, 3, 1), 8).model.neighbours_count == 7
 
 
+def test_columns_of_their_own_scale_have_noise_in_place_of_adversarial_changes():
+    own = settings.resolve(InfoCatVAE(), (1, 13, 1), 178, 0, columns=True)
+    shipped = config_lib.load_config_file("configs/infocatvae.py:table")
+    for config in (own, shipped):
+        assert (config.model.noise, config.model.invariance) == (True, False)
+        assert (config.model.neighbours, config.model.affine) == (True, False)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 16)) * np.logspace(-2, 3, 16)
+    model = InfoCatVAE(n_clusters=2, hidden=(4,), epochs=1, random_state=0, verbose=0)
+    assert config_lib.from_json(model.fit(x)._config).model.noise
+    grey = rng.integers(0, 17, (30, 16)).astype(float)
+    assert config_lib.from_json(model.fit(grey)._config).model.invariance
+
+
 def test_dims_follow_the_clusters():
     assert resolve(InfoCatVAE(n_clusters=1)).model.top_clusters == 1
     assert resolve(InfoCatVAE(n_clusters=7)).model.latent_dim == 14
