@@ -17,6 +17,7 @@ from infovae_jax.types import DataSpec
 # Whole numbers from 0 to this are grey levels, in pictures and in tables of at least
 # MIN_PIXELS columns.
 MAX_GREY, MIN_PIXELS = 255, 16
+_KEY = "config.data.scaling"
 
 
 class Scaling(NamedTuple):
@@ -91,7 +92,7 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
       ConfigError: unknown kind, or 'grey' of numbers below 0 or of 0 alone.
     """
     if kind not in KINDS:
-        raise unknown("value", kind, KINDS, "scaling")
+        raise unknown("value", kind, KINDS, _KEY)
     low, high = _range(x)
     bytes_ = x.dtype == np.uint8 and high > 1
     dtype = "uint8" if bytes_ else "float32"
@@ -106,7 +107,7 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
     if kind == "grey":
         if not 0 <= low < high:
             fix = "give 'unit', or numbers from 0"
-            raise ConfigError(f"{span} are no grey levels", "scaling", fix)
+            raise ConfigError(f"{span} are no grey levels", _KEY, fix)
         text = f"grey levels 0 to {high:.4g}, divided by {high:.4g}"
         return Scaling("grey", np.zeros(()), np.asarray(high), "float32", text)
     if kind == "auto":

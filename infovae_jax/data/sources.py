@@ -48,6 +48,7 @@ def load(config: Any) -> Dataset:
         `binarize`: 'none', 'threshold' or 'stochastic'.
         `follow_links`: read images of a folder that links lead to outside it.
         `image_size`: int, (H, W) or None; resizes the images of a folder.
+        `scaling`: of the numbers of a NumPy file, see `scaling.asked`.
         `label_column`, `columns`, `missing`: of a table, see `columns.learn`.
 
     Returns:
@@ -72,6 +73,9 @@ def load(config: Any) -> Dataset:
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     if config.image_size is not None and reader is not folder.read_folder:
         note = "  data.image_size is not used: it resizes image folders only"
+        dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
+    if config.scaling not in ("auto", "none") and dataset.intake.scaling is None:
+        note = "  data.scaling is not used: it changes numbers of NumPy files only"
         dataset = dataset._replace(decision=f"{dataset.decision}\n{note}")
     if dataset.intake.scheme is None and (config.label_column or config.columns):
         note = "  data.label_column and data.columns are not used: they are of tables"

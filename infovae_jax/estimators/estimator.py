@@ -47,6 +47,17 @@ def value_errors() -> Iterator[None]:
         raise ValueError(settings.in_python(text)) from error
 
 
+def _warn_where(strange: np.ndarray, what: str) -> None:
+    """Tells of rows `[n]` whose bound or code is no number."""
+    if strange.any():
+        warnings.warn(
+            f"{int(strange.sum())} of {len(strange)} rows, the first of them row "
+            f"{int(strange.argmax())}, are so far from the training data that their "
+            f"{what} is no number",
+            stacklevel=3,
+        )
+
+
 @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
 class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Shared parameters and methods; each class says what its system is for.
@@ -318,14 +329,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         x = self._stored(X)
         found = rows.bounds(self._run(), self._device_params(), x, self.seed_)
-        strange = np.flatnonzero(~np.isfinite(found))
-        if len(strange):
-            warnings.warn(
-                f"{len(strange)} of {len(found)} rows, the first of them row "
-                f"{strange[0]}, are so far from the training data that their bound is "
-                f"{found[strange[0]]}",
-                stacklevel=2,
-            )
+        _warn_where(~np.isfinite(found), "bound")
         return found
 
     def score(self, X, y=None):
@@ -433,7 +437,9 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _encoded(self, X) -> Encoded:
         x = self._stored(X)
-        return encode_split(self._run(), self._device_params(), x)
+        found = encode_split(self._run(), self._device_params(), x)
+        _warn_where(~np.isfinite(found.mean).all(-1), "code")
+        return found
 
     def _original(self, images: np.ndarray) -> Any:
         if self._scheme is not None:

@@ -4,6 +4,7 @@ import copy
 import json
 import pathlib
 import platform
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,10 +125,12 @@ def outputs(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
     bare = copy.copy(model)  # that takes and gives arrays, whatever the model does
     for name in ("feature_names_in_", "_sklearn_output_config"):
         vars(bare).pop(name, None)
-    codes = bare.transform(x)
-    decode = bare.inverse_transform if bare._scheme is None else bare.decoded
-    found = {"codes": codes, "decoded": decode(codes)}
-    found["bounds"] = bare.score_samples(x)
-    if hasattr(bare, "predict_proba"):
-        found["probabilities"] = bare.predict_proba(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a damaged model: who compares will tell
+        codes = bare.transform(x)
+        decode = bare.inverse_transform if bare._scheme is None else bare.decoded
+        found = {"codes": codes, "decoded": decode(codes)}
+        found["bounds"] = bare.score_samples(x)
+        if hasattr(bare, "predict_proba"):
+            found["probabilities"] = bare.predict_proba(x)
     return found

@@ -368,6 +368,12 @@ def test_pictures_are_scaled_on_demand(tmp_path, data_config):
     assert (dataset.train_x.min(), dataset.train_x.max()) == (0, 1)
 
 
+def test_a_source_that_is_in_range_already_is_not_scaled(data_config):
+    dataset = data.load(data_config("digits", scaling="standardize"))
+    assert dataset.intake.scaling is None
+    assert "data.scaling is not used" in dataset.decision
+
+
 def test_a_missing_number_is_named_before_its_column_is_one(tmp_path, data_config):
     x = WILD.copy()
     x[:, 1] = np.nan

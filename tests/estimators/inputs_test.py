@@ -94,6 +94,9 @@ def test_rows_without_bound_are_told(quick, table):
     with pytest.warns(UserWarning, match="1 of 60 rows, the first of them row 3"):
         bounds = model.score_samples(far)
     assert np.isfinite(np.delete(bounds, 3)).all()
+    far[4, 0] = 1e38
+    with pytest.warns(UserWarning, match="so far from the training data"):
+        model.transform(far)
 
 
 def test_another_shape_than_fitted(quick, images):

@@ -81,9 +81,9 @@ def test_columns_of_their_own_scale_have_noise_in_place_of_adversarial_changes()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 16)) * np.logspace(-2, 3, 16)
     model = InfoCatVAE(n_clusters=2, hidden=(4,), epochs=1, random_state=0, verbose=0)
-    assert config_lib.from_json(model.fit(x)._config).model.noise
+    assert model._prepared(x, None, 0)[0].model.noise
     grey = rng.integers(0, 17, (30, 16)).astype(float)
-    assert config_lib.from_json(model.fit(grey)._config).model.invariance
+    assert model._prepared(grey, None, 0)[0].model.invariance
 
 
 def test_dims_follow_the_clusters():
