@@ -109,8 +109,8 @@ class Progress:
 def in_notebook() -> bool:
     """Whether this is the process behind a notebook, whose cells show bars too."""
     module = sys.modules.get("IPython")  # a kernel has imported it
-    shell = None if module is None else module.get_ipython()
-    return shell is not None and hasattr(shell, "kernel")
+    ask = getattr(module, "get_ipython", None)  # none while it is being imported
+    return ask is not None and hasattr(ask(), "kernel")
 
 
 def seconds_since_start() -> float:

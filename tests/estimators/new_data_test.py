@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from infovae_jax import VAE, CatVAE, load
+from infovae_jax import VAE, CatVAE, commands, load
 from infovae_jax.data.new_rows import Rows
+from infovae_jax.errors import DataError
 from infovae_jax.evaluation import new_data
 from infovae_jax.evaluation.rows import Results
 
@@ -87,13 +88,9 @@ def test_a_table_without_its_training_file(run_main, tmp_path):
     assert (made["predict"]["label_name"] == new["species"]).all()
     assert_rows_agree(load(run), new, made["predict"], made["encode"])
     new.assign(colour="pink").to_csv(tmp_path / "bad.csv", index=False)
-    done = run_main(
-        "--mode=predict", f"--workdir={run}", f"--input={tmp_path / 'bad.csv'}"
-    )
-    assert done.returncode == 3
-    assert "'pink', which training never had" in done.stderr
-    done = run_main("--mode=sample", f"--workdir={run}", "--num_samples=5")
-    assert done.returncode == 0, done.stderr[-2000:]
+    with pytest.raises(DataError, match="'pink', which training never had"):
+        commands.new_data("predict", str(run), str(tmp_path / "bad.csv"))
+    commands.sample(str(run), 5, None)
     assert len(pd.read_csv(run / "samples.csv")) == 5
 
 
