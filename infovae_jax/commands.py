@@ -208,8 +208,7 @@ def sample(
     from infovae_jax import report
 
     x = np.asarray(run.objective.sample(key, params, num, cluster))
-    scale = run.dataset.intake.scaling
-    own = x if scale is None else scale.original(x)
+    own = run.dataset.intake.original(x)
     np.savez(files.outlet(folder / "samples.npz"), x=own)
     shown = report.sample_grid(x, files.outlet(folder / "samples.png"))
     first = "" if shown == num else f" of the first {shown}"

@@ -32,13 +32,13 @@ class Scheme(NamedTuple):
         the label is none of them.
       label: name of the column that holds the labels, or None.
       label_levels: its values, in the order of their numbers.
-      library: 'pandas' or 'polars', whose frames rows come back as.
+      package: 'pandas' or 'polars', whose frames rows come back as.
     """
 
     columns: tuple[Column, ...]
     label: str | None = None
     label_levels: tuple[Any, ...] = ()
-    library: str = "pandas"
+    package: str = "pandas"
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -138,7 +138,7 @@ class Scheme(NamedTuple):
         at = self.slices()
         found = {c.name: kinds.read(rows[:, at[c.name]], c, drawn) for c in self.used}
         frame = pandas.DataFrame(found)
-        if self.library == "polars":
+        if self.package == "polars":
             import polars
 
             return polars.from_pandas(frame)
@@ -177,7 +177,7 @@ def learn(
     missing: str,
     where: str,
     label: str | None = None,
-    library: str = "pandas",
+    package: str = "pandas",
 ) -> Scheme:
     """Looks at a table and settles what its columns are.
 
@@ -191,7 +191,7 @@ def learn(
         kinds than numeric the most frequent value, of the training rows.
       where: names the table in messages.
       label: name of the column of labels, or None.
-      library: see `Scheme`.
+      package: see `Scheme`.
 
     Raises:
       ConfigError: an unknown name or kind, or a kind that the values cannot have.
@@ -217,7 +217,7 @@ def learn(
         for name in names
         if name != label
     )
-    scheme = Scheme(found, label, levels, library)
+    scheme = Scheme(found, label, levels, package)
     if not scheme.used:
         reasons = "; ".join(f"{c.name}: {c.why}" for c in found[:_SHOWN])
         raise DataError(
@@ -267,4 +267,7 @@ def from_json(values: Mapping[str, Any]) -> Scheme:
         for column in values["columns"]
     )
     levels = tuple(values["label_levels"])
-    return Scheme(**{**values, "columns": columns, "label_levels": levels})
+    own = {**values, "columns": columns, "label_levels": levels}
+    if "library" in own:  # as models of a version before call it
+        own["package"] = own.pop("library")
+    return Scheme(**own)

@@ -40,6 +40,10 @@ class Intake(NamedTuple):
     high: float = math.inf
     image_size: Any = None
 
+    def original(self, images: np.ndarray) -> np.ndarray:
+        """Images in the range of the model in that of the data, before `scaling`."""
+        return images if self.scaling is None else self.scaling.original(images)
+
 
 def to_json(dataset: Dataset) -> dict[str, Any]:
     """All that new data need of a dataset, as JSON holds it; no example of it."""

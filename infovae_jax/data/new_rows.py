@@ -181,8 +181,7 @@ def as_stored(x: Any, dataset: Dataset, where: str, first: int = 0) -> np.ndarra
     stored = scale.stored(images)
     bad = ~np.isfinite(stored)
     if bad.any():
-        index = raw_splits.first_index(bad, first)
-        value = images[(index[0] - first, *index[1:])]
+        value, index = _first_value(images, bad, first)
         fix = "give finite numbers in the range of the training data"
         raise DataError(f"value {value:.6g} at index {index}", where, fix)
     return stored
@@ -223,15 +222,19 @@ def _require_shape(x: np.ndarray, dataset: Dataset, where: str) -> None:
     shape = dataset.spec.shape
     if x.shape[1:] != shape:
         resized = "; its own images were resized by data.image_size"
-        fix = "give such"
-        given, wanted = raw_splits.shaped(x.shape[1:]), raw_splits.shaped(shape)
-        if given.split()[0] == wanted.split()[0] == "images":
-            wanted = str(shape)
+        both_images = not any(map(raw_splits.are_rows, (x.shape[1:], shape)))
+        wanted = shape if both_images else raw_splits.shaped(shape)
         raise DataError(
-            f"{given}, but the model is of {wanted}",
+            f"{raw_splits.shaped(x.shape[1:])}, but the model is of {wanted}",
             where,
-            fix + (resized if dataset.intake.image_size else ""),
+            "give such" + (resized if dataset.intake.image_size else ""),
         )
+
+
+def _first_value(x: np.ndarray, bad: np.ndarray, first: int):
+    """The first bad value, and its index where x begins with example `first`."""
+    index = raw_splits.first_index(bad, first)
+    return x[(index[0] - first, *index[1:])], index
 
 
 def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarray:
@@ -240,8 +243,7 @@ def _checked(x: np.ndarray, intake: Intake, where: str, first: int) -> np.ndarra
     if not bad.any() and intake.low >= 0 and intake.high <= 1:
         bad = (x < 0) | (x > 1)
     if bad.any():
-        index = raw_splits.first_index(bad, first)
-        value = x[(index[0] - first, *index[1:])]
+        value, index = _first_value(x, bad, first)
         raise DataError(
             f"value {value:.6g} at index (n, h, w, c) = {index}; training had "
             f"{intake.low:.4g} to {intake.high:.4g}",

@@ -106,9 +106,14 @@ def standard_shape(x: Any, where: str) -> np.ndarray:
     return x
 
 
+def are_rows(shape: tuple[int, ...]) -> bool:
+    """Whether examples of `(H, W, C)` are rows of numbers and no images."""
+    return shape[0] == shape[2] == 1
+
+
 def shaped(shape: tuple[int, ...]) -> str:
     """What examples of `(H, W, C)` are called."""
-    if shape[0] == shape[2] == 1:
+    if are_rows(shape):
         return f"rows of {shape[1]} number{'s' * (shape[1] != 1)}"
     return f"images of shape (H, W, C) = {shape}"
 

@@ -188,7 +188,7 @@ def as_frame(table: Any, names: list[str] | None = None) -> Any:
 
     if isinstance(table, pandas.DataFrame):
         return table.set_axis([str(name) for name in table.columns], axis=1)
-    if library_of(table) == "polars":
+    if package_of(table) == "polars":
         return pandas.DataFrame(
             {name: _polars_column(table[name]) for name in table.columns}
         )
@@ -206,7 +206,7 @@ def _polars_column(values: Any) -> Any:
     return pandas.Series(values.to_numpy())
 
 
-def library_of(table: Any) -> str | None:
+def package_of(table: Any) -> str | None:
     """'pandas' or 'polars' where the table is a DataFrame of it."""
     module = type(table).__module__.partition(".")[0]
     is_frame = type(table).__name__ == "DataFrame"
@@ -215,13 +215,13 @@ def library_of(table: Any) -> str | None:
 
 def is_mixed(table: Any) -> bool:
     """Whether a DataFrame has a column that is neither of numbers nor of bools."""
-    library = library_of(table)
-    if library == "polars":
+    package = package_of(table)
+    if package == "polars":
         return any(
             not (dtype.is_numeric() or str(dtype) == "Boolean")
             for dtype in table.schema.dtypes()
         )
-    if library != "pandas":
+    if package != "pandas":
         return False
     from pandas.api import types
 

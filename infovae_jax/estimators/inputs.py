@@ -54,7 +54,7 @@ def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
       ValueError: an array of another width, or too few rows.
     """
     reset, names = fitted is None, fitted
-    if tables.library_of(X) is None:
+    if tables.package_of(X) is None:
         # Of lists: numbers beside texts would become texts.
         X = np.asarray(X, object if isinstance(X, list | tuple) else None)
         if X.ndim != 2:
@@ -85,8 +85,8 @@ def learn(
     X: Any, frame: Any, train: np.ndarray, kinds: Mapping[str, str] | None, missing: str
 ) -> Scheme:
     """The scheme of a table X, as `frame`; see `data.columns.learn`."""
-    library = tables.library_of(X) or "pandas"
-    return columns.learn(frame, train, kinds or {}, missing, "X", library=library)
+    package = tables.package_of(X) or "pandas"
+    return columns.learn(frame, train, kinds or {}, missing, "X", package=package)
 
 
 def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
@@ -131,7 +131,7 @@ def _require_known(X: Any) -> None:
 
     scikit-learn would name estimators of its own that take NaN.
     """
-    if tables.library_of(X) is not None:
+    if tables.package_of(X) is not None:
         missing = tables.as_frame(X).isna().to_numpy()
     elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim:
         missing = np.isnan(X)

@@ -10,7 +10,7 @@ import numpy as np
 
 from infovae_jax import config as config_lib
 from infovae_jax import objectives
-from infovae_jax.data import columns, intake, numpy_files, scaling
+from infovae_jax.data import columns, intake, numpy_files, raw_splits, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
@@ -174,7 +174,7 @@ def of_run(saved: Saved) -> Any:
             "use --mode=encode --workdir",
         )
     model = by_objective[config.objective](random_state=config.seed)
-    model.image_shape_ = None if spec.shape[0] == spec.shape[2] == 1 else spec.shape
+    model.image_shape_ = None if raw_splits.are_rows(spec.shape) else spec.shape
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
     model.n_features_in_ = math.prod(spec.shape)

@@ -28,6 +28,10 @@ MAX_ROWS = 100
 _LONGEST_NAME = 16
 
 
+# Arrays of images, in the range of the model.
+_IN_RANGE = ("x", "image", "reconstruction")
+
+
 class Shown(NamedTuple):
     """What was made of some images.
 
@@ -138,10 +142,10 @@ def apply(
         lines.append(f"note: of the first {count} images alone, {fill}")
     elif left:
         lines.append(f"note: of the first {num} images; --num_samples=N takes more")
-    scale = dataset.intake.scaling
-    kept = dict(shown.arrays)
-    for name in ("x", "image") if scale is not None else ():
-        kept[name] = scale.original(kept[name])
+    kept = {
+        name: dataset.intake.original(array) if name in _IN_RANGE else array
+        for name, array in shown.arrays.items()
+    }
     for output in outputs:
         if output.suffix.lower() == ".npz":
             with open(output, "wb") as stream:  # a path of .NPZ would get an ending

@@ -50,7 +50,6 @@ class Progress:
             self._bar = tqdm(
                 total=total,
                 initial=start,
-                file=sys.stderr,
                 ncols=min(WIDTH, shutil.get_terminal_size().columns),
                 nrows=20,  # some terminals say that they have none
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}",

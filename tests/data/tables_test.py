@@ -70,6 +70,8 @@ def test_rows_and_back(frame):
     np.testing.assert_allclose(back["age"], frame["age"], rtol=1e-5)
     text = json.dumps(columns.to_json(scheme))
     assert columns.from_json(json.loads(text)) == scheme
+    older = text.replace('"package"', '"library"')
+    assert columns.from_json(json.loads(older)) == scheme
 
 
 @pytest.mark.parametrize("kind", ["category", "string", "object"])

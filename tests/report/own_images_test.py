@@ -62,6 +62,35 @@ def test_files_hold_what_the_estimator_gives(folder, run_main_inprocess):
     np.testing.assert_allclose(middle, expected, **tight)
 
 
+def test_numbers_that_were_scaled_come_back(tmp_path, run_main_inprocess):
+    x = np.random.default_rng(0).normal(3, 1, (40, 6)) * np.logspace(-2, 3, 6)
+    np.save(tmp_path / "x.npy", x)
+    config = small_run.make_config(tmp_path / "x.npy")
+    small_run.train(tmp_path / "run", config)
+    dataset = open_run(config, lambda text: None).dataset
+    assert dataset.intake.scaling.kind == "standardize"
+    keep_intake(tmp_path / "run", dataset)
+    model = load(tmp_path / "run")
+    made = {
+        "reconstruct": ("reconstruction", lambda _: model.reconstruct(x)),
+        "interpolate": ("image", lambda _: model.interpolate(x)),
+        "traverse": ("image", lambda arrays: model.traverse(x, arrays["dim"]).images),
+    }
+    for mode, (name, expect) in made.items():
+        done = run_main_inprocess(
+            f"--mode={mode}",
+            f"--workdir={tmp_path / 'run'}",
+            f"--input={tmp_path / 'x.npy'}",
+        )
+        assert done.returncode == 0, done.stderr
+        with np.load(tmp_path / "run" / f"{mode}.npz") as arrays:
+            own, shown = arrays["x"].reshape(-1, 6), arrays[name]
+            expected = expect(arrays)
+        np.testing.assert_allclose(own, x[: len(own)], rtol=1e-4)
+        found = shown.reshape(len(shown), *expected.shape[1:])
+        np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4)
+
+
 def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
     done = run_main_inprocess(
         "--mode=reconstruct",
