@@ -8,6 +8,7 @@ processor, commit), how long it took, and every figure of every run. With `--add
 runs are further seeds of what `results/NAME.json` holds.
 """
 
+import json
 import os
 import pathlib
 import platform
@@ -144,13 +145,14 @@ def _seeds(config: dict[str, Any]) -> range:
 
 
 def _without_seeds(config: dict[str, Any]) -> dict[str, Any]:
-    """Without what differs by seed, and without the folders of this machine."""
+    """Without what differs by seed and the folders of this machine, as JSON has it."""
     shared = {k: v for k, v in config.items() if k not in ("seed", "num_seeds")}
     data = dict(shared.get("data", {}))
     for key in ("source", "data_dir", "cache_dir"):
         if isinstance(data.get(key), str):
             data[key] = pathlib.Path(data[key]).name
-    return shared | {"data": data}
+    # A config holds tuples, a record that was read lists.
+    return json.loads(json.dumps(shared | {"data": data}))
 
 
 def _columns(runs: list[dict[str, Any]]) -> dict[str, list[float | None]]:

@@ -16,6 +16,7 @@ def runs(tmp_path):
         folder = tmp_path / str(seed)
         folder.mkdir()
         config = {"seed": seed, "num_seeds": 1, "train": {"batch_size": 10}}
+        config["network"] = {"encoder_hidden": [500, 500]}
         config["data"] = {"source": "/a/folder/x.npz", "cache_dir": None}
         figures = {"cluster/accuracy": accuracy, "occupancy": [0.1], "nll": None}
         rows = [
@@ -54,8 +55,12 @@ def test_runs_of_different_configs_are_not_recorded_together(runs):
         record.of_runs(runs, "command", 60)
 
 
-def test_further_seeds_are_added(runs):
+def test_further_seeds_are_added(runs, tmp_path):
     whole = record.of_runs(runs, "launch/seeds.sh", 60)
+    kept = tmp_path / "kept.json"
+    record.write(record.of_runs(runs[:1], "launch/seeds.sh", 60), kept)
+    more = record.of_runs(runs[1:], "launch/seeds.sh", 60)
+    assert record.extended(record.read(kept), more) == whole
     one, other = (record.of_runs([run], "launch/seeds.sh", 60) for run in runs)
     assert record.extended(one, other) == whole
     other.figures["probe"] = [0.5]

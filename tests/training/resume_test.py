@@ -32,9 +32,9 @@ def command(folder):
         "--config=configs/infocatvae.py",
         "--config.network.encoder_hidden=(64,)",
         "--config.network.decoder_hidden=(64,)",
-        "--config.train.num_epochs=90",
+        "--config.train.num_epochs=45",
         "--config.train.checkpoint_every=3",
-        "--config.train.eval_every=45",
+        "--config.train.eval_every=15",
         "--config.evaluation.nll_samples=10",
         "--config.evaluation.plane=False",
         f"--workdir={folder}",
@@ -95,7 +95,7 @@ def test_sigkill_at_three_random_moments(tmp_path, uninterrupted):
     folder, log = tmp_path / "run", tmp_path / "log"
     kills = 0
     chosen = random.Random(os.getpid())
-    for target in (8, 32, 60):
+    for target in (4, 16, 30):
         process = start(folder, log)
         if wait_for_steps(folder, process, target):
             time.sleep(chosen.uniform(0.0, 0.4))  # anywhere: also within a save

@@ -146,10 +146,13 @@ def _in_a_plane(content: bytes, dtype: str, count: int) -> np.ndarray:
 
     codes = np.frombuffer(content, dtype).reshape(count, -1).copy()
     perplexity = min(30.0, (count - 1) / 3)
-    # Its thousand small steps leave several threads nothing but to wait for one
-    # another, which took ten times as much of the processor.
+    # Its many small steps leave several threads nothing but to wait for one another,
+    # which took ten times as much of the processor. Of 1,500 digits half the usual
+    # steps keep the neighbours as well: trustworthiness .9953 for .9956, in half the
+    # time.
     with threadpool_limits(1, "openmp"):
-        return TSNE(2, perplexity=perplexity, random_state=0).fit_transform(codes)
+        model = TSNE(2, perplexity=perplexity, max_iter=500, random_state=0)
+        return model.fit_transform(codes)
 
 
 def latent_map(
