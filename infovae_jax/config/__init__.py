@@ -154,8 +154,9 @@ def check(config: ConfigDict) -> None:
         of its range; names the key.
     """
     _require_config(config, "config")
+    there = config.to_dict()
     for name in (*groups.BY_NAME, "sweep", "model", "weights"):
-        if not isinstance(config.to_dict().get(name), dict):
+        if not isinstance(there.get(name), dict):
             raise ConfigError(
                 f"no group '{name}'", "config", "build it on configs/base.py"
             )

@@ -164,11 +164,11 @@ def _members(kind: Any) -> list[Any]:
 def _check_value(value: Any, declaration: Knob, kind: Any, key: str) -> None:
     if value is None and types.NoneType in typing.get_args(kind):
         return
-    fix = f"give {describe(declaration, kind)}"
+    declared_kind = kind
     kind = _members(kind)[-1 if isinstance(value, tuple | list) else 0]
 
     def refuse(what: str) -> ConfigError:
-        return ConfigError(what, key, fix)
+        return ConfigError(what, key, f"give {describe(declaration, declared_kind)}")
 
     if declaration.options:
         if value not in list(declaration.options):

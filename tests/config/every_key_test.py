@@ -91,11 +91,11 @@ def check(config):
     objectives.check(config)
 
 
-def refused(name, key, value):
-    """Whether a config with this value is refused; any other error is a failure."""
-    config = load(name)
+def refused(config, key, value):
+    """Whether the config with this value is refused; any other error is a failure."""
     group, _, last = key.rpartition(".")
     target = config[group] if group else config
+    there, before = last in target, target.get(last)
     with config.unlocked():
         target[last] = value
     try:
@@ -104,6 +104,11 @@ def refused(name, key, value):
         line = error.line()
     else:
         return False
+    finally:
+        with config.unlocked():
+            del target[last]  # else ConfigDict makes the old value of the new one's type
+            if there:
+                target[last] = before
     assert line.startswith("error: ")
     assert line.count("; ") >= 2
     assert "\n" not in line
@@ -154,11 +159,12 @@ def senseless(key, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_senseless_values_are_refused(name):
+    config = load(name)
     accepted = [
         (key, value)
         for key, default in keys(name).items()
         for value in senseless(key, default)
-        if not refused(name, key, value)
+        if not refused(config, key, value)
     ]
     assert accepted == []
 
@@ -166,28 +172,30 @@ def test_senseless_values_are_refused(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_makes_sense_is_taken(name):
     """The defaults, whole numbers for numbers, lists for tuples, None where allowed."""
-    check(load(name))
+    config = load(name)
+    check(config)
     for key, value in keys(name).items():
         if key in MAY_BE_NONE:
-            assert not refused(name, key, None), key
+            assert not refused(config, key, None), key
         if key in MAY_BE_ZERO:
-            assert not refused(name, key, 0), key
+            assert not refused(config, key, 0), key
         if isinstance(value, tuple):
-            assert not refused(name, key, list(value)), key
+            assert not refused(config, key, list(value)), key
         if key.startswith("weights.") and key not in NO_TERMS:
-            assert not refused(name, key, "linear(0, 1, 2.5)"), key
-            assert not refused(name, key, 2), key
-            assert not refused(name, key, "target(3, 0.1)"), key
-    assert not refused(name, "optimizer.learning_rate", "warmup_cosine(1e-3, 1, 0, 9)")
-    assert not refused(name, "data.image_size", 32)
-    assert not refused(name, "data.image_size", (32, 24))
-    assert not refused(name, "seed", 2**32 - 1)
+            assert not refused(config, key, "linear(0, 1, 2.5)"), key
+            assert not refused(config, key, 2), key
+            assert not refused(config, key, "target(3, 0.1)"), key
+    assert not refused(config, "optimizer.learning_rate", "warmup_cosine(1e-3, 1, 0, 9)")
+    assert not refused(config, "data.image_size", 32)
+    assert not refused(config, "data.image_size", (32, 24))
+    assert not refused(config, "seed", 2**32 - 1)
 
 
 @pytest.mark.parametrize("name", ["vae", "n_vae"])
 def test_keys_that_no_config_has_are_refused(name):
+    config = load(name)
     for key in ("sed", "data.sorce", "model.latent_dims", "weights.kl", "train.x"):
-        assert refused(name, key, 1)
+        assert refused(config, key, 1)
 
 
 def test_missing_and_misshapen_groups():
