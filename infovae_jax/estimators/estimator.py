@@ -30,6 +30,7 @@ from infovae_jax.estimators.walks import Walks
 from infovae_jax.evaluation import rows, tabular
 from infovae_jax.evaluation.encoding import Encoded, decode_codes, encode_split
 from infovae_jax.training import in_memory, loop
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run, open_run
 from infovae_jax.types import Dataset
 
@@ -371,7 +372,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     return objective.sample(key, params, count, cluster)
                 return tabular.draw(key, objective, params, count, cluster)
 
-            return jax.jit(draw)
+            return seldom(draw)
 
         draw = run.kept("sample", make)
         key, params = jax.random.key(seed), self._device_params()

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from infovae_jax.distributions import Categorical, categorical_entropy
 from infovae_jax.evaluation import checks
 from infovae_jax.information import balance
+from infovae_jax.training.programs import seldom
 from infovae_jax.types import Objective
 
 # Samples made and classified at once.
@@ -57,7 +58,7 @@ def reclassification(
     num_clusters = objective.prior.mean.shape[0]
     labels = np.repeat(np.arange(num_clusters), samples_per_cluster)
 
-    @jax.jit
+    @seldom
     def run(params, key, labels):
         x = objective.sample(key, params, labels.shape[0], labels)
         log_probs = jax.nn.log_softmax(objective.classify(params, x))

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from infovae_jax.evaluation.codes import part_slices
+from infovae_jax.training.programs import seldom
 from infovae_jax.types import Objective
 
 # Prior standard deviations to either side.
@@ -122,7 +123,7 @@ def traverse(
     names, kinds = named_dims(objective)
     codes = np.asarray(codes, np.float32)
     # One program, where its operations would be twenty.
-    draw = jax.jit(objective.sample_code, static_argnums=2)
+    draw = seldom(objective.sample_code, static_argnums=2)
     drawn = draw(jax.random.key(0), params, _DRAWS)
     observed = np.asarray(drawn)
     if dims is None:

@@ -21,6 +21,7 @@ from infovae_jax.distributions import (
     gaussian_sample,
 )
 from infovae_jax.evaluation import checks
+from infovae_jax.training.programs import seldom
 from infovae_jax.types import CodePart, Objective
 
 RIDGE = 1e-3
@@ -158,7 +159,7 @@ def total_correlation(
     mean, log_var = jnp.asarray(mean), jnp.asarray(log_var)
     z = np.asarray(_drawn(key, Gaussian(mean, log_var)))
 
-    @jax.jit
+    @seldom
     def rows(codes):
         square = (codes[:, None] - mean[None]) ** 2 * jnp.exp(-log_var)[None]
         log_q = -0.5 * (square + log_var[None] + LOG_2PI)
@@ -208,7 +209,7 @@ def generated_information(
     without; it does not depend on the scale of a dim.
     """
 
-    @jax.jit
+    @seldom
     def pairs(params, key):
         key_z, key_x = jax.random.split(key)
         z = objective.sample_code(key_z, params, chunk)
@@ -221,7 +222,7 @@ def generated_information(
 
 def decoded(objective: Objective, params, codes, chunk: int = DECODED) -> np.ndarray:
     """Decoder means of codes `[n, d]`; one program however many there are."""
-    decode = functools.partial(jax.jit(objective.decode), params)
+    decode = functools.partial(seldom(objective.decode), params)
     return batches.map_batches(decode, np.asarray(codes), chunk, pad=True)
 
 

@@ -14,6 +14,7 @@ from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.table import Row
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 from infovae_jax.types import Array, Objective
 
@@ -74,7 +75,7 @@ def make_importance_weighted_bound(
     # The encoder sees no sample number, so it runs once for all samples of a chunk.
     over_samples = jax.vmap(one_sample, (None, None, None, 0))
 
-    @jax.jit
+    @seldom
     def bound(params, x: Array, key: Array) -> Bound:
         size, num_chunks, num_examples = _sizes(x.shape, num_samples, chunk)
         count = x.shape[0]

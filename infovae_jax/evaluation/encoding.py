@@ -12,6 +12,7 @@ from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.codes import decoded, part_slices
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 
 CORRUPTED_BATCH = 500
@@ -49,7 +50,7 @@ def encode_split(run: Run, params: Any, x: np.ndarray, first: int = 0) -> Encode
     `first`: number of the first of them in the whole, of which x is a part; a multiple
     of `config.evaluation.batch_size`.
     """
-    encode = run.kept("encode", lambda: jax.jit(make_encode(run)))
+    encode = run.kept("encode", lambda: seldom(make_encode(run)))
     encode = functools.partial(encode, params)
     settings = run.config.evaluation
     key, size = jax.random.key(settings.seed), settings.batch_size
@@ -134,7 +135,7 @@ def make_splits(run: Run, params: Any, codes: Codes | None = None) -> Splits:
     ]
     kept, dataset = np.concatenate(kinds), run.dataset
 
-    @jax.jit
+    @seldom
     def mean(x):
         return run.objective.encode(params, x).mean
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from infovae_jax.data import batches
 from infovae_jax.evaluation import assignments, subsets
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 
 INFORMATION = "cluster/invariant_information"
@@ -80,6 +81,6 @@ def invariant_information(logits: np.ndarray, divergence: np.ndarray) -> float:
 
 def of_run(run: Run, params: Any) -> tuple[np.ndarray, float]:
     """Clusters `[n]` of training examples, drawn without labels, and the score."""
-    assign = run.kept("assign", lambda: jax.jit(make_assign(run)))
+    assign = run.kept("assign", lambda: seldom(make_assign(run)))
     logits, divergence = over_training(run, functools.partial(assign, params))
     return logits.argmax(-1), invariant_information(logits, divergence)

@@ -33,6 +33,7 @@ from infovae_jax.evaluation.invariance import INFORMATION
 from infovae_jax.evaluation.parts import Parts
 from infovae_jax.evaluation.table import aligned, format_value
 from infovae_jax.training import population, sharding
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 
 STABILITY = "stability/ari"
@@ -155,7 +156,7 @@ def _make_encoder(run: Run, strategy: str, chunk: int, mesh) -> Callable:
 
     mapped = (True, False, False)
     every = population.over_members(one, strategy, chunk, mapped)
-    every = jax.jit(population.sharded(every, mesh, mapped))
+    every = seldom(population.sharded(every, mesh, mapped))
 
     def encode(params, x):
         function = functools.partial(every, params)
@@ -172,7 +173,7 @@ def _assigned(
     mapped = (True, False, False)
     assign = invariance.make_assign(run)
     every = population.over_members(assign, strategy, chunk, mapped)
-    every = jax.jit(population.sharded(every, mesh, mapped))
+    every = seldom(population.sharded(every, mesh, mapped))
     return invariance.over_training(run, functools.partial(every, params), axis=1)
 
 

@@ -15,6 +15,7 @@ from infovae_jax.data import batches
 from infovae_jax.errors import CheckpointError
 from infovae_jax.evaluation.encoding import encode_split
 from infovae_jax.training import elbo, files
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 from infovae_jax.training.saved import Saved
 
@@ -52,7 +53,7 @@ def bounds(run: Run, params: Any, x: np.ndarray, seed: int) -> np.ndarray:
     binarize = run.config.data.binarize
     bound = run.kept(
         "row_bound",
-        lambda: jax.jit(elbo.make_row_bound(run.objective, SAMPLES, binarize)),
+        lambda: seldom(elbo.make_row_bound(run.objective, SAMPLES, binarize)),
     )
     key, size = jax.random.key(seed), run.config.evaluation.batch_size
     rows = batches.map_batches(

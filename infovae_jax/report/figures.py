@@ -19,6 +19,7 @@ from infovae_jax.evaluation.codes import decoded
 from infovae_jax.report.grids import COLUMNS
 from infovae_jax.report.pictures import clusters
 from infovae_jax.report.results import Evaluation
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 from infovae_jax.types import DataSpec
 
@@ -70,7 +71,7 @@ class Scene(NamedTuple):
     def codes_of_prior(self, num: int, cluster=None, **options) -> np.ndarray:
         """Codes `[num, d]` from the prior, or from the given clusters of it."""
         draw = functools.partial(self.run.objective.sample_code, num=num, **options)
-        return np.asarray(jax.jit(draw)(self.key, self.params, cluster=cluster))
+        return np.asarray(seldom(draw)(self.key, self.params, cluster=cluster))
 
 
 def plain_label(scene: Scene, label: int) -> str:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from infovae_jax.data import batches
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 from infovae_jax.types import Array, Metrics, Objective
 
@@ -22,7 +23,7 @@ def make_bound_evaluator(run: Run):
     """
     eval_step = run.kept(
         "eval_step",
-        lambda: jax.jit(make_eval_step(run.objective, run.config.data.binarize)),
+        lambda: seldom(make_eval_step(run.objective, run.config.data.binarize)),
     )
 
     def evaluate_bound(params, x=None) -> dict[str, float]:

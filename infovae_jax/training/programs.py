@@ -6,16 +6,19 @@ fifty models of one kind in one process would wait fifty times for the compiler.
 
 import collections
 import json
+import os
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from infovae_jax.config import schedules
 from infovae_jax.types import DataSpec
 
 MAX_KEPT = 128
+_LEVEL = "xla_backend_optimization_level"
 # Keys that no program depends on: names, places, lengths, and seeds, which are traced.
 _FREE_GROUPS = ("evaluation", "population", "sweep")
 _FREE_KEYS = {
@@ -73,3 +76,19 @@ def kept(key: Hashable, make: Callable[[], Any]) -> Any:
         while len(_kept) > MAX_KEPT:
             _kept.popitem(last=False)
         return _kept[key]
+
+
+def seldom(function: Callable, **options: Any) -> Callable:
+    """`jax.jit` of what runs for moments: evaluation and pictures, not training.
+
+    On a CPU the compiler's first level of optimisation takes two thirds of the time of
+    its third, and programs as quick: matrix products are the library's. A level in
+    XLA_FLAGS is left as it is.
+
+    Args:
+      function: as for `jax.jit`; the program is not to be called within another one.
+      options: further ones of `jax.jit`.
+    """
+    if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
+        options["compiler_options"] = {_LEVEL: 1}
+    return jax.jit(function, **options)

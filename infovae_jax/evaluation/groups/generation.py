@@ -15,6 +15,7 @@ from infovae_jax.evaluation import (
 )
 from infovae_jax.evaluation.encoding import Split, Splits
 from infovae_jax.evaluation.table import Row
+from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 
 FEW_IMAGES = 10_000  # of which a Frechet distance is biased upwards
@@ -117,7 +118,7 @@ def _judged(judge, real, samples, other, near, seed: int) -> list[Row]:
 
 def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:
     key = jax.random.key(seed)
-    sample = jax.jit(run.objective.sample, static_argnums=2)
+    sample = seldom(run.objective.sample, static_argnums=2)
     parts = []
     for number, start in enumerate(range(0, num, 1000)):
         part = None if cluster is None else cluster[start : start + 1000]
@@ -173,7 +174,7 @@ def _matched(run: Run, params: Any, x, labels) -> tuple[np.ndarray, str]:
     num_clusters = run.objective.prior.mean.shape[0]
     if run.objective.uses_labels:
         return np.arange(num_clusters), "classes of the prior"
-    classify = jax.jit(lambda batch: run.objective.classify(params, batch).argmax(-1))
+    classify = seldom(lambda batch: run.objective.classify(params, batch).argmax(-1))
     size = run.config.evaluation.batch_size
     nearest = batches.map_batches(classify, x, size)
     table = clustering.contingency(nearest, labels, num_clusters)
