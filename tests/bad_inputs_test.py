@@ -440,3 +440,18 @@ def test_non_finite_loss_ends_with_its_code(run_main, tmp_path):
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "non-finite" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["predict", "encode", "evaluate"])
+def test_the_input_is_not_overwritten(run_main_inprocess, tmp_path, mode):
+    """By its own name or by a link to it; before the run is opened."""
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "link.csv").symlink_to("rows.csv")
+    for output in ("rows.csv", "link.csv"):
+        done = run_main_inprocess(
+            *(f"--mode={mode}", "--workdir=run", "--input=rows.csv"),
+            f"--output={output}",
+            cwd=tmp_path,
+        )
+        assert_refused(done, 2, "the input would be overwritten", output, "another")
+    assert (tmp_path / "rows.csv").read_text() == "a,b\n1,2\n"

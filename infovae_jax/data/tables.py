@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,31 +137,25 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
             for name, levels in known
             if levels and all(isinstance(level, str) for level in levels)
         }
-    options = {"sep": SEPARATORS[path.suffix.lower()], "dtype": texts}
-    if rows is None:
-        # Of a whole column at once: one type for all its values.
-        yield _with_all_names(pandas.read_csv(path, low_memory=False, **options), path)
-        return
-    with pandas.read_csv(path, chunksize=rows, **options) as parts:
-        for part in parts:
-            yield _with_all_names(part, path)
-
-
-def _with_all_names(frame: Any, path: pathlib.Path) -> Any:
-    """The frame, unless its rows hold more values than there are names.
-
-    pandas would take the first columns for names of the rows, and shift the others.
-    """
-    import pandas
-
-    if len(frame) and not isinstance(frame.index, pandas.RangeIndex):
-        count = len(frame.columns) + frame.index.nlevels
-        raise DataError(
-            f"{count} values in a row, and {len(frame.columns)} names of columns",
-            f"file {path}",
-            "name every column in the first line",
-        )
-    return frame
+    # Where rows hold more values than there are names, pandas would take the first ones
+    # for names of the rows and shift the others; told not to, it drops the last ones.
+    sep = SEPARATORS[path.suffix.lower()]
+    options = {"sep": sep, "dtype": texts, "index_col": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        try:
+            if rows is None:
+                # Of a whole column at once: one type for all its values.
+                yield pandas.read_csv(path, low_memory=False, **options)
+                return
+            with pandas.read_csv(path, chunksize=rows, **options) as parts:
+                yield from parts
+        except pandas.errors.ParserWarning:
+            raise DataError(
+                "more values in a row than names of columns",
+                f"file {path}",
+                "name every column in the first line",
+            ) from None
 
 
 def _parquet(path: pathlib.Path, rows: int | None, scheme: Any) -> Iterator[Any]:

@@ -37,6 +37,15 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         tables.require(("pyarrow",), "Parquet files")
 
 
+def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
+    """Raises ConfigError where a file to be written is the one that is read."""
+    for target in targets:
+        if target.exists() and source.exists() and target.samefile(source):
+            raise ConfigError(
+                "the input would be overwritten", f"{_FLAG}={target}", "name another"
+            )
+
+
 def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
     """Writes parts of one table, name -> `[m]` or `[m, k]`; returns how many rows.
 

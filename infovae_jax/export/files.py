@@ -43,19 +43,23 @@ def unflatten(flat: dict[str, Any], prefix: str) -> dict:
 
 
 def write_arrays(folder: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """All arrays, as safetensors or else as an npz; scalars stay scalars."""
+    """All arrays, as safetensors or else as an npz; scalars stay scalars.
+
+    Raises:
+      OSError: they cannot be written.
+    """
     if importlib.util.find_spec("safetensors") is None:
         np.savez(folder / ARRAYS[1], **arrays)
         return
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file(
-        {name: np.atleast_1d(value) for name, value in arrays.items()},
-        folder / ARRAYS[0],
-        metadata={
-            "scalars": json.dumps([k for k, v in arrays.items() if not np.ndim(v)])
-        },
-    )
+    scalars = json.dumps([k for k, v in arrays.items() if not np.ndim(v)])
+    arrays = {name: np.atleast_1d(value) for name, value in arrays.items()}
+    try:
+        save_file(arrays, folder / ARRAYS[0], metadata={"scalars": scalars})
+    except SafetensorError as error:  # its own kind, of a full disk, too
+        raise OSError(str(error)) from error
 
 
 def read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:

@@ -14,13 +14,15 @@ Nothing is pickled.
 import datetime
 import json
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from infovae_jax.data.scaling import Scaling
-from infovae_jax.errors import ConfigError, unknown
+from infovae_jax.errors import ConfigError, StorageError, unknown
 from infovae_jax.export import files, numpy_runtime, onnx_files
 from infovae_jax.export import functions as functions_lib
 from infovae_jax.export import graphs as graphs_lib
@@ -29,6 +31,8 @@ from infovae_jax.export.numpy_runtime import ARRAYS, CHECK, GRAPHS, MANIFEST, MO
 from infovae_jax.training.files import write_atomically
 
 FORMATS = ("stablehlo", "onnx")
+# Folder of a save that goes on, or was cut off.
+_NEW = ".new-"
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -48,19 +52,28 @@ def claim(folder: pathlib.Path) -> pathlib.Path:
     """
     try:
         held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        held = {name for name in held if not name.startswith(_NEW)}
     except OSError as error:
         raise ConfigError(
             f"it cannot be used as a folder ({error.strerror})",
             str(folder),
-            "name another --output",
+            "name another",
         ) from None
-    if held and not held & {MANIFEST, MODEL}:
+    if held and MANIFEST not in held and not _is_first_version(folder / MODEL):
         raise ConfigError(
             "the folder holds something that is no model",
             str(folder),
-            "name a new one as --output",
+            "name a new one",
         )
     return folder
+
+
+def _is_first_version(path: pathlib.Path) -> bool:
+    """Whether it is our `model.json`, of which the first version had no manifest."""
+    try:
+        return "format_version" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def write(
@@ -75,7 +88,8 @@ def write(
     """Writes a model.
 
     Args:
-      folder: of the model; what it held of another one is replaced.
+      folder: of the model, see `claim`; the model that it held is replaced once the
+        new one is whole.
       record: what `model.json` is to hold.
       arrays: by path; parameters under 'params/'.
       check: rows 'x' and what the model makes of them, by name.
@@ -85,9 +99,11 @@ def write(
 
     Raises:
       ConfigError: an unknown format, one whose package is absent, or one that cannot
-        hold the model.
+        hold the model; a folder of something else.
+      StorageError: the disk is full, or the folder cannot be written.
     """
     check_formats(formats)
+    claim(folder)
     if formats and record.get("scheme") is not None:
         raise ConfigError(
             f"a model of a table cannot be written as {', '.join(formats)}: a program "
@@ -95,8 +111,6 @@ def write(
             "formats",
             "leave the formats out, and read the folder with infovae_jax.load",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_old(folder)
     record = record | {"date": datetime.date.today().isoformat()}
     params = {k: v for k, v in arrays.items() if k.startswith("params/")}
     try:
@@ -110,25 +124,41 @@ def write(
                 str(folder),
                 "leave the formats out",
             ) from None
-    files.write_arrays(folder, arrays | constants)
+    rows, shape = None, record["image_shape"]
+    if formats:
+        rows = functions_lib.of_rows(functions, scaling, shape)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_NEW, dir=folder) as place:
+            parts = record, arrays | constants, graphs, check
+            _write_files(pathlib.Path(place), *parts, rows, formats)
+            _remove_old(folder, pathlib.Path(place))
+            for path in sorted(pathlib.Path(place).iterdir(), key=_manifest_last):
+                path.replace(folder / path.name)
+    except OSError as error:
+        what = f"cannot write: {error.strerror or error}"
+        fix = "free some space, or name another folder"
+        raise StorageError(what, str(folder), fix) from error
+
+
+def _write_files(folder, record, arrays, graphs, check, rows, formats) -> None:
+    """All of them, the manifest last; `rows`: the programs of the formats."""
+    params = {k: v for k, v in arrays.items() if k.startswith("params/")}
+    files.write_arrays(folder, arrays)
     (folder / GRAPHS).write_text(json.dumps(graphs) + "\n", encoding="utf-8")
     np.savez(folder / CHECK, **check)
     source = pathlib.Path(numpy_runtime.__file__)
     (folder / source.name).write_bytes(source.read_bytes())
     names = [GRAPHS, CHECK, source.name]
-    if formats:
-        rows = functions_lib.of_rows(functions, scaling, record["image_shape"])
-        if "stablehlo" in formats:
-            from infovae_jax.export import stablehlo
+    if "stablehlo" in formats:
+        from infovae_jax.export import stablehlo
 
-            try:
-                names += stablehlo.write(
-                    folder, rows, files.unflatten(params, "params")
-                )
-            except (TypeError, ValueError) as error:  # of somebody's own module
-                raise _no_format("stablehlo", error, folder) from error
-        if "onnx" in formats:
-            names += _write_onnx(folder, rows, params, check)
+        try:
+            names += stablehlo.write(folder, rows, files.unflatten(params, "params"))
+        except (TypeError, ValueError) as error:  # of somebody's own module
+            raise _no_format("stablehlo", error) from error
+    if "onnx" in formats:
+        names += _write_onnx(folder, rows, params, check)
     write_atomically(folder / MODEL, json.dumps(record, indent=1) + "\n")
     names += [MODEL, *(name for name in ARRAYS if (folder / name).is_file())]
     digests = {name: numpy_runtime.digest(folder / name) for name in sorted(names)}
@@ -138,13 +168,22 @@ def write(
     )
 
 
-def _remove_old(folder: pathlib.Path) -> None:
-    """The manifest first: what is then left is no model."""
-    endings = (".stablehlo", ".onnx")
-    old = [MANIFEST, MODEL, *ARRAYS, GRAPHS, CHECK]
-    old += [path.name for path in folder.iterdir() if path.suffix in endings]
-    for name in old:
+def _manifest_last(path: pathlib.Path) -> tuple[bool, str]:
+    return path.name == MANIFEST, path.name
+
+
+def _remove_old(folder: pathlib.Path, place: pathlib.Path) -> None:
+    """The manifest first: what is then left is no model. `place` holds the new one."""
+    try:
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        named = [name for name in listed if pathlib.PurePath(name).name == name]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = []
+    for name in [MANIFEST, MODEL, *ARRAYS, GRAPHS, CHECK, *named]:
         (folder / name).unlink(missing_ok=True)
+    for cut_off in folder.glob(f"{_NEW}*"):
+        if cut_off != place:
+            shutil.rmtree(cut_off, ignore_errors=True)
 
 
 def _graphs(functions: Functions, params: dict[str, np.ndarray]):
@@ -157,10 +196,10 @@ def _graphs(functions: Functions, params: dict[str, np.ndarray]):
     return {"encode": encode, "decode": decode}, first | second
 
 
-def _no_format(name: str, error: Exception, folder: pathlib.Path) -> ConfigError:
+def _no_format(name: str, error: Exception) -> ConfigError:
     text = (str(error).splitlines() or [""])[0][:200]
     what = f"the model cannot be written as {name} ({text})"
-    return ConfigError(what, str(folder), f"leave {name} out of the formats")
+    return ConfigError(what, "formats", f"leave {name} out")
 
 
 def _write_onnx(folder, rows, params, check) -> list[str]:
@@ -186,6 +225,6 @@ def _write_onnx(folder, rows, params, check) -> list[str]:
             graph, constants = graphs_lib.trace(function, params, inputs, name)
             onnx_files.write(path, graph, params | constants)
         except graphs_lib.Inexpressible as error:
-            raise _no_format("onnx", error, folder) from None
+            raise _no_format("onnx", error) from None
         onnx_files.check(path, given, check)
     return ["encode.onnx", "decode.onnx"]

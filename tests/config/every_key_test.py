@@ -106,7 +106,9 @@ def refused(config, key, value):
         return False
     finally:
         with config.unlocked():
-            del target[last]  # else ConfigDict makes the old value of the new one's type
+            del target[
+                last
+            ]  # else ConfigDict makes the old value of the new one's type
             if there:
                 target[last] = before
     assert line.startswith("error: ")
@@ -185,7 +187,9 @@ def test_what_makes_sense_is_taken(name):
             assert not refused(config, key, "linear(0, 1, 2.5)"), key
             assert not refused(config, key, 2), key
             assert not refused(config, key, "target(3, 0.1)"), key
-    assert not refused(config, "optimizer.learning_rate", "warmup_cosine(1e-3, 1, 0, 9)")
+    assert not refused(
+        config, "optimizer.learning_rate", "warmup_cosine(1e-3, 1, 0, 9)"
+    )
     assert not refused(config, "data.image_size", 32)
     assert not refused(config, "data.image_size", (32, 24))
     assert not refused(config, "seed", 2**32 - 1)

@@ -203,15 +203,28 @@ def test_polars(frame):
     assert not tables.is_mixed(frame[["age", "member"]])
 
 
-@pytest.mark.parametrize("rows", ["1,2,3\n" * 40, "1,2,3,4\n" * 40])
+COUNTED = "".join(f"{i},2,3\n" for i in range(40))
+
+
+# A first column that counts is one that pandas takes for numbers of the rows.
+@pytest.mark.parametrize("rows", ["1,2,3\n" * 40, "1,2,3,4\n" * 40, COUNTED])
 def test_more_values_than_names(tmp_path, data_config, raises_line, rows):
     """pandas would take the first ones for the names of the rows."""
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + rows)
-    with raises_line(DataError, 3, "2 names of columns", "t.csv", "first line"):
+    with raises_line(DataError, 3, "names of columns", "t.csv", "first line"):
         data.load(data_config(path))
-    with raises_line(DataError, 3, "2 names of columns"):
+    with raises_line(DataError, 3, "names of columns"):
         list(tables.read_chunks(path, 7))
+
+
+def test_a_comma_at_the_end_of_each_row_names_nothing(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{i},{2 * i},\n" for i in range(10)))
+    for part in ([tables.read_frame(path)], tables.read_chunks(path, 2)):
+        frame = pd.concat(part)
+        assert list(frame["a"]) == list(range(10))
+        assert list(frame["b"]) == list(range(0, 20, 2))
 
 
 def test_kinds_that_are_nested_deep(raises_line):

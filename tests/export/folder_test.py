@@ -8,7 +8,7 @@ import pytest
 from hostile_models import DAMAGES, seal
 
 import infovae_jax
-from infovae_jax.errors import CheckpointError, ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError, StorageError
 from infovae_jax.export import folder as folder_lib
 from infovae_jax.export import numpy_runtime, onnx_files, stablehlo
 
@@ -135,12 +135,42 @@ def test_onnx_that_gives_other_values_is_refused(whole):
 def test_unknown_formats_and_taken_folders(tmp_path, model):
     with pytest.raises(ConfigError, match="did you mean 'onnx'"):
         model.save(tmp_path, ("onx",))
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="no model"):
-        folder_lib.claim(tmp_path)
+    for name, text in (("thesis.txt", "mine"), ("model.json", '{"mine": 1}')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match="no model"):
+            folder_lib.claim(tmp_path)
+        with pytest.raises(ConfigError, match="no model"):
+            model.save(tmp_path)
+        assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left"), TypeError("odd")])
+def test_a_save_that_fails_costs_no_model(folder, model, monkeypatch, failure):
+    def fail(*arguments):
+        raise failure
+
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(folder_lib, "write_atomically", fail)
+    # Of a full disk in one line; a fault of ours as it is.
+    kind = StorageError if isinstance(failure, OSError) else TypeError
+    with pytest.raises(kind):
+        model.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_a_killed_save_left_is_cleared_away(folder, model, tmp_path):
+    (folder / ".new-cut").mkdir()
+    (folder / "other.onnx").write_text("somebody's own")
+    model.save(folder)
+    assert not (folder / ".new-cut").exists()
+    assert (folder / "other.onnx").exists()
+    (tmp_path / "first" / ".new-cut").mkdir(parents=True)
+    model.save(tmp_path / "first")
+    infovae_jax.load(tmp_path / "first")
 
 
 def test_a_later_save_replaces_the_earlier_one(folder, model):
     model.save(folder)
     assert not list(folder.glob("*.onnx")) + list(folder.glob("*.stablehlo"))
+    assert not list(folder.glob(".new-*"))
     infovae_jax.load(folder)
