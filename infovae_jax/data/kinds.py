@@ -21,6 +21,8 @@ IGNORE = "ignore"
 # Texts that become categories by themselves, and those that may on demand.
 MAX_LEVELS, MOST_LEVELS = 50, 1000
 MAX_FEW, TIMES = 10, 10
+# Share of a column's values up to which texts among numbers are taken for slips.
+MOST_SLIPS = 0.2
 # log(1 + count) in float32 still tells all counts up to this apart.
 MAX_COUNT = 100_000
 
@@ -91,6 +93,8 @@ def judge(
     said = kind is not None
     kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
     if kind == IGNORE:
+        if not said and len(levels) > MAX_LEVELS:
+            _require_numbers(values, levels, name, where)
         return Column(name, kind, why)
     if len(there) < len(values) and missing == "refuse":
         index = int(values.isna().to_numpy().argmax())
@@ -114,6 +118,28 @@ def judge(
         text = f"{column.why}; {_missing(count)} {become} the {how}"
         column = column._replace(fill=fill, why=text)
     return column
+
+
+def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> None:
+    """Raises DataError where nearly all values are numbers, as texts, and some are not.
+
+    A slip of the pen would else cost the whole column.
+    """
+    import pandas
+
+    if not any(isinstance(level, str) for level in levels):
+        return
+    slips = pandas.to_numeric(values, errors="coerce").isna() & values.notna()
+    count = int(slips.sum())
+    if 0 < count <= MOST_SLIPS * int(values.notna().sum()):
+        index = int(slips.to_numpy().argmax())
+        raise DataError(
+            f"{count} of {len(values)} values of column '{name}' "
+            f"{'is' if count == 1 else 'are'} no number, the first, "
+            f"{str(values.iloc[index])[:40]!r}, in row {index}",
+            where,
+            f"repair them, or set data.columns='{name}=ignore'",
+        )
 
 
 def _levels(there: Any, name: str, where: str) -> list[Any]:

@@ -88,13 +88,14 @@ def is_path(source: str) -> bool:
     return source not in SOURCES and not source.startswith("tfds:")
 
 
-def read_examples(source: str, image_size: Any = None) -> Any:
+def read_examples(source: str, image_size: Any = None, scheme: Any = None) -> Any:
     """All examples of a source in memory, for who wants them as X.
 
     Args:
       source: 'tfds:<name>', whose training split it is, a `.npz` or `.npy` file, a
         folder of images or an image, or a table.
       image_size: resizes the images of a folder: side, (H, W) or None.
+      scheme: of the model that a table is read for, see `tables.read_chunks`.
 
     Returns:
       Images `[n, H, W, C]`, or of a table a pandas DataFrame.
@@ -110,7 +111,7 @@ def read_examples(source: str, image_size: Any = None) -> Any:
         raise DataError(f"no file or folder '{source}'", "X", "check the path")
     suffix = path.suffix.lower()
     if tables.is_table(path):
-        return tables.read_frame(path)
+        return tables.read_frame(path, scheme)
     if suffix == ".npy":
         return numpy_files.open_npy(path)
     if suffix == ".npz":

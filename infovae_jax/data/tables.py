@@ -76,13 +76,15 @@ def read_table(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     )
 
 
-def read_frame(path: pathlib.Path) -> Any:
+def read_frame(path: pathlib.Path, scheme: Scheme | None = None) -> Any:
     """The whole table as a pandas DataFrame, whose columns are called by texts.
+
+    `scheme`: see `read_chunks`.
 
     Raises:
       DataError: it cannot be read, or has no rows.
     """
-    parts = list(read_chunks(path, None))
+    parts = list(read_chunks(path, None, scheme))
     frame = parts[0] if parts else None
     if frame is None or not len(frame) or not len(frame.columns):
         raise DataError("empty split: no rows", f"file {path}", "give a table of rows")

@@ -6,6 +6,7 @@ kept beside it (`training.programs`), so that it can be copied, pickled and clon
 
 import contextlib
 import dataclasses
+import numbers
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -46,6 +47,18 @@ def value_errors() -> Iterator[None]:
     except (ConfigError, DataError) as error:
         text = f"{error.what}; {error.where}; {error.fix}"
         raise ValueError(settings.in_python(text)) from error
+
+
+@contextlib.contextmanager
+def unless_it_fails(model: Any) -> Iterator[None]:
+    """A fit that fails, or is interrupted, leaves the model as it was before."""
+    before = dict(vars(model))
+    try:
+        yield
+    except BaseException:
+        vars(model).clear()
+        vars(model).update(before)
+        raise
 
 
 def _warn_where(strange: np.ndarray, what: str) -> None:
@@ -155,14 +168,15 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ------
         ValueError, TypeError : X or a parameter cannot be used; says what to do.
         """
-        with value_errors():
+        with value_errors(), unless_it_fails(self):
             self._fit(inputs.read(self, X), None, 0)
         return self
 
     def _fit(self, X: Any, labels: np.ndarray | None, num_labels: int) -> None:
         loop.enable_compilation_cache()
         say = print if self.verbose else lambda text: None
-        if type(self.n_seeds) is not int or self.n_seeds < 1:
+        whole = isinstance(self.n_seeds, numbers.Integral)
+        if not whole or isinstance(self.n_seeds, bool) or self.n_seeds < 1:
             raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
         config, dataset, scale = self._prepared(X, labels, num_labels)
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
@@ -190,8 +204,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ) -> tuple[ConfigDict, Dataset, scaling_lib.Scaling]:
         """The resolved config and the scaled data of the run that is asked for."""
         fraction = self.validation_fraction if self.early_stopping else 0.0
-        if not 0.0 <= fraction < 1.0:
-            raise ValueError(f"validation_fraction={fraction} is not inside [0, 1)")
+        if self.early_stopping and not 0.0 < fraction < 1.0:
+            raise ValueError(f"validation_fraction={fraction} is not inside (0, 1)")
         seed, scheme = settings.seed_of(self.random_state), None
         if inputs.is_table(self, X):
             frame = inputs.as_frame(self, X)
@@ -413,7 +427,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _stored(self, X) -> np.ndarray:
         """X as the model takes it; what is so already, of a table, is left alone."""
         check_is_fitted(self, "params_")
-        X = inputs.read(self, X)
+        with value_errors():
+            X = inputs.read(self, X, self._scheme)
         if self._scheme is None:
             x = inputs.as_images(self, X, reset=False)
             with value_errors():

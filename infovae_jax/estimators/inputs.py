@@ -15,16 +15,21 @@ from infovae_jax.data.labels import UNKNOWN
 _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 
 
-def read(estimator: Any, X: Any) -> Any:
+def read(estimator: Any, X: Any, scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
+
+    What a masked array masks is missing. `scheme`: of the model of a table that X is
+    read for.
 
     Raises:
       DataError: nothing that can be read.
     """
+    if isinstance(X, np.ma.MaskedArray):
+        return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
         return X
     size = (estimator.config or {}).get("data.image_size")
-    return sources.read_examples(os.fspath(X), size)
+    return sources.read_examples(os.fspath(X), size, scheme)
 
 
 def is_table(estimator: Any, X: Any) -> bool:

@@ -36,6 +36,17 @@ _SMALL_HIDDEN = (256, 256)
 # of smaller batches; and rows below which its networks are small.
 LARGE, _LARGE_BATCH, _FEW_ROWS = 1024, 128, 5000
 _LARGEST_BATCH = 1024
+# Keys that mean nothing, or something else, where X is given: what to use instead.
+_OF_PARAMETERS = {
+    "objective": "choose the class",
+    "data.source": "give X",
+    "data.columns": "give columns",
+    "data.missing": "give missing",
+    "data.label_column": "give X without it",
+    "data.test_fraction": "give early_stopping and validation_fraction",
+    "data.num_train": "give fewer rows",
+    "data.labels_per_class": "give y with -1 for unknown",
+}
 
 
 def seed_of(random_state: Any) -> int:
@@ -179,6 +190,11 @@ def resolve(
         **{f"weights.{key}": v for key, v in (estimator.weights or {}).items()},
         **(estimator.config or {}),
     }
+    for key, instead in _OF_PARAMETERS.items():
+        if key in (estimator.config or {}):
+            raise ConfigError(
+                "an estimator does not look at it", f"config of {key}", instead
+            )
     _apply(config, changes, type(estimator).__name__)
     if sweeps.is_population(config):
         raise ConfigError(

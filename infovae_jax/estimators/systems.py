@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin, ClusterMixin
 
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators import inputs
-from infovae_jax.estimators.estimator import BaseVAE, value_errors
+from infovae_jax.estimators.estimator import BaseVAE, unless_it_fails, value_errors
 from infovae_jax.evaluation import rows
 
 _DIMS_PER_CLUSTER = 2
@@ -100,8 +100,9 @@ class _Clusters(ClusterMixin, BaseVAE):
 
         See `BaseVAE.fit`.
         """
-        super().fit(X)
-        self.labels_ = self.predict(X)
+        with unless_it_fails(self):
+            super().fit(X)
+            self.labels_ = self.predict(X)
         return self
 
     def predict(self, X):
@@ -153,7 +154,7 @@ class NVAE(ClassifierMixin, BaseVAE):
 
         See `BaseVAE.fit`.
         """
-        with value_errors():
+        with value_errors(), unless_it_fails(self):
             X = inputs.read(self, X)
             table = inputs.is_table(self, X)
             checked = X if table else inputs.as_images(self, X, reset=True)

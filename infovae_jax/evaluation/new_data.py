@@ -100,7 +100,9 @@ def table(
     if part.labels is not None:
         made["label"] = part.labels
         if names:
-            made["label_name"] = np.array([*names, ""])[part.labels]
+            known = (part.labels >= 0) & (part.labels < len(names))
+            numbers = np.where(known, part.labels, len(names))
+            made["label_name"] = np.array([*names, ""])[numbers]
     if found.cluster is not None:
         classes = saved.run.objective.uses_labels
         made["class" if classes else "cluster"] = found.cluster

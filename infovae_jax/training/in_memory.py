@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from infovae_jax.errors import NonFiniteError
 from infovae_jax.training import blocks, loop, metrics, sharding, train_step
 from infovae_jax.training.progress import Progress
 from infovae_jax.training.run import Run
@@ -97,6 +98,12 @@ def fit(
     reason = f"all {total} epochs done"
     if patience is not None:
         params, (bound, best) = memory.best_params, memory.best
+        if params is None:
+            raise NonFiniteError(
+                "the bound of the rows that were held out was never a number",
+                _WHERE,
+                "look for values far from all others, or train without early stopping",
+            )
         reason += f"; best held-out bound {bound:.4g} nats at epoch {best}, kept"
     if epochs < total:
         reason = (

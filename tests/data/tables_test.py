@@ -203,6 +203,35 @@ def test_polars(frame):
     assert not tables.is_mixed(frame[["age", "member"]])
 
 
+def test_a_slip_among_numbers_costs_no_column_unsaid(
+    tmp_path, data_config, raises_line
+):
+    income = [f"{value:.2f}" for value in np.linspace(1.0, 9.0, 100)]
+    path = tmp_path / "t.csv"
+
+    def write(slips):
+        values = ["lots"] * slips + income[slips:]
+        path.write_text(
+            "a,income\n" + "".join(f"{i % 7},{v}\n" for i, v in enumerate(values))
+        )
+
+    write(1)
+    line = (
+        "1 of 100 values of column 'income' is no number, the first, 'lots', in row 0"
+    )
+    with raises_line(DataError, 3, line, "t.csv", "income=ignore"):
+        data.load(data_config(path))
+    write(20)
+    with raises_line(DataError, 3, "20 of 100 values", "are no number"):
+        data.load(data_config(path))
+    write(40)  # no column of numbers
+    assert "income: ignore" in data.load(data_config(path)).decision
+    write(1)
+    config = data_config(path)
+    config.columns = "income=ignore"
+    assert "income: ignore" in data.load(config).decision
+
+
 COUNTED = "".join(f"{i},2,3\n" for i in range(40))
 
 

@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from infovae_jax import NVAE, VAE, CatVAE, InfoCatVAE, load
 from infovae_jax import config as config_lib
+from infovae_jax.data import arrays
+from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import encode_split
 from infovae_jax.training import loop, train_step
 from infovae_jax.training.run import claim_workdir, open_run
@@ -180,6 +182,10 @@ def test_verbosity(table, quick, capsys):
         ({"latent_dim": 0}, "; latent_dim; give"),
         ({"random_state": "x"}, "random"),
         ({"early_stopping": True, "validation_fraction": 1.0}, "inside"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "inside"),
+        ({"n_seeds": True}, "n_seeds=True"),
+        ({"config": {"data.columns": "a=count"}}, "give columns"),
+        ({"config": {"objective": "catvae"}}, "choose the class"),
         ({"likelihood": "bernoulli", "scaling": "none"}, "needs data in"),
     ],
 )
@@ -237,3 +243,68 @@ def test_fractions_are_refused_by_a_model_of_bytes(images, quick):
         np.testing.assert_array_equal(model.predict(numbers), model.predict(images))
     with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
         model.score(images / 255)
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(quick, table, images, tmp_path):
+    """Columns of other names, images and classes: set before what fails."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table, columns=list("abcde"))
+    model = VAE(**quick).fit(frame)
+    before, codes = dict(vars(model)), model.transform(frame)
+    other = frame[list("edcba")]
+    with pytest.raises(ValueError, match="unknown likelihood|nope"):
+        model.set_params(likelihood="nope").fit(other)
+    model.set_params(likelihood="auto")
+    assert vars(model).keys() == before.keys()
+    np.testing.assert_array_equal(model.transform(frame), codes)
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(other)
+    y = np.arange(len(images)) % 3
+    classes = NVAE(**quick).fit(images, y)
+    with pytest.raises(ValueError, match="epochs"):
+        classes.set_params(epochs=0).fit(images, np.array(list("xyz"))[y])
+    assert set(classes.predict(images)) <= {0, 1, 2}
+    fresh = CatVAE(n_clusters=3, **quick)
+    with pytest.raises(ValueError, match="epochs"):
+        fresh.set_params(epochs=0).fit(images)
+    with pytest.raises(NotFittedError):
+        fresh.predict(images)
+
+
+def test_a_held_out_bound_that_is_no_number_is_told(quick, table):
+    """One row is held out: the one that lies beyond all numbers of the model."""
+    away = arrays.held_out(len(table), 0.01, 0)
+    assert len(away) == 1
+    table[away] = 1e30
+    early = {"early_stopping": True, "validation_fraction": 0.01}
+    with pytest.raises(NonFiniteError, match="held out"):
+        VAE(**quick, **early).fit(table)
+
+
+def test_what_is_masked_is_missing(quick, table):
+    masked = np.ma.masked_array(table, np.zeros(table.shape, bool))
+    model = VAE(**quick).fit(table)
+    np.testing.assert_array_equal(model.transform(masked), model.transform(table))
+    masked[7, 1] = np.ma.masked
+    with pytest.raises(ValueError, match="row 7"):
+        VAE(**quick).fit(masked)
+    holes = table.copy()
+    holes[7, 1] = np.nan
+    first, second = (
+        VAE(missing="impute", **quick).fit(x).transform(x) for x in (masked, holes)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_texts_that_look_like_numbers_stay_texts_in_a_file(quick, tmp_path):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    texts = np.array(["01", "1", "10"])[rng.integers(0, 3, 60)]
+    frame = pd.DataFrame({"a": rng.normal(size=60).round(3), "z": texts})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    model = VAE(**quick).fit(frame)
+    np.testing.assert_array_equal(
+        model.transform(frame), model.transform(tmp_path / "t.csv")
+    )
+    with pytest.raises(ValueError, match="no file or folder"):
+        model.transform("nowhere.csv")

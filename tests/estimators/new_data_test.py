@@ -194,3 +194,14 @@ def test_rows_without_bound_are_the_most_unusual():
     assert "2 rows are so far from the training data" in told
     assert "mean bound -5 nats" in told
     assert "3 unusual rows" in told
+
+
+def test_labels_that_the_model_has_no_name_for():
+    """Of new rows any number may stand there; -1 is unknown."""
+    run = types.SimpleNamespace(dataset=types.SimpleNamespace(label_names=("a", "b")))
+    x = np.zeros((4, 1, 2, 1), np.float32)
+    part = Rows(0, x, labels=np.array([1, -1, 2, 90]))
+    found = Results(None, None, None, None, None)
+    made = new_data.table(types.SimpleNamespace(run=run), part, found, None)
+    assert list(made["label_name"]) == ["b", "", "", ""]
+    assert list(made["label"]) == [1, -1, 2, 90]
