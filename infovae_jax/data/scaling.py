@@ -4,6 +4,7 @@ The statistics are those of the training examples; they belong to the model.
 """
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from infovae_jax.types import DataSpec
 # MIN_PIXELS columns.
 MAX_GREY, MIN_PIXELS = 255, 16
 _KEY = "config.data.scaling"
+# What dividing and multiplying by a factor again may leave.
+_ROUNDING = 1e-6
 
 
 class Scaling(NamedTuple):
@@ -47,6 +50,8 @@ class Scaling(NamedTuple):
         """
         if self.dtype == "uint8" and x.dtype == np.uint8:
             return x
+        if self.dtype == "uint8" and x.dtype == bool:
+            return x.astype(np.float32)  # black and white
         if self.dtype == "uint8" and self.kind == "none" and are_fractions(x):
             raise DataError(
                 "fractions from 0 to 1, for a model of bytes",
@@ -64,6 +69,33 @@ class Scaling(NamedTuple):
             # What lies beyond float32 is shown as such by the checks that follow.
             with np.errstate(over="ignore"):
                 out[start : start + len(part)] = scaled
+        return out
+
+    def known(self, x: np.ndarray, likelihood: str, are_images: bool) -> np.ndarray:
+        """`stored`, of new examples, which are to be like those of training.
+
+        Raises:
+          DataError: values that the likelihood, one of [0, 1], does not have.
+        """
+        out = self.stored(x)
+        if out.dtype == np.uint8 or not out.size:
+            return out
+        low, high = _range(out)
+        if self.kind == "none" and _is_of_unit(likelihood):
+            if low < -_ROUNDING or high > 1 + _ROUNDING:
+                top = 255 if self.dtype == "uint8" else 1
+                low, high = _range(x)
+                raise DataError(
+                    f"values from {told(low)} to {told(high)}; training had 0 to {top}",
+                    "X",
+                    "scale it as the training data were",
+                )
+        elif are_images and self.kind in ("grey", "unit") and max(-low, high - 1) > 1:
+            warnings.warn(
+                f"values of X are far outside those of training ({self.decision}): "
+                "scale it as the training data were",
+                stacklevel=4,
+            )
         return out
 
     def original(self, images: np.ndarray) -> np.ndarray:

@@ -181,7 +181,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         config, dataset, scale = self._prepared(X, labels, num_labels)
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
         say(self.decision_)
-        start = self.params_ if self._goes_on() else None
+        start = self.params_ if self.goes_on() else None
         fits = []
         for number in range(self.n_seeds):
             own = config.copy_and_resolve_references()
@@ -211,7 +211,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             frame = inputs.as_frame(self, X)
             away = arrays.held_out(len(frame), fraction, seed)
             kept = np.setdiff1d(np.arange(len(frame)), away)
-            scheme = self._scheme if self._goes_on() else None
+            scheme = self._scheme if self.goes_on() else None
             if scheme is None:
                 scheme = inputs.learn(X, frame, kept, self.columns, self.missing)
             x = train = scheme.encode(frame, "X")
@@ -219,7 +219,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             x = inputs.as_images(self, X, reset=True)
             away = arrays.held_out(len(x), fraction, seed)
             train = np.delete(x, away, axis=0) if len(away) else x
-        if self._goes_on() and (
+        if self.goes_on() and (
             x.shape[1:] != self._spec.shape or scheme is not self._scheme
         ):
             raise ValueError(
@@ -258,18 +258,24 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         config.data.scaling = scale.kind
         if scale.kind == "standardize":
             config.data.likelihood = dataset.spec.likelihood
+        if self.goes_on() and dataset.spec.likelihood != self._spec.likelihood:
+            raise ValueError(
+                f"warm_start with X of another range, that of the likelihood "
+                f"'{dataset.spec.likelihood}' in place of '{self._spec.likelihood}': "
+                "keep the range of the data, or start anew"
+            )
         return config, dataset, scale
 
     def _chosen_scaling(
         self, config: ConfigDict, train: np.ndarray
     ) -> scaling_lib.Scaling:
         """That of the fit before, where this one goes on, else by the rows."""
-        if self._goes_on():
+        if self.goes_on():
             return self._scaling
         kind, likelihood = config.data.scaling, config.data.likelihood
         return scaling_lib.choose(train, kind, likelihood, self.image_shape_ is None)
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
         """Whether a fit starts from what the one before it has learned."""
         return bool(self.warm_start) and hasattr(self, "params_")
 
@@ -433,15 +439,12 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             x = inputs.as_images(self, X, reset=False)
             with value_errors():
                 if self._trained_on is None:
-                    return self._scaling.stored(x)
-                if self._trained_on.intake.scaling is not None:
-                    return new_rows.as_stored(x, self._trained_on, "X")
-                of_bytes = self._scaling.dtype == "uint8"
-                # Fractions are what a file would hold; bytes as floats what decoding
-                # gives.
-                if x.dtype != np.uint8 and not (
-                    of_bytes and scaling_lib.are_fractions(x)
-                ):
+                    images = self.image_shape_ is not None
+                    return self._scaling.known(x, self._spec.likelihood, images)
+                # Values up to 1 are what a file would hold; bytes as floats what
+                # decoding gives.
+                as_bytes = self._scaling.dtype == "uint8" and x.dtype.kind == "f"
+                if as_bytes and x.size and x.max() > 1:
                     x = self._scaling.stored(x)
                 return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:

@@ -123,12 +123,26 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
                 f"{type(estimator).__name__} is expecting {fitted}"
             )
     _require_known(X)
+    before = getattr(estimator, "feature_names_in_", None)
     X = validate_data(
         estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
     )
     if reset:
         estimator.image_shape_ = image_shape
+        _require_names(estimator, before)
     return X.reshape(len(X), *stored_shape(estimator))
+
+
+def _require_names(estimator: Any, before: Any) -> None:
+    """Raises ValueError where a fit that goes on has columns of other names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if before is None or names is None or not estimator.goes_on():
+        return
+    if list(names) != list(before):
+        raise ValueError(
+            f"warm_start with columns {', '.join(map(str, names))} in place of "
+            f"{', '.join(map(str, before))}: give them as before, or start anew"
+        )
 
 
 def _require_known(X: Any) -> None:

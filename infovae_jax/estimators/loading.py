@@ -105,6 +105,8 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     if scale.kind not in scaling.KINDS:
         raise ValueError(f"an unknown kind of scaling, {scale.kind!r}")
     model.adopt(run, params, scale, scheme and columns.from_json(scheme))
+    if record.get("intake") is not None:
+        model.trained_on(intake.from_json(record["intake"]))
     shape = record["image_shape"]
     model.image_shape_ = None if shape is None else tuple(shape)
     for name in saving.PLAIN:

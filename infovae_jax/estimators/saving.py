@@ -65,6 +65,7 @@ def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
     config, shape = json.loads(model._config), model.image_shape_
     if settings.has_own_networks(model):
         config["network"]["kind"] = model.network
+    of_arrays = model._trained_on is not None and model._scheme is None
     clustered = hasattr(model, "predict_proba") and "classes_" not in lists
     count = config["model"]["num_clusters"] if clustered else 0
     values = {name: getattr(model, name) for name in PLAIN if hasattr(model, name)}
@@ -81,6 +82,8 @@ def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
         "spec": intake.spec_to_json(model._spec),
         "scaling": scaling.to_json(model._scaling),
         "scheme": model._scheme and columns.to_json(model._scheme),
+        # Of a run: what its data were, and which new ones are like them.
+        "intake": intake.to_json(model._trained_on) if of_arrays else None,
         "image_shape": None if shape is None else list(shape),
         # By their numbers in the prior: no label was looked at.
         "clusters": [f"cluster {number}" for number in range(count)],

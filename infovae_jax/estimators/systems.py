@@ -159,7 +159,7 @@ class NVAE(ClassifierMixin, BaseVAE):
             table = inputs.is_table(self, X)
             checked = X if table else inputs.as_images(self, X, reset=True)
             classes, labels = inputs.as_classes(y, len(checked))
-            if self._goes_on() and not np.array_equal(classes, self.classes_):
+            if self.goes_on() and not np.array_equal(classes, self.classes_):
                 raise ValueError("warm_start with other classes: start anew")
             self.classes_ = classes
             self._fit(X, labels, len(self.classes_))

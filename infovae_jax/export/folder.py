@@ -111,6 +111,14 @@ def write(
             "formats",
             "leave the formats out, and read the folder with infovae_jax.load",
         )
+    had = (record.get("intake") or {}).get("intake", {})
+    if formats and had.get("bits"):
+        raise ConfigError(
+            f"a model of bytes 0 and 1 cannot be written as {', '.join(formats)}: to a "
+            "program 1 is nearly black",
+            "formats",
+            "leave the formats out, or train on 0 and 255",
+        )
     record = record | {"date": datetime.date.today().isoformat()}
     params = {k: v for k, v in arrays.items() if k.startswith("params/")}
     try:

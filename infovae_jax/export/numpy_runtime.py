@@ -91,6 +91,9 @@ class Model:
         self._factor = 255.0 if is_bytes else np.asarray(scaling["factor"], np.float64)
         self._plain = scaling["kind"] == "none" and not is_bytes
         self._is_bytes = is_bytes
+        # Of a trained run, whose arrays were not scaled: what its data were.
+        run = (record.get("intake") or {}).get("intake")
+        self._run_had = run if run and run.get("scaling") is None else None
         self._stored_shape = tuple(int(n) for n in record["spec"]["shape"])
         shape = record["image_shape"]
         numbers = math.prod(self._stored_shape)
@@ -141,14 +144,9 @@ class Model:
             ):
                 raise ModelError(f"the model gives other {name} than when it was saved")
 
-    def _encoded(self, x):
-        x = np.asarray(x)
-        if x.shape[1:] != self.shape or x.dtype.kind not in "fiub":
-            raise ValueError(
-                f"x has shape {x.shape} and type {x.dtype}: give numbers "
-                f"[n, {', '.join(map(str, self.shape))}]"
-            )
-        x = x.reshape(len(x), *self._stored_shape)
+    def _scaled(self, x):
+        if x.dtype.kind == "b" and self._is_bytes:
+            return x  # black and white
         if (
             self._is_bytes
             and x.size
@@ -157,8 +155,35 @@ class Model:
             and (x % 1).any()
         ):
             raise ValueError("x holds fractions: give whole numbers from 0 to 255")
-        if not self._plain:
-            x = (x.astype(np.float64) - self._shift) / self._factor
+        if self._plain:
+            return x
+        return (x.astype(np.float64) - self._shift) / self._factor
+
+    def _as_the_run(self, x):
+        """As new data of the command line are taken: whole numbers are grey levels."""
+        had = self._run_had
+        inside = had["low"] >= 0 and had["high"] <= 1
+        if x.dtype.kind != "f":
+            if not inside or had["divisor"] != 1:
+                raise ValueError("x holds whole numbers: give floats, as in training")
+            if x.dtype.kind == "b":
+                return x  # black and white
+            x = np.where(x == 1, 255, x) / 255.0 if had["bits"] else x / 255.0
+        elif self._is_bytes and x.size and x.max() > 1:
+            x = x / 255.0
+        if inside and x.size and not (x.min() >= -1e-6 and x.max() <= 1 + 1e-6):
+            raise ValueError("x holds values outside those of training, from 0 to 1")
+        return x
+
+    def _encoded(self, x):
+        x = np.asarray(x)
+        if x.shape[1:] != self.shape or x.dtype.kind not in "fiub":
+            raise ValueError(
+                f"x has shape {x.shape} and type {x.dtype}: give numbers "
+                f"[n, {', '.join(map(str, self.shape))}]"
+            )
+        x = x.reshape(len(x), *self._stored_shape)
+        x = self._scaled(x) if self._run_had is None else self._as_the_run(x)
         x = x.astype(np.float32)
         if not np.isfinite(x).all():
             raise ValueError("x holds NaN or infinity")

@@ -308,3 +308,38 @@ def test_texts_that_look_like_numbers_stay_texts_in_a_file(quick, tmp_path):
     )
     with pytest.raises(ValueError, match="no file or folder"):
         model.transform("nowhere.csv")
+
+
+def test_warm_start_keeps_names_and_range(quick, table):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table, columns=list("abcde"))
+    for model in (VAE(warm_start=True, **quick), NVAE(warm_start=True, **quick)):
+        y = [np.arange(60) % 2] if isinstance(model, NVAE) else []
+        model.fit(frame, *y)
+        with pytest.raises(ValueError, match="columns e, d, c, b, a in place of a"):
+            model.fit(frame[list("edcba")], *y)
+        model.fit(frame, *y)
+    grey = np.random.default_rng(0).integers(0, 17, (60, 6, 6)).astype(float)
+    model = VAE(warm_start=True, **quick).fit(grey)
+    with pytest.raises(ValueError, match="another range"):
+        model.fit(grey + 1)
+
+
+def test_images_of_another_range_are_told(quick):
+    """As they would be by the command line; codes of them would mean nothing."""
+    rng = np.random.default_rng(0)
+    bytes_ = rng.integers(0, 256, (60, 6, 6)).astype(np.uint8)
+    fractions = VAE(**quick).fit(bytes_ / 255.0)
+    for x in (bytes_, bytes_ * 1.0, bytes_ / -255.0):
+        with pytest.raises(ValueError, match="training had 0 to 1"):
+            fractions.transform(x)
+    of_bytes = VAE(**quick).fit(bytes_)
+    for x in (bytes_.astype(np.uint16) * 256, -bytes_.astype(int)):
+        with pytest.raises(ValueError, match="training had 0 to 255"):
+            of_bytes.score_samples(x)
+    white = bytes_ > 127
+    codes = of_bytes.transform(white * np.uint8(255))
+    np.testing.assert_allclose(of_bytes.transform(white), codes, rtol=1e-5, atol=1e-6)
+    grey = VAE(**quick).fit((bytes_ // 16).astype(float))
+    with pytest.warns(UserWarning, match="far outside"):
+        grey.transform(bytes_)

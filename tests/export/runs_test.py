@@ -1,0 +1,92 @@
+"""The export of a trained run takes new data as the command line does."""
+
+import numpy as np
+import pytest
+from conftest import load_config
+
+import infovae_jax
+from infovae_jax import commands
+from infovae_jax.data import new_rows
+from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.evaluation import encode_split
+from infovae_jax.export import numpy_runtime
+from infovae_jax.training import loop
+from infovae_jax.training.run import claim_workdir, open_run
+from infovae_jax.training.saved import keep_intake, open_model
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (60, 4, 4)).astype(np.uint8)
+BITS = (GREY > 127).astype(np.uint8)
+# What a run was trained on, and further arrays that it takes.
+CASES = {
+    "bits": (BITS, [BITS, BITS.astype(np.int64), BITS == 1, BITS * 255, BITS * 1.0]),
+    "bools": (BITS == 1, [BITS == 1, BITS * 255, BITS * 1.0]),
+    "bytes": (GREY, [GREY, GREY.astype(np.int32), BITS == 1, GREY / 255.0, BITS * 1.0]),
+    "fractions": (GREY / 255.0, [GREY / 255.0, GREY, GREY.astype(int), BITS == 1]),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """`exported(name)`: a run of one epoch, and the folder of its export."""
+    made = {}
+
+    def make(name):
+        if name in made:
+            return made[name]
+        place = tmp_path_factory.mktemp(name)
+        np.save(place / "x.npy", CASES[name][0])
+        config = load_config("vae")
+        config.data.source, config.model.latent_dim = str(place / "x.npy"), 2
+        config.network.encoder_hidden = config.network.decoder_hidden = (8,)
+        config.train.num_epochs, config.train.batch_size = 1, 16
+        claim_workdir(config, place / "run")
+        run = open_run(config, say=lambda text: None)
+        keep_intake(place / "run", run.dataset)
+        loop.train(run, place / "run", run.make_mesh())
+        commands.export(str(place / "run"), str(place / "model"))
+        made[name] = place / "run", place / "model"
+        return made[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_way_gives_the_codes_of_the_command_line(exported, name, tmp_path):
+    workdir, folder = exported(name)
+    saved = open_model(str(workdir)).chosen(None)
+    loaded = infovae_jax.load(workdir)
+    loaded.save(tmp_path / "again")
+    models = loaded, infovae_jax.load(folder), infovae_jax.load(tmp_path / "again")
+    alone = numpy_runtime.load(folder)
+    for x in CASES[name][1]:
+        stored = new_rows.as_stored(x, saved.run.dataset, "X")
+        codes = encode_split(saved.run, saved.params, stored).mean
+        for model in models:
+            np.testing.assert_allclose(model.transform(x), codes, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(alone.encode(x), codes, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_unlike_the_data_is_refused_by_all(exported, name):
+    workdir, folder = exported(name)
+    saved = open_model(str(workdir)).chosen(None)
+    models = infovae_jax.load(workdir), infovae_jax.load(folder)
+    strange = [-GREY.astype(int), GREY.astype(np.uint16) * 256]
+    if name == "fractions":
+        strange.append(GREY * 1.0)
+    for x in strange:
+        with pytest.raises(DataError):
+            new_rows.as_stored(x, saved.run.dataset, "X")
+        for model in models:
+            with pytest.raises(ValueError, match="value|pixel"):
+                model.transform(x)
+        with pytest.raises(ValueError, match="x holds"):
+            numpy_runtime.load(folder).encode(x)
+
+
+def test_programs_do_not_know_bits(exported, tmp_path):
+    loaded = infovae_jax.load(exported("bits")[0])
+    with pytest.raises(ConfigError, match="0 and 255"):
+        loaded.save(tmp_path / "m", ("stablehlo",))
+    assert not (tmp_path / "m").exists()
