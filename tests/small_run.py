@@ -10,6 +10,7 @@ from infovae_jax.config import sealed
 from infovae_jax.report import results
 from infovae_jax.training import checkpoint, loop, metrics, origin
 from infovae_jax.training.run import claim_workdir, open_run
+from infovae_jax.training.saved import keep_intake
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COMMAND = (
@@ -57,6 +58,12 @@ def train(workdir, config, **options):
     run = open_run(config, say=lambda text: None)
     claim_workdir(config, workdir)
     return loop.train(run, workdir, run.make_mesh(), **options)
+
+
+def train_for_new_data(workdir, config):
+    """The same, and keeps what takes new data without the old ones."""
+    train(workdir, config)
+    keep_intake(workdir, open_run(config, say=lambda text: None).dataset)
 
 
 def finished(workdir):

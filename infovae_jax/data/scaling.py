@@ -78,10 +78,12 @@ class Scaling(NamedTuple):
           DataError: values that the likelihood, one of [0, 1], does not have.
         """
         out = self.stored(x)
-        if out.dtype == np.uint8 or not out.size:
+        of_unit = self.kind == "none" and _is_of_unit(likelihood)
+        scaled = are_images and self.kind in ("grey", "unit")
+        if out.dtype == np.uint8 or not out.size or not (of_unit or scaled):
             return out
         low, high = _range(out)
-        if self.kind == "none" and _is_of_unit(likelihood):
+        if of_unit:
             if low < -_ROUNDING or high > 1 + _ROUNDING:
                 top = 255 if self.dtype == "uint8" else 1
                 low, high = _range(x)
@@ -90,7 +92,7 @@ class Scaling(NamedTuple):
                     "X",
                     "scale it as the training data were",
                 )
-        elif are_images and self.kind in ("grey", "unit") and max(-low, high - 1) > 1:
+        elif max(-low, high - 1) > 1:
             warnings.warn(
                 f"values of X are far outside those of training ({self.decision}): "
                 "scale it as the training data were",

@@ -106,9 +106,8 @@ def refused(config, key, value):
         return False
     finally:
         with config.unlocked():
-            del target[
-                last
-            ]  # else ConfigDict makes the old value of the new one's type
+            # Else ConfigDict would give the old value the type of the new one.
+            del target[last]
             if there:
                 target[last] = before
     assert line.startswith("error: ")

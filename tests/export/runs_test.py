@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import load_config
+import small_run
 
 import infovae_jax
 from infovae_jax import commands
@@ -10,9 +10,7 @@ from infovae_jax.data import new_rows
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import encode_split
 from infovae_jax.export import numpy_runtime
-from infovae_jax.training import loop
-from infovae_jax.training.run import claim_workdir, open_run
-from infovae_jax.training.saved import keep_intake, open_model
+from infovae_jax.training.saved import open_model
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (60, 4, 4)).astype(np.uint8)
@@ -28,7 +26,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """`exported(name)`: a run of one epoch, and the folder of its export."""
+    """`exported(name)`: a small run, and the folder of its export."""
     made = {}
 
     def make(name):
@@ -36,14 +34,9 @@ def exported(tmp_path_factory):
             return made[name]
         place = tmp_path_factory.mktemp(name)
         np.save(place / "x.npy", CASES[name][0])
-        config = load_config("vae")
-        config.data.source, config.model.latent_dim = str(place / "x.npy"), 2
-        config.network.encoder_hidden = config.network.decoder_hidden = (8,)
-        config.train.num_epochs, config.train.batch_size = 1, 16
-        claim_workdir(config, place / "run")
-        run = open_run(config, say=lambda text: None)
-        keep_intake(place / "run", run.dataset)
-        loop.train(run, place / "run", run.make_mesh())
+        small_run.train_for_new_data(
+            place / "run", small_run.make_config(place / "x.npy")
+        )
         commands.export(str(place / "run"), str(place / "model"))
         made[name] = place / "run", place / "model"
         return made[name]

@@ -7,8 +7,7 @@ from PIL import Image
 
 from infovae_jax import load
 from infovae_jax.evaluation import code_paths
-from infovae_jax.training.run import open_run
-from infovae_jax.training.saved import keep_intake
+from infovae_jax.training.saved import open_model
 
 MODES = ("reconstruct", "interpolate", "traverse")
 
@@ -19,11 +18,22 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     np.savez(folder / "x.npz", **small_run.images())
     config = small_run.make_config(folder / "x.npz")
-    small_run.train(folder / "run", config)
-    keep_intake(folder / "run", open_run(config, lambda text: None).dataset)
+    small_run.train_for_new_data(folder / "run", config)
     (folder / "x.npz").unlink()
     np.save(folder / "new.npy", small_run.images(seed=1)["x"][:6])
     return folder
+
+
+def apply(run_main_inprocess, mode, folder, name):
+    """What a mode writes of `folder/name` by the run in `folder/run`."""
+    done = run_main_inprocess(
+        f"--mode={mode}",
+        f"--workdir={folder / 'run'}",
+        f"--input={folder / name}",
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "run" / f"{mode}.npz") as arrays:
+        return dict(arrays)
 
 
 def test_files_hold_what_the_estimator_gives(folder, run_main_inprocess):
@@ -31,16 +41,10 @@ def test_files_hold_what_the_estimator_gives(folder, run_main_inprocess):
     model = load(folder / "run")
     made = {}
     for mode in MODES:
-        done = run_main_inprocess(
-            f"--mode={mode}",
-            f"--workdir={folder / 'run'}",
-            f"--input={folder / 'new.npy'}",
-        )
-        assert done.returncode == 0, done.stderr
+        written = apply(run_main_inprocess, mode, folder, "new.npy")
         with Image.open(folder / "run" / f"{mode}.png") as image:
             assert len(image.convert("L").getcolors(100_000)) > 10
-        with np.load(folder / "run" / f"{mode}.npz") as arrays:
-            made[mode] = dict(arrays)
+        made[mode] = written
     tight = {"rtol": 1e-5, "atol": 1e-6}
     whole = made["reconstruct"]
     np.testing.assert_array_equal(whole["x"][..., 0], x)
@@ -66,10 +70,9 @@ def test_numbers_that_were_scaled_come_back(tmp_path, run_main_inprocess):
     x = np.random.default_rng(0).normal(3, 1, (40, 6)) * np.logspace(-2, 3, 6)
     np.save(tmp_path / "x.npy", x)
     config = small_run.make_config(tmp_path / "x.npy")
-    small_run.train(tmp_path / "run", config)
-    dataset = open_run(config, lambda text: None).dataset
-    assert dataset.intake.scaling.kind == "standardize"
-    keep_intake(tmp_path / "run", dataset)
+    small_run.train_for_new_data(tmp_path / "run", config)
+    intake = open_model(str(tmp_path / "run")).run.dataset.intake
+    assert intake.scaling.kind == "standardize"
     model = load(tmp_path / "run")
     made = {
         "reconstruct": ("reconstruction", lambda _: model.reconstruct(x)),
@@ -77,15 +80,9 @@ def test_numbers_that_were_scaled_come_back(tmp_path, run_main_inprocess):
         "traverse": ("image", lambda arrays: model.traverse(x, arrays["dim"]).images),
     }
     for mode, (name, expect) in made.items():
-        done = run_main_inprocess(
-            f"--mode={mode}",
-            f"--workdir={tmp_path / 'run'}",
-            f"--input={tmp_path / 'x.npy'}",
-        )
-        assert done.returncode == 0, done.stderr
-        with np.load(tmp_path / "run" / f"{mode}.npz") as arrays:
-            own, shown = arrays["x"].reshape(-1, 6), arrays[name]
-            expected = expect(arrays)
+        arrays = apply(run_main_inprocess, mode, tmp_path, "x.npy")
+        own, shown = arrays["x"].reshape(-1, 6), arrays[name]
+        expected = expect(arrays)
         np.testing.assert_allclose(own, x[: len(own)], rtol=1e-4)
         found = shown.reshape(len(shown), *expected.shape[1:])
         np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4)
