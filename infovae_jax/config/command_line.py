@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 
 import infovae_jax
 from infovae_jax.config import (
+    clusters,
     find_config_file,
     flatten,
     from_json,
@@ -161,7 +162,7 @@ def parse_flags(
         wrong type, or a config file that is missing, fails, or refuses its preset.
     """
     argv, config = _with_config_file(argv)
-    clusters = _clusters(config)
+    before = None if config is None else clusters.sizes(config.get("model", {}))
     evaluation, places = {}, {}
     mode = _mode(argv)
     if mode != "train":
@@ -190,8 +191,8 @@ def parse_flags(
                 config.update_from_flattened_dict(dict.fromkeys(nones))
                 if objective is not None:
                     recast(config, objective, own)
-                elif clusters is not None:
-                    _fit_clusters(config.model, clusters, _named_keys(argv))
+                elif told := clusters.fit(config.model, before, _named_keys(argv)):
+                    print(told)
         if mode == "evaluate" and flags.FLAGS.inception is not None:
             evaluation["inception"] = flags.FLAGS.inception
         if config is not None:
@@ -258,25 +259,6 @@ def _require_same(config: ConfigDict, named: list[str]) -> None:
                 f"--{CONFIG_FLAG}.{key}",
                 f"leave it out: a saved run keeps its values, {_BUT}",
             )
-
-
-def _clusters(config: ConfigDict | None) -> tuple[int, int] | None:
-    """K and the dims of each as a config file has them, or None."""
-    model = {} if config is None else config.get("model", {})
-    k, dims = model.get("num_clusters"), model.get("latent_dim")
-    return (k, dims // k) if type(k) is int and type(dims) is int and k else None
-
-
-def _fit_clusters(model: ConfigDict, before: tuple[int, int], named: list[str]) -> None:
-    """Another K, named alone, takes with it what only fits the file's."""
-    k, dims = model.num_clusters, before[1]
-    if type(k) is not int or not 0 < k < 10**5 or k == before[0]:
-        return
-    if "model.latent_dim" not in named and model.latent_dim % k:
-        model.latent_dim = k * dims
-        print(f"latent size {k * dims}: {dims} dims for each of the {k} clusters")
-    if "model.top_clusters" not in named and model.get("top_clusters", 0) > k:
-        model.top_clusters = k
 
 
 def _is_packaged(path: pathlib.Path) -> bool:

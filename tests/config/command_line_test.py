@@ -61,7 +61,7 @@ def test_slips_get_their_hint(run_main_inprocess, arguments, hint):
     ("named", "dims", "top"),
     [
         (["num_clusters=3"], 6, 2),
-        (["num_clusters=2"], 20, 2),
+        (["num_clusters=2"], 4, 2),
         (["num_clusters=3", "latent_dim=9"], 9, 2),
         (["num_clusters=7", "top_clusters=1"], 14, 1),
     ],
