@@ -94,8 +94,15 @@ def make_row_bound(
 
 
 def _digest(x: Array) -> Array:
-    """A 32-bit number of an array's values; an exact sum, so that no order counts."""
-    x = x.astype(jnp.float32).reshape(-1)
+    """A 32-bit number of an array's values; an exact sum, so that no order counts.
+
+    Bytes have that of their values, which are 0 to 1, as `scaling` would store them.
+    """
+    x = x.reshape(-1)
+    if x.dtype == jnp.uint8:
+        # From a table: a division on the device may round otherwise than the host's.
+        x = jnp.asarray((np.arange(256) / 255.0).astype(np.float32))[x]
+    x = x.astype(jnp.float32)
     # Minus zero is zero; the compiler would leave out an addition of 0.
     bits = jax.lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.uint32)
     factors = jnp.arange(bits.size, dtype=jnp.uint32) * jnp.uint32(_ODD - 1) + 1

@@ -34,6 +34,12 @@ def test_draws_follow_from_the_values_alone(make_config):
     np.testing.assert_array_equal(
         row_bound(params, -zero, key), row_bound(params, zero, key)
     )
+    # Bytes and the fractions that they stand for.
+    own = np.random.default_rng(0).integers(0, 256, x.shape).astype(np.uint8)
+    fractions = (own / 255).astype(np.float32)
+    np.testing.assert_allclose(
+        row_bound(params, own, key), row_bound(params, fractions, key), rtol=1e-5
+    )
     assert len(set(map(int, jax.vmap(elbo._digest)(run.dataset.test_x)))) == len(
         np.unique(run.dataset.test_x, axis=0)
     )
