@@ -111,6 +111,18 @@ def are_rows(shape: tuple[int, ...]) -> bool:
     return shape[0] == shape[2] == 1
 
 
+def called(shape: tuple[int, ...]) -> str:
+    """'rows' or 'images', of examples of `(H, W, C)`."""
+    return "rows" if are_rows(shape) else "images"
+
+
+def place(index: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Where a value is in an array of examples of `(H, W, C)`, in words."""
+    if are_rows(shape):
+        return f"row {index[0]}, column {index[2]}"
+    return f"index (n, h, w, c) = {index}"
+
+
 def shaped(shape: tuple[int, ...]) -> str:
     """What examples of `(H, W, C)` are called."""
     if are_rows(shape):

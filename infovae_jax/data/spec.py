@@ -52,10 +52,12 @@ def scan(x: np.ndarray, name: str, where: str) -> Scan:
             finite = np.isfinite(part)
             if not finite.all():
                 index = raw_splits.first_index(~finite, start)
+                place = raw_splits.place(index, x.shape[1:])
+                examples = raw_splits.called(x.shape[1:])
                 raise DataError(
-                    f"{x[index]} at index (n, h, w, c) = {index} of the {name} images",
+                    f"{x[index]} at {place} of the {name} {examples}",
                     where,
-                    "remove or repair that image",
+                    f"remove or repair that {examples[:-1]}",
                 )
         low, high = min(low, part.min()), max(high, part.max())
         total += float(part.sum(dtype=np.float64))
@@ -68,15 +70,19 @@ def scan(x: np.ndarray, name: str, where: str) -> Scan:
     )
 
 
-def _require_unit_range(scans: dict[str, Scan], key: str, value: str) -> None:
+def _require_unit_range(
+    scans: dict[str, Scan], raw: raw_splits.Raw, key: str, value: str
+) -> None:
+    shape = raw.train_x.shape[1:]
     for split, result in scans.items():
         if result.outside is not None:
+            place = raw_splits.place(result.outside, shape)
             raise ConfigError(
                 f"{key}={value} needs data in [0, 1], but they span "
                 f"{told(min(s.low for s in scans.values()), 6)} to "
                 f"{told(max(s.high for s in scans.values()), 6)}",
-                f"first value outside at index (n, h, w, c) = {result.outside} of "
-                f"the {split} images",
+                f"first value outside at {place} of the {split} "
+                f"{raw_splits.called(shape)}",
                 "scale the data to [0, 1], or set data.likelihood='gaussian' and "
                 "data.binarize='none'",
             )
@@ -91,10 +97,11 @@ def _require_levels(raw: raw_splits.Raw, config: Any) -> None:
             steps = part.astype(np.float64) / scale * top
             off = np.abs(steps - np.round(steps)) > 1e-3
             if off.any():
-                index = raw_splits.first_index(off, start)
+                index, shape = raw_splits.first_index(off, start), x.shape[1:]
                 raise ConfigError(
-                    f"pixel {x[index] / scale:.6g} at index (n, h, w, c) = {index} of "
-                    f"the {name} images is none of {config.levels} levels",
+                    f"value {x[index] / scale:.6g} at {raw_splits.place(index, shape)} "
+                    f"of the {name} {raw_splits.called(shape)} is none of "
+                    f"{config.levels} levels",
                     "config.data.levels",
                     "give the number of levels that the data have (256 for uint8)",
                 )
@@ -141,8 +148,8 @@ def _check_options(raw: raw_splits.Raw, config: Any) -> None:
         raw.test_x.dtype,
     ):
         raise DataError(
-            f"training images are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
-            f"test images {raw.test_x.dtype} {raw.test_x.shape[1:]}",
+            f"training examples are {raw.train_x.dtype} {raw.train_x.shape[1:]} but "
+            f"test examples {raw.test_x.dtype} {raw.test_x.shape[1:]}",
             raw.where,
             "store both splits with one type, size and number of channels",
         )
@@ -181,7 +188,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     if raw.scheme is not None:
         _check_table(raw, config)
     if config.binarize != "none":
-        _require_unit_range(scans, "data.binarize", config.binarize)
+        _require_unit_range(scans, raw, "data.binarize", config.binarize)
     name = config.likelihood
     if name == "auto" and raw.scheme is not None:
         name = "mixed"
@@ -202,7 +209,7 @@ def decide(raw: raw_splits.Raw, config: Any) -> Dataset:
     )
     likelihood = make_likelihood(spec)
     if likelihood.support == (0.0, 1.0):
-        _require_unit_range(judged, "data.likelihood", name)
+        _require_unit_range(judged, raw, "data.likelihood", name)
     if likelihood.levels:
         _require_levels(raw, config)
     return Dataset(
@@ -272,7 +279,8 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
     high = max(s.high for s in scans.values())
     lines.append(
         f"  range: min {told(low)}, max {told(high)}, mean "
-        f"{scans['train'].mean:.4f} of the training images{scaled}"
+        f"{scans['train'].mean:.4f} of the training "
+        f"{raw_splits.called(spec.shape)}{scaled}"
     )
     if max(-low, high) > LARGE:
         lines.append(
@@ -341,7 +349,10 @@ def _labels_text(raw: raw_splits.Raw) -> str:
 
 def _meaning(spec: DataSpec, binarize: str) -> str:
     if spec.likelihood != "bernoulli" or not spec.binary:
-        return make_likelihood(spec).meaning
+        meaning = make_likelihood(spec).meaning
+        if raw_splits.called(spec.shape) == "rows":
+            meaning = meaning.replace("pixel", "column")
+        return meaning
     how = {
         "none": "the values are 0 or 1",
         "threshold": "the values are set to 1 where x >= 0.5, else to 0",
