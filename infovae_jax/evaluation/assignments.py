@@ -1,16 +1,19 @@
 """What the assignments to clusters know: information in c, samples told apart."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from infovae_jax.distributions import Categorical, categorical_entropy
-from infovae_jax.evaluation import checks
+from infovae_jax.evaluation import checks, clustering
 from infovae_jax.information import balance
 from infovae_jax.training.programs import seldom
 from infovae_jax.types import Objective
 
+DEAD_SHARE = 0.001  # a cluster with fewer of the examples counts as dead
 # Samples made and classified at once.
 MAX_SAMPLES = 5000
 
@@ -35,6 +38,22 @@ def cluster_information(
         "marginal_entropy": marginal,
         "mutual_information": marginal - entropy,
     }
+
+
+def figures(logits: Float[Array | np.ndarray, "n K"]) -> dict[str, Any]:
+    """What the clusters argmax q(c | x) of the given examples look like.
+
+    Returns:
+      `occupancy`, the share of examples in each cluster, `[K]`; `dead`, how many have
+      less than DEAD_SHARE; and `cluster_information`.
+
+    Raises:
+      DataError: no examples; MetricError: a value that is not finite.
+    """
+    shares = clustering.occupancy(logits.argmax(-1), logits.shape[-1])
+    dead = int((shares < DEAD_SHARE).sum())
+    found = {"occupancy": shares.tolist(), "dead": dead}
+    return found | cluster_information(logits)
 
 
 @jax.jit

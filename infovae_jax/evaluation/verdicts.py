@@ -5,15 +5,17 @@ far from what healthy runs show; what lies between is for the reader of the figu
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from infovae_jax.config import flatten, schedules
+from infovae_jax.evaluation import assignments
 from infovae_jax.training.run import Run
 
 _EPOCH = 1000  # steps in which a schedule is looked at
+Check = Callable[["Facts"], str | None]
 RECONSTRUCTION, TEST_BOUND = "term/reconstruction", "test/elbo"
 
 
@@ -45,6 +47,7 @@ class Facts(NamedTuple):
       spreads: standard deviation of each column of a table, `[D]`, as the model sees
         it under a Gaussian likelihood.
       members: name -> figure of each member of a population, None where not finite.
+      examples: what clusters are of, in words.
     """
 
     metrics: dict[str, Any]
@@ -58,6 +61,7 @@ class Facts(NamedTuple):
     commonest: float | None = None
     spreads: np.ndarray | None = None
     members: dict[str, list] = {}
+    examples: str = "test examples"
 
     def figure(self, name: str) -> float:
         """A figure, or NaN, which is on neither side of any threshold."""
@@ -206,7 +210,8 @@ def dead_code(f: Facts) -> str | None:
     if f.figure("active_units") == 0:
         return (
             "the code is dead: none of its dims varies with the example (posterior "
-            "collapse); lower the weight of the rate (weights.kl_z) or raise it slowly"
+            "collapse); lower the weight of the rate (config.weights.kl_z) or raise it "
+            "slowly"
         )
     return None
 
@@ -218,7 +223,7 @@ def collapsed_dims(f: Facts) -> str | None:
         return (
             f"{f.latent_dim - active:.0f} of {f.latent_dim} dims of the code have "
             "collapsed: they do not vary with the example; a smaller "
-            "config.model.latent_dim would do, or a lower weights.kl_z"
+            "config.model.latent_dim would do, or a lower config.weights.kl_z"
         )
     return None
 
@@ -230,8 +235,9 @@ def dead_clusters(f: Facts) -> str | None:
     if dead > 0 and f.num_test >= 10 * f.num_clusters:
         be, they = ("is", "it") if dead == 1 else ("are", "them")
         return (
-            f"{dead:.0f} of {f.num_clusters} clusters {be} dead: (nearly) no test "
-            f"example is assigned to {they}; raise weights.balance, or ask for fewer"
+            f"{dead:.0f} of {f.num_clusters} clusters {be} dead: (nearly) none of the "
+            f"{f.examples} are assigned to {they}; raise config.weights.balance, or "
+            "ask for fewer"
         )
     return None
 
@@ -241,8 +247,8 @@ def one_cluster(f: Facts) -> str | None:
     shares = f.metrics.get("cluster/occupancy") or [0.0]
     if f.num_clusters > 1 and max(shares) > 0.9:
         return (
-            f"one cluster holds {max(shares):.0%} of the test examples: nothing was "
-            "clustered; raise weights.balance or train longer"
+            f"one cluster holds {max(shares):.0%} of the {f.examples}: nothing was "
+            "clustered; raise config.weights.balance or train longer"
         )
     return None
 
@@ -288,7 +294,8 @@ def classifier_guesses(f: Facts) -> str | None:
     if f.commonest is not None and accuracy < f.commonest + 0.05:
         return (
             f"the classifier guesses: it is right on {accuracy:.1%}, and the commonest "
-            f"label has {f.commonest:.1%}; raise weights.classification or train longer"
+            f"label has {f.commonest:.1%}; raise config.weights.classification or "
+            "train longer"
         )
     return None
 
@@ -450,7 +457,8 @@ def lost_members(f: Facts) -> str | None:
     return None
 
 
-CHECKS: tuple[Callable[[Facts], str | None], ...] = (
+OF_CLUSTERS = dead_clusters, one_cluster, undecided_clusters
+CHECKS: tuple[Check, ...] = (
     schedule_never_moved,
     schedule_unfinished,
     nothing_reconstructs,
@@ -479,10 +487,28 @@ CHECKS: tuple[Callable[[Facts], str | None], ...] = (
 )
 
 
-def judge(found: Facts) -> list[Verdict]:
-    """All faults that the facts show, in the order of CHECKS."""
-    told = ((check.__name__, check(found)) for check in CHECKS)
+def judge(found: Facts, checks: Sequence[Check] = CHECKS) -> list[Verdict]:
+    """All faults that the facts show, in the order of the checks."""
+    told = ((check.__name__, check(found)) for check in checks)
     return [Verdict(name, text) for name, text in told if text is not None]
+
+
+def of_clusters(logits: np.ndarray, examples: str) -> list[Verdict]:
+    """The faults of a clustering, by the logits `[n, K]` of q(c | x) alone.
+
+    Rows that are not finite are left out; `examples`: what the others are, in words.
+    """
+    logits = logits[np.isfinite(logits).all(-1)]
+    if not len(logits):
+        return []
+    figures = assignments.figures(logits).items()
+    found = Facts(
+        {f"cluster/{name}": value for name, value in figures},
+        num_clusters=logits.shape[-1],
+        num_test=len(logits),
+        examples=examples,
+    )
+    return judge(found, OF_CLUSTERS)
 
 
 def text(verdicts: list[Verdict]) -> str:

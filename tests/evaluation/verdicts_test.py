@@ -171,6 +171,26 @@ def test_one_dead_cluster_is_said_of_one():
     assert "1 of 10 clusters is dead" in verdict.text
 
 
+@pytest.mark.parametrize(
+    ("clusters", "scale", "names"),
+    [
+        (np.arange(100) % 4, 9.0, []),
+        (np.arange(100) % 2, 9.0, ["dead_clusters"]),
+        (np.zeros(100, int), 9.0, ["dead_clusters", "one_cluster"]),
+        (np.arange(100) % 4, 0.1, ["undecided_clusters"]),
+        (np.zeros(20, int), 9.0, ["one_cluster"]),  # of few, some are empty by chance
+    ],
+)
+def test_a_clustering_is_judged_by_its_assignments(clusters, scale, names):
+    logits = scale * np.eye(4, dtype=np.float32)[clusters]
+    lost = np.full((1, 4), np.nan, np.float32)
+    found = verdicts.of_clusters(np.concatenate([logits, lost]), "training rows")
+    assert [verdict.name for verdict in found] == names
+    for verdict in found[:2]:
+        assert "training rows" in verdict.text or names == ["undecided_clusters"]
+    assert verdicts.of_clusters(lost, "training rows") == []
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_gets_its_sentence_and_no_other(name):
     changes, parts = FAULTS[name]

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from infovae_jax.data import raw_splits
 from infovae_jax.data.subsets import take
 from infovae_jax.evaluation import (
     assignments,
@@ -17,12 +18,12 @@ from infovae_jax.evaluation import (
     tabular,
 )
 from infovae_jax.evaluation import codes as code_metrics
+from infovae_jax.evaluation.assignments import DEAD_SHARE
 from infovae_jax.evaluation.encoding import Codes, Encoded, prepared
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.elbo import make_bound_evaluator
 from infovae_jax.training.run import Run
 
-DEAD_SHARE = 0.001  # a cluster with fewer of the test examples counts as dead
 # Mean KL per dimension in a class from which it counts as a factor of that class.
 FACTOR_KL = 0.1
 WIDE_SIGMA = 1.4
@@ -117,7 +118,7 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     x = prepared(run, run.dataset.test_x)
     errors = code_metrics.masked_errors(objective, params, x, codes.mean)
     for name, value in errors.items():
-        text = "squared error an image, from posterior means"
+        text = "squared error an example, from posterior means"
         if name != "all":
             text += "; other parts at their mean"
         rows.append(Row(f"squared_error/{name}", value, text))
@@ -250,20 +251,18 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
         probabilities = calibration.matched_probabilities(q, labels)
         how = "q(c|x), clusters matched to labels one to one (Hungarian)"
         rows += calibration.rows(probabilities, labels, "cluster", how)
-    shares = clustering.occupancy(clusters, num_clusters)
-    dead = int((shares < DEAD_SHARE).sum())
+    found = assignments.figures(logits)
     text = "share of examples, smallest and largest cluster"
     rows += [
-        Row("cluster/occupancy", shares.tolist(), text),
-        Row("cluster/dead", dead, f"clusters below {DEAD_SHARE:.1%}"),
+        Row("cluster/occupancy", found["occupancy"], text),
+        Row("cluster/dead", found["dead"], f"clusters below {DEAD_SHARE:.1%}"),
     ]
-    information = assignments.cluster_information(logits)
     recipes = {
         "entropy": "nats; mean entropy of q(c|x)",
         "marginal_entropy": f"nats; of mean q(c|x), at most {np.log(num_clusters):.3f}",
         "mutual_information": "nats; I_q(x; c)",
     }
-    rows += [Row(f"cluster/{k}", information[k], recipes[k]) for k in recipes]
+    rows += [Row(f"cluster/{k}", found[k], recipes[k]) for k in recipes]
     scores = assignments.reclassification(
         run.objective,
         params,
@@ -287,7 +286,9 @@ def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[
     )
     fitted = take(run.dataset.train_x, subsets.indices(run, "kmeans"))
     kmeans = clustering.kmeans_clusters(fitted, run.dataset.test_x, num_clusters)
-    what = "rows, standardised and one-hot" if run.dataset.spec.blocks else "images"
+    what = raw_splits.called(run.dataset.spec.shape)
+    if run.dataset.spec.blocks:
+        what = "rows, standardised and one-hot"
     images = f"{len(fitted)} raw {what}"
     if len(fitted) < len(run.dataset.train_x):
         images += f", drawn by seed {run.config.evaluation.seed}"
