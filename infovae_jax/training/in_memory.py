@@ -90,10 +90,14 @@ def fit(
     outlet = blocks.Outlet(
         _WHERE, remember, lambda what: None, lambda: False, memory.keep
     )
-    state = blocks.run_blocks(run, program, state, outlet)
-    step = blocks.steps_done(state)
-    params = sharding.to_host(train_step.variables(state))
-    metrics.check_finite_state(params, step, _WHERE)
+    try:
+        state = blocks.run_blocks(run, program, state, outlet)
+        step = blocks.steps_done(state)
+        params = sharding.to_host(train_step.variables(state))
+        metrics.check_finite_state(params, step, _WHERE)
+    except NonFiniteError as error:
+        fix = metrics.FROM_THE_START
+        raise NonFiniteError(error.what, error.where, fix) from None
     epochs, total = step // run.steps_per_epoch, run.config.train.num_epochs
     reason = f"all {total} epochs done"
     if patience is not None:
@@ -143,4 +147,5 @@ def per_epoch(rows: list[dict], steps_per_epoch: int) -> dict[str, np.ndarray]:
 def make_progress(run: Run) -> Progress:
     """The bar, or the lines, of a run from its first step."""
     total = run.config.train.num_epochs * run.steps_per_epoch
-    return Progress(0, total, run.steps_per_epoch, tell_start=False)
+    compiles = not run.keeps(*loop.program_key(run, run.make_mesh()))
+    return Progress(0, total, run.steps_per_epoch, compiles, tell_start=False)

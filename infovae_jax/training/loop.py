@@ -207,10 +207,9 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
                 yield block, lambda state, b=batches: program(state, b)
 
         return advance
+    name, *more = program_key(run, mesh)
     program = run.kept(
-        "multi_step",
-        lambda: jax.jit(train_step.make_multi_step(step), **options),
-        *(run.steps_per_epoch, mesh),
+        name, lambda: jax.jit(train_step.make_multi_step(step), **options), *more
     )
     split = sharding.batch_sharded(mesh, 1)
     return advance_resident(
@@ -218,6 +217,11 @@ def make_advance(run: Run, step: train_step.TrainStep, mesh: Mesh, shardings: An
         sharding.put_tree(_rounded_up(run.training_data()), everywhere),
         lambda *block: sharding.put_tree(run.batch_indices(*block), split),
     )
+
+
+def program_key(run: Run, mesh: Mesh) -> tuple[Any, ...]:
+    """What the program of the steps of a run is kept by; see `Run.kept`."""
+    return "multi_step", run.steps_per_epoch, mesh
 
 
 def _rounded_up(data: Any) -> Any:

@@ -28,6 +28,10 @@ _SMALLER_STEPS = (
     "lower config.optimizer.learning_rate, from the last checkpoint by --resume_from, "
     "or set config.optimizer.clip_norm"
 )
+# Of a run that has no folder.
+FROM_THE_START = (
+    "lower config.optimizer.learning_rate, or set config.optimizer.clip_norm"
+)
 
 
 # Between two rows, even where a flipped bit took the end of the line away.

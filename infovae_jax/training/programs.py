@@ -78,6 +78,12 @@ def kept(key: Hashable, make: Callable[[], Any]) -> Any:
         return _kept[key]
 
 
+def is_kept(key: Hashable) -> bool:
+    """Whether `kept` has it."""
+    with _lock:
+        return key in _kept
+
+
 def seldom(function: Callable, **options: Any) -> Callable:
     """`jax.jit` of what runs for moments: evaluation and pictures, not training.
 

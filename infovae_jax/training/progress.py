@@ -30,12 +30,17 @@ class Progress:
       start: step before the first one shown.
       total: the last step.
       steps_per_epoch: of the run.
-      tell_start: whether it is said that there is something to wait for, and how long
-        the process took to the first step.
+      compiles: whether there is a compiler to wait for, which is said.
+      tell_start: whether it is said how long the process took to the first step.
     """
 
     def __init__(
-        self, start: int, total: int, steps_per_epoch: int, tell_start: bool = True
+        self,
+        start: int,
+        total: int,
+        steps_per_epoch: int,
+        compiles: bool = True,
+        tell_start: bool = True,
     ):
         self._total, self._steps_per_epoch = total, steps_per_epoch
         self._bar = None
@@ -44,7 +49,7 @@ class Progress:
         self._latest: dict[str, float] = {}
         if not processes.is_first():
             return
-        if tell_start and start < total:
+        if compiles and start < total:
             print(COMPILING, file=sys.stderr, flush=True)
         if sys.stderr.isatty() or in_notebook():
             self._bar = tqdm(

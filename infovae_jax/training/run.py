@@ -92,6 +92,11 @@ class Run(NamedTuple):
             self.programs[key] = self.objective, make()
         return self.programs[key][1]
 
+    def keeps(self, name: str, *more: Any) -> bool:
+        """Whether another run of this process has made what `kept` is asked for."""
+        own = programs.identity(self.config, self.dataset.spec)
+        return self.shares and programs.is_kept((name, own, *more))
+
     def identity(self) -> identity.Identity:
         """What the run is trained on."""
         return identity.make(self.config, self.digests or {})
