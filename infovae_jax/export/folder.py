@@ -12,6 +12,7 @@ Nothing is pickled.
 """
 
 import datetime
+import errno
 import json
 import pathlib
 import shutil
@@ -51,7 +52,8 @@ def claim(folder: pathlib.Path) -> pathlib.Path:
       ConfigError: it holds something else, or is no folder.
     """
     try:
-        held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        there = folder.exists() or folder.is_symlink()  # to nothing, as it may be
+        held = {path.name for path in folder.iterdir()} if there else set()
         held = {name for name in held if not name.startswith(_NEW)}
     except OSError as error:
         raise ConfigError(
@@ -145,7 +147,9 @@ def write(
                 path.replace(folder / path.name)
     except OSError as error:
         what = f"cannot write: {error.strerror or error}"
-        fix = "free some space, or name another folder"
+        fix = "name another folder"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            fix = f"free some space, or {fix}"
         raise StorageError(what, str(folder), fix) from error
 
 
