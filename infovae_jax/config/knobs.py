@@ -83,7 +83,8 @@ def is_knob(field: dataclasses.Field) -> bool:
 
 def declared(group: type) -> dict[str, Knob]:
     """Name -> declaration of every knob of a dataclass, in order."""
-    return {field.name: field.metadata[_KEY] for field in dataclasses.fields(group)}
+    fields = filter(is_knob, dataclasses.fields(group))
+    return {field.name: field.metadata[_KEY] for field in fields}
 
 
 def optional(group: type) -> list[str]:

@@ -6,10 +6,10 @@ kept beside it (`training.programs`), so that it can be copied, pickled and clon
 
 import contextlib
 import dataclasses
-import numbers
+import functools
 import warnings
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -22,10 +22,12 @@ from sklearn.base import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from infovae_jax import config as config_lib
+from infovae_jax.config import groups, knobs
+from infovae_jax.config.knobs import knob
 from infovae_jax.data import arrays, digest, new_rows
 from infovae_jax.data import scaling as scaling_lib
 from infovae_jax.data.columns import Scheme
-from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.errors import ConfigError, DataError, NonFiniteError, nearest
 from infovae_jax.estimators import bounds, inputs, saving, settings
 from infovae_jax.estimators.walks import Walks
 from infovae_jax.evaluation import rows, tabular
@@ -41,24 +43,81 @@ _DRAWN_AT_ONCE = 256
 
 @contextlib.contextmanager
 def value_errors() -> Iterator[None]:
-    """Turns what is wrong with parameters or data into scikit-learn's ValueError."""
+    """Turns what is wrong with parameters or data into scikit-learn's ValueError.
+
+    A divergence stays what it is, in the words of the parameters.
+    """
     try:
         yield
     except (ConfigError, DataError) as error:
         text = f"{error.what}; {error.where}; {error.fix}"
-        raise ValueError(settings.in_python(text)) from error
+        text = " ".join(settings.in_python(text).split())
+        raise ValueError(text) from error
+    except NonFiniteError as error:
+        fix = settings.in_python(error.fix)
+        raise NonFiniteError(error.what, error.where, fix) from error
 
 
 @contextlib.contextmanager
-def unless_it_fails(model: Any) -> Iterator[None]:
-    """A fit that fails, or is interrupted, leaves the model as it was before."""
+def fitting(model: Any) -> Iterator[None]:
+    """A fit: one that fails, or is interrupted, leaves the model as it was before."""
     before = dict(vars(model))
     try:
-        yield
+        with value_errors():
+            _require_usable(model)
+            yield
     except BaseException:
         vars(model).clear()
         vars(model).update(before)
         raise
+
+
+def _require_usable(model: Any) -> None:
+    """Raises ConfigError where a parameter is wrong that no key of a run stands for."""
+    name = type(model).__name__
+    own = {key: settings.plain(getattr(model, key)) for key in knobs.declared(BaseVAE)}
+    knobs.check(own, BaseVAE, name)
+    for key in ("columns", "weights", "config"):
+        value = getattr(model, key)
+        if not isinstance(value, Mapping | None):
+            what = f"{str(value)[:40]!r} is no dict"
+            raise ConfigError(what, f"{name}.{key}", "give a dict of names and values")
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(knob,))
+def parameters(cls: type) -> type:
+    """A dataclass whose fields are parameters by name; a wrong name gets its hint.
+
+    The signature, which scikit-learn reads, stays that of the dataclass.
+    """
+    cls = dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
+    init, known = cls.__init__, [field.name for field in dataclasses.fields(cls)]
+
+    @functools.wraps(init)
+    def checked(self, *unnamed, **named):
+        own = type(self).__name__
+        if unnamed:
+            raise TypeError(f"{own} takes parameters by name, as {own}(latent_dim=2)")
+        for name in named.keys() - set(known):
+            having = ", ".join(_having(name))
+            hint = f": {having} have it" if having else nearest(name, known)
+            raise TypeError(f"{own} has no parameter '{name}'{hint}")
+        init(self, **named)
+
+    cls.__init__ = checked
+    return cls
+
+
+def _having(name: str) -> list[str]:
+    """Names of the systems that have a parameter, a method or, fitted, an attribute."""
+    name = {"labels_": "n_clusters", "classes_": "class_dim"}.get(name, name)
+    found, left = [], [BaseVAE]
+    while left:
+        cls = left.pop()
+        left += cls.__subclasses__()
+        if cls.__module__.startswith(__package__) and hasattr(cls, "objective"):
+            found += [cls.__name__] * hasattr(cls, name)
+    return sorted(found)
 
 
 def _warn_where(strange: np.ndarray, what: str) -> None:
@@ -72,7 +131,7 @@ def _warn_where(strange: np.ndarray, what: str) -> None:
         )
 
 
-@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
+@parameters
 class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Shared parameters and methods; each class says what its system is for.
 
@@ -143,16 +202,26 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     batch_size: int | None = None
     learning_rate: float | str | None = None
     weights: dict | None = None
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
-    n_seeds: int = 1
-    warm_start: bool = False
+    early_stopping: bool = knob(False, "see the docstring")
+    validation_fraction: float = knob(0.1, "see the docstring", above=0, below=1)
+    n_iter_no_change: int = knob(10, "see the docstring", at_least=1)
+    n_seeds: int = knob(1, "see the docstring", at_least=1)
+    warm_start: bool = knob(False, "see the docstring")
     config: dict | None = None
     random_state: Any = None
     verbose: int = 1
 
     objective: ClassVar[str]
+
+    def __getattr__(self, name: str) -> Any:
+        """Says of what is not there which systems have it, or that a fit makes it."""
+        having, made = _having(name), name.endswith("_") and not name.startswith("_")
+        hint = f": {', '.join(having)} have it" if having else ""
+        ours = not having or type(self).__name__ in having
+        if made and ours and "params_" not in vars(self):
+            hint = ": call fit first"
+        what = f"'{type(self).__name__}' object has no attribute '{name}'"
+        raise AttributeError(what + hint, name=name, obj=self)
 
     def own_keys(self) -> dict[str, Any]:
         """Config keys of the parameters that only some systems have; None: default."""
@@ -168,17 +237,26 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ------
         ValueError, TypeError : X or a parameter cannot be used; says what to do.
         """
-        with value_errors(), unless_it_fails(self):
-            self._fit(inputs.read(self, X), None, 0)
+        with fitting(self):
+            self._fit(self._read(X), None, 0)
         return self
+
+    def _read(self, X: Any) -> Any:
+        """X for a fit, read where it is a path or a name; see `inputs.read`."""
+        return inputs.read(X, (self.config or {}).get("data.image_size"))
 
     def _fit(self, X: Any, labels: np.ndarray | None, num_labels: int) -> None:
         loop.enable_compilation_cache()
         say = print if self.verbose else lambda text: None
-        whole = isinstance(self.n_seeds, numbers.Integral)
-        if not whole or isinstance(self.n_seeds, bool) or self.n_seeds < 1:
-            raise ValueError(f"n_seeds={self.n_seeds}: give an integer of at least 1")
+        networks = self.encoder, self.decoder, self.network
         config, dataset, scale = self._prepared(X, labels, num_labels)
+        last = config.seed + self.n_seeds - 1
+        if last > groups.MAX_SEED:
+            raise ConfigError(
+                f"seeds {config.seed} to {last}",
+                "random_state and n_seeds",
+                f"give a random_state of at most {groups.MAX_SEED - self.n_seeds + 1}",
+            )
         self.decision_ = f"{dataset.decision}\n  epochs: {config.train.num_epochs}"
         say(self.decision_)
         start = self.params_ if self.goes_on() else None
@@ -194,7 +272,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             seed = self.members_["seed"][chosen]
             say(f"seed {seed} of {self.n_seeds}: {self.members_['how']}")
         run, fitted = fits[chosen]
-        self.adopt(run, fitted.params, scale, run.dataset.intake.scheme)
+        self.adopt(run, fitted.params, scale, run.dataset.intake.scheme, networks)
         self.data_digest_ = digest.combined(digest.of_dataset(dataset))
         self.seed_, self.history_ = run.config.seed, fitted.history
         self.n_iter_, self.stop_reason_ = fitted.epochs, fitted.reason
@@ -204,8 +282,6 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ) -> tuple[ConfigDict, Dataset, scaling_lib.Scaling]:
         """The resolved config and the scaled data of the run that is asked for."""
         fraction = self.validation_fraction if self.early_stopping else 0.0
-        if self.early_stopping and not 0.0 < fraction < 1.0:
-            raise ValueError(f"validation_fraction={fraction} is not inside (0, 1)")
         seed, scheme = settings.seed_of(self.random_state), None
         if inputs.is_table(self, X):
             frame = inputs.as_frame(self, X)
@@ -299,8 +375,13 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         params: Any,
         scale: scaling_lib.Scaling,
         scheme: Scheme | None = None,
+        networks: tuple[Any, Any, str] = (None, None, ""),
     ) -> None:
-        """Takes over what a run has learned: parameters, and how x is brought to it."""
+        """Takes over what a run has learned: parameters, and how x is brought to it.
+
+        `networks`: encoder and decoder of one's own, or None, and the kind of the rest.
+        """
+        self._networks = networks
         self._config, self._spec = config_lib.to_json(run.config), run.dataset.spec
         self._scaling, self._scheme, self._trained_on = scale, scheme, None
         self.params_ = jax.tree.map(np.asarray, params)
@@ -378,11 +459,12 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def drawn(self, n_samples: int, cluster=None, random_state=None) -> np.ndarray:
         """The same as stored `[n, H, W, C]`."""
         check_is_fitted(self, "params_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples={n_samples}: give at least 1")
+        n_samples = settings.whole(n_samples, "n_samples", 1)
         run = self._run()
         number = self._cluster_number(cluster, run)
-        seed = self.seed_ if random_state is None else settings.seed_of(random_state)
+        with value_errors():
+            drawn_by = self.seed_ if random_state is None else random_state
+            seed = settings.seed_of(drawn_by)
 
         def make():
             objective, count = run.objective, _DRAWN_AT_ONCE
@@ -424,7 +506,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _run(self) -> Run:
         """The run as far as codes and samples need it; its data are gone."""
-        kind = settings.kind_of(self) if settings.has_own_networks(self) else None
+        own = self._networks
+        kind = settings.kind_of(*own) if own[:2] != (None, None) else None
         return settings.make_run(self._config, self._spec, kind)
 
     def _device_params(self) -> Any:
@@ -434,7 +517,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """X as the model takes it; what is so already, of a table, is left alone."""
         check_is_fitted(self, "params_")
         with value_errors():
-            X = inputs.read(self, X, self._scheme)
+            size = config_lib.from_json(self._config).data.image_size
+            X = inputs.read(X, size, self._scheme)
         if self._scheme is None:
             x = inputs.as_images(self, X, reset=False)
             with value_errors():
@@ -466,7 +550,12 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return inputs.as_given(self, self._scaling.original(images))
 
     def _cluster_number(self, cluster, run: Run) -> int | None:
-        num_clusters = len(run.objective.prior.mean)
-        if cluster is not None and not 0 <= cluster < num_clusters:
-            raise ValueError(f"cluster={cluster}: give 0 to {num_clusters - 1}")
-        return cluster
+        if cluster is None:
+            return None
+        if run.objective.classify is None:
+            raise ValueError(
+                f"cluster={cluster!r}: {type(self).__name__} has no clusters, as "
+                f"{', '.join(_having('predict'))} have; leave it out"
+            )
+        last = len(run.objective.prior.mean) - 1
+        return settings.whole(cluster, "cluster", 0, last)

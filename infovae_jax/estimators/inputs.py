@@ -1,6 +1,7 @@
 """What an estimator is given, checked in scikit-learn's words, as `[n, H, W, C]`."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,11 +16,11 @@ from infovae_jax.data.labels import UNKNOWN
 _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 
 
-def read(estimator: Any, X: Any, scheme: Any = None) -> Any:
+def read(X: Any, size: Any, scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
 
-    What a masked array masks is missing. `scheme`: of the model of a table that X is
-    read for.
+    What a masked array masks is missing. `size`: `data.image_size` of the config;
+    `scheme`: of the model of a table that X is read for.
 
     Raises:
       DataError: nothing that can be read.
@@ -28,7 +29,6 @@ def read(estimator: Any, X: Any, scheme: Any = None) -> Any:
         return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
         return X
-    size = (estimator.config or {}).get("data.image_size")
     return sources.read_examples(os.fspath(X), size, scheme)
 
 
@@ -187,35 +187,98 @@ def as_classes(y: Any, num_examples: int) -> tuple[np.ndarray, np.ndarray]:
     """Classes, and the number of the class of each example.
 
     Args:
-      y: `[n]` numbers or texts; the number -1 means that the class is not known, save
-        beside a single other number: then both are classes.
+      y: `[n]` numbers or texts; see `known_classes` for what is not known.
       num_examples: n.
 
     Returns:
       `classes` `[L]` in order, and int32 `[n]`, -1 where unknown.
 
     Raises:
-      ValueError: y is missing, of another length, continuous, or knows no class.
+      ValueError: y is missing, of another length, continuous, of numbers beside texts,
+        or knows no class.
     """
     if y is None:
         raise ValueError(
             "NVAE requires y to be passed, but the target y is None; give -1 for the "
             "examples whose class is not known"
         )
-    y = column_or_1d(y, warn=True)
-    if len(y) != num_examples:
+    values, known = known_classes(y)
+    if len(known) != num_examples:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: "
-            f"[{num_examples}, {len(y)}]"
+            f"[{num_examples}, {len(known)}]"
         )
-    check_classification_targets(y)
-    known = np.ones(len(y), bool)
-    if y.dtype.kind in "if":
-        known = y != UNKNOWN
-        known |= len(np.unique(y[known])) == 1
     if not known.any():
-        raise ValueError("y has no known class: all of it is -1; use VAE, without y")
-    classes, numbers = np.unique(y[known], return_inverse=True)
-    labels = np.full(len(y), UNKNOWN, np.int32)
+        raise ValueError(
+            "y has no known class: all of it is -1 or missing; use VAE, without y"
+        )
+    classes, numbers = np.unique(values, return_inverse=True)
+    labels = np.full(len(known), UNKNOWN, np.int32)
     labels[known] = numbers
     return classes, labels
+
+
+def known_classes(
+    y: Any, classes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The classes that are known, `[m]`, and which of `[n]` they are, bool.
+
+    Not known is what is missing (None, NaN, pandas.NA) and the number -1; among texts
+    also the text '-1', which NumPy makes of the number, and of which a warning tells.
+    Beside a single other class -1 is a class itself, as y of two classes may be -1 and
+    1, with a warning too; or where it is one of the `classes` of a fit.
+
+    Raises:
+      ValueError: y is not one-dimensional, continuous, or of numbers beside texts.
+    """
+    mixed = isinstance(y, list | tuple) and any(isinstance(v, str) for v in y)
+    y = column_or_1d(np.asarray(y, object if mixed else None), warn=True)
+    known = np.ones(len(y), bool)
+    if y.dtype.kind in "Of":
+        known = np.array([not _is_missing(value) for value in y], bool)
+    if y.dtype.kind == "O":
+        texts = np.array([isinstance(value, str) for value in y], bool)
+        if texts.any():
+            rest = known & ~texts
+            known[rest] = [value != UNKNOWN for value in y[rest]]
+            others = y[known & ~texts]
+            if len(others):
+                raise ValueError(
+                    f"y holds texts and {others[0]!r}, which is none: give all classes "
+                    "as texts, or all as numbers"
+                )
+    values = y[known]
+    if y.dtype.kind == "O":
+        values = np.array(values.tolist())
+    if len(values):
+        check_classification_targets(values)
+    if values.dtype.kind not in "ifU":
+        return values, known
+    mark = str(UNKNOWN) if values.dtype.kind == "U" else UNKNOWN
+    kept = values != mark
+    if classes is not None:
+        kept |= mark in classes.tolist()
+    elif len(others := np.unique(values[kept])) == 1 and not kept.all():
+        warnings.warn(
+            f"y holds {mark} and {others[0]}: both are taken as classes; give None "
+            "where the class is not known",
+            stacklevel=4,
+        )
+        return values, known
+    elif values.dtype.kind == "U" and not kept.all():
+        warnings.warn(
+            f"y holds texts and '{mark}', which is taken as not known in "
+            f"{int((~kept).sum())} of {len(y)} rows; if it is a class, call it "
+            "otherwise",
+            stacklevel=4,
+        )
+    known[known] = kept
+    return values[kept], known
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN or pandas.NA, whose comparisons are neither true nor false."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True

@@ -98,13 +98,15 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     objectives.check(config)
     spec, scheme = intake.spec_of(record["spec"]), record.get("scheme")
     _require_sizes(config, spec, tensors)
-    kind = settings.kind_of(model) if settings.has_own_networks(model) else None
+    networks = (*own.values(), config.network.kind)
+    kind = settings.kind_of(*networks) if networks[:2] != (None, None) else None
     run = settings.make_run(config_lib.to_json(config), spec, kind)
     params = files.unflatten(tensors, "params")
     scale = scaling.from_json(record["scaling"])
     if scale.kind not in scaling.KINDS:
         raise ValueError(f"an unknown kind of scaling, {scale.kind!r}")
-    model.adopt(run, params, scale, scheme and columns.from_json(scheme))
+    scheme = scheme and columns.from_json(scheme)
+    model.adopt(run, params, scale, scheme, networks)
     if record.get("intake") is not None:
         model.trained_on(intake.from_json(record["intake"]))
     shape = record["image_shape"]

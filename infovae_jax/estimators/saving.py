@@ -14,7 +14,6 @@ import numpy as np
 import infovae_jax
 from infovae_jax.data import columns, intake, scaling
 from infovae_jax.errors import ConfigError
-from infovae_jax.estimators import settings
 from infovae_jax.estimators.settings import plain
 from infovae_jax.export import files, functions
 from infovae_jax.export import folder as folder_lib
@@ -36,6 +35,7 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
       ConfigError: a parameter that JSON does not hold, an unknown format, or one that
         cannot hold the model.
     """
+    formats = (formats,) if isinstance(formats, str) else formats
     folder_lib.check_formats(formats)
     lists = {
         name: getattr(model, name).tolist()
@@ -63,20 +63,22 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
 def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
     """What `model.json` holds."""
     config, shape = json.loads(model._config), model.image_shape_
-    if settings.has_own_networks(model):
-        config["network"]["kind"] = model.network
+    system = _system(model)
+    *networks, base = model._networks
+    if networks != [None, None]:
+        config["network"]["kind"] = base
     of_arrays = model._trained_on is not None and model._scheme is None
     clustered = hasattr(model, "predict_proba") and "classes_" not in lists
     count = config["model"]["num_clusters"] if clustered else 0
     values = {name: getattr(model, name) for name in PLAIN if hasattr(model, name)}
     return {
         "format_version": FORMAT_VERSION,
-        "class": type(model).__name__,
-        "parameters": _parameters(model),
+        "class": system.__name__,
+        "parameters": _parameters(model, system),
         "own_networks": {
-            name: own.describe(getattr(model, name))
-            for name in OWN
-            if getattr(model, name) is not None
+            name: own.describe(network)
+            for name, network in zip(OWN, networks, strict=True)
+            if network is not None
         },
         "config": config,
         "spec": intake.spec_to_json(model._spec),
@@ -99,9 +101,30 @@ def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
     }
 
 
-def _parameters(model: Any) -> dict[str, Any]:
-    values = {name: plain(value) for name, value in model.get_params(False).items()}
-    values = {name: value for name, value in values.items() if name not in OWN}
+def _system(model: Any) -> type:
+    """The class that `load` gives: a class of somebody's own is in no file.
+
+    Raises:
+      ConfigError: it is derived from none of the package.
+    """
+    found = [c for c in type(model).__mro__ if c.__module__.startswith(__package__)]
+    system = found[0]
+    if not hasattr(system, "objective"):
+        name = type(model).__name__
+        what = f"{name} is derived from no system of the package"
+        raise ConfigError(what, name, "derive it from one, such as VAE")
+    if system is not type(model):
+        warnings.warn(
+            f"saved as a {system.__name__}, which `load` gives: the code of "
+            f"{type(model).__name__} is in no file",
+            stacklevel=5,
+        )
+    return system
+
+
+def _parameters(model: Any, system: type) -> dict[str, Any]:
+    names = system().get_params(False).keys() - set(OWN)
+    values = {name: plain(getattr(model, name)) for name in sorted(names)}
     if not isinstance(values["random_state"], int | None):
         values["random_state"] = model.seed_
     try:

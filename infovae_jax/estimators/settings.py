@@ -1,5 +1,6 @@
 """Parameters of an estimator -> the resolved config of a run."""
 
+import numbers
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from infovae_jax import config as config_lib
 from infovae_jax import networks, objectives
-from infovae_jax.config import groups, sweeps
+from infovae_jax.config import clusters, groups, sweeps
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.training.run import Run
 from infovae_jax.types import Dataset, DataSpec
@@ -17,14 +18,17 @@ from infovae_jax.types import Dataset, DataSpec
 # Keys that a parameter of the estimators stands for.
 PARAMETERS = {
     "seed": "random_state",
+    "data.source": "X",
     "data.likelihood": "likelihood",
     "data.scaling": "scaling",
     "data.columns": "columns",
     "data.missing": "missing",
     "model.latent_dim": "latent_dim",
     "model.num_clusters": "n_clusters",
+    "model.class_dim": "class_dim",
     "network.kind": "network",
     "network.encoder_hidden": "hidden",
+    "network.decoder_hidden": "hidden",
     "optimizer.learning_rate": "learning_rate",
     "train.batch_size": "batch_size",
     "train.num_epochs": "epochs",
@@ -56,7 +60,12 @@ def seed_of(random_state: Any) -> int:
       ValueError: no random state.
     """
     if isinstance(random_state, int | np.integer):
-        check_random_state(random_state)
+        if not 0 <= random_state <= groups.MAX_SEED:
+            raise ConfigError(
+                f"{random_state} is no seed",
+                "random_state",
+                f"give an integer from 0 to {groups.MAX_SEED}",
+            )
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
 
@@ -104,28 +113,49 @@ def _recipe_options(
 
 def in_python(text: str) -> str:
     """A message of the command line with the estimators' parameters for its keys."""
-    text = re.sub(r"\bdata\.columns='([^'=]*)=(\w+)'", r"columns={'\1': '\2'}", text)
+    text = re.sub(r"\buse --\S+, or ", "", text)
+    kinds = r"\b(?:config\.)?data\.columns='([^'=]*)=(\w+)'"
+    text = re.sub(kinds, r"columns={'\1': '\2'}", text)
     keys = "|".join(map(re.escape, PARAMETERS))
-    return re.sub(
+    text = re.sub(
         rf"(?<![\w.'])(config\.)?({keys})\b(?![.\w])",
         lambda found: (
             found[0] if found[2] == "seed" and not found[1] else PARAMETERS[found[2]]
         ),
         text,
     )
+    text = re.sub(r"\bconfig\.weights\.(\w+)", r"weights={'\1': ...}", text)
+    # Without 'config.' it may be the name of a file.
+    key = rf"(?:{'|'.join(groups.BY_NAME)})\.\w+"
+    return re.sub(
+        rf"\b(?:config\.(\w+\.\w+)|(?<=set )({key})|({key})(?=='))(?:=('\w*'))?",
+        lambda found: (
+            f"config={{'{found[1] or found[2] or found[3]}': {found[4] or '...'}}}"
+        ),
+        text,
+    )
 
 
-def has_own_networks(estimator: Any) -> bool:
-    """Whether encoder or decoder are somebody's own."""
-    return estimator.encoder is not None or estimator.decoder is not None
+def whole(value: Any, name: str, at_least: int, at_most: int | None = None) -> int:
+    """An argument of a method that is to be an integer.
+
+    Raises:
+      ValueError: it is none, or out of range.
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < at_least or (at_most is not None and value > at_most):
+        to = f"of at least {at_least}"
+        if at_most is not None:
+            to = f"from {at_least} to {at_most}"
+        raise ValueError(f"{name}={value!r}: give an integer {to}")
+    return int(value)
 
 
-def kind_of(estimator: Any) -> str:
+def kind_of(encoder: Any, decoder: Any, base: str) -> str:
     """`config.network.kind`, in this process, of an estimator's networks."""
-    base = estimator.network
-    if not has_own_networks(estimator) or base not in networks.KINDS:
+    if (encoder is None and decoder is None) or base not in list(networks.KINDS):
         return base
-    return networks.kind_of(estimator.encoder, estimator.decoder, base)
+    return networks.kind_of(encoder, decoder, base)
 
 
 def resolve(
@@ -165,19 +195,20 @@ def resolve(
     steps_per_epoch = max(1, num_examples // batch_size) if sized else 1
     epochs = epochs_of(estimator.epochs, steps_per_epoch, num_values)
     _at_most(config.model, "neighbours_count", num_examples - 1)
-    _at_most(config.model, "top_clusters", getattr(estimator, "n_clusters", None))
-    hidden = estimator.hidden
+    before = clusters.sizes(config.model)
+    hidden = plain(estimator.hidden)
     if hidden is None:
         hidden = hidden_of(config.network.encoder_hidden, num_values, num_examples)
-    hidden = tuple(int(size) for size in hidden)
     changes = {
         "seed": seed,
         "data.source": "arrays",
         "data.likelihood": estimator.likelihood,
         "data.scaling": estimator.scaling,
-        "network.kind": kind_of(estimator),
+        "network.kind": kind_of(
+            estimator.encoder, estimator.decoder, estimator.network
+        ),
         "network.encoder_hidden": hidden,
-        "network.decoder_hidden": hidden[::-1],
+        "network.decoder_hidden": hidden[::-1] if type(hidden) is tuple else hidden,
         "optimizer.learning_rate": (
             config.optimizer.learning_rate
             if estimator.learning_rate is None
@@ -196,6 +227,7 @@ def resolve(
                 "an estimator does not look at it", f"config of {key}", instead
             )
     _apply(config, changes, type(estimator).__name__)
+    clusters.fit(config.model, before, changes)
     if sweeps.is_population(config):
         raise ConfigError(
             "an estimator is one run",
@@ -212,20 +244,29 @@ def _apply(config: ConfigDict, changes: dict[str, Any], whose: str) -> None:
     for key, value in changes.items():
         if key not in known:
             raise ConfigError(
-                f"unknown key '{key}'{nearest(key, known)}",
+                f"unknown key '{key}'{nearest(str(key), known)}",
                 f"config or weights of {whose}",
                 "see docs/reference.md for all keys",
             )
         try:
             config.update_from_flattened_dict({key: plain(value)})
         except (TypeError, ValueError) as error:
+            _check_value(config, key, plain(value))
             raise ConfigError(str(error), key, "give a value of that type") from None
 
 
-def _at_most(model: ConfigDict, key: str, limit: Any) -> None:
-    """A default that is meant for more rows or clusters, as far as there are some."""
-    if key in model and isinstance(limit, int | np.integer) and limit > 0:
-        model[key] = min(model[key], int(limit))
+def _check_value(config: ConfigDict, key: str, value: Any) -> None:
+    """Raises what the checks of a run say of a value that is of another type."""
+    loose = ConfigDict(config.to_dict(), type_safe=False)
+    loose.update_from_flattened_dict({key: value})
+    config_lib.check(loose)
+    objectives.check(loose)
+
+
+def _at_most(model: ConfigDict, key: str, limit: int) -> None:
+    """A default that is meant for more rows, as far as there are some."""
+    if key in model and limit > 0:
+        model[key] = min(model[key], limit)
 
 
 def _at_least(group: ConfigDict, key: str, limit: int) -> None:

@@ -3,18 +3,18 @@
 Parameters that all share, and the methods, stand in `estimator.BaseVAE`.
 """
 
-import dataclasses
+import warnings
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length
 
-from infovae_jax.errors import ConfigError
-from infovae_jax.estimators import inputs
-from infovae_jax.estimators.estimator import BaseVAE, unless_it_fails, value_errors
-from infovae_jax.evaluation import rows
-
-_DIMS_PER_CLUSTER = 2
+from infovae_jax.estimators import inputs, settings
+from infovae_jax.estimators.estimator import BaseVAE, fitting, parameters
+from infovae_jax.evaluation import rows, verdicts
 
 
 class VAE(BaseVAE):
@@ -76,33 +76,39 @@ class MIVAE(BaseVAE):
 
     def own_keys(self):
         """Half of the code is informative."""
-        half = None if self.latent_dim is None else max(1, self.latent_dim // 2)
+        whole = isinstance(self.latent_dim, int | np.integer)
+        half = max(1, self.latent_dim // 2) if whole else None
         return super().own_keys() | {"model.informative_dims": half}
 
 
-@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
+@parameters
 class _Clusters(ClusterMixin, BaseVAE):
     """With clusters: those of the training rows are `labels_`."""
 
     n_clusters: int = 10
 
     def own_keys(self):
-        """Two dims a cluster, where nothing else is asked for."""
-        k = self.n_clusters
-        if not isinstance(k, int | np.integer) or k < 1:
-            what = f"{k!r} is no number of clusters"
-            raise ConfigError(what, "n_clusters", "give an integer of at least 2")
-        dims = self.latent_dim or _DIMS_PER_CLUSTER * k
-        return {"model.num_clusters": self.n_clusters, "model.latent_dim": dims}
+        """K; dims of the code follow it, where nothing else is asked for."""
+        return super().own_keys() | {"model.num_clusters": self.n_clusters}
 
     def fit(self, X, y=None):
         """Trains on X; `labels_` `[n]` are then the most probable clusters of its rows.
 
         See `BaseVAE.fit`.
+
+        Warns
+        -----
+        ConvergenceWarning : the clusters say little, by the checks of the command
+            line's verdict: nearly all rows are in one, some have none, or assignments
+            are undecided.
         """
-        with unless_it_fails(self):
+        with fitting(self):
             super().fit(X)
-            self.labels_ = self.predict(X)
+            logits = self._encoded(X).logits
+            self.labels_ = logits.argmax(-1).astype(np.int64)
+        for verdict in verdicts.of_clusters(logits, "examples"):
+            text = f"verdict: {settings.in_python(verdict.text)}"
+            warnings.warn(text, ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(self, X):
@@ -133,11 +139,12 @@ class InfoCatVAE(_Clusters):
     objective: ClassVar[str] = "infocatvae"
 
 
-@dataclasses.dataclass(eq=False, repr=False, kw_only=True)
+@parameters
 class NVAE(ClassifierMixin, BaseVAE):
     """Factors that all classes share and factors of one (Antoran & Miguel 2019).
 
-    Semi-supervised: y is -1 where the class is not known. `latent_dim`: dims of z_s;
+    Semi-supervised: y is -1, None or NaN where the class is not known (-1 beside a
+    single other class is a class, with a warning). `latent_dim`: dims of z_s;
     `class_dim`: dims of each class. A code is [z_s, z_c of all classes, y].
     """
 
@@ -150,12 +157,17 @@ class NVAE(ClassifierMixin, BaseVAE):
         return super().own_keys() | {"model.class_dim": self.class_dim}
 
     def fit(self, X, y):
-        """Trains on X and classes y `[n]`, numbers or texts; -1: not known.
+        """Trains on X and classes y `[n]`, numbers or texts; -1, None, NaN: not known.
 
         See `BaseVAE.fit`.
+
+        Warns
+        -----
+        UserWarning : y holds -1 and a single other class, which are then both classes;
+            or texts and '-1', which is then not known.
         """
-        with value_errors(), unless_it_fails(self):
-            X = inputs.read(self, X)
+        with fitting(self):
+            X = self._read(X)
             table = inputs.is_table(self, X)
             checked = X if table else inputs.as_images(self, X, reset=True)
             classes, labels = inputs.as_classes(y, len(checked))
@@ -175,15 +187,18 @@ class NVAE(ClassifierMixin, BaseVAE):
         return rows.probabilities(self._encoded(X).logits)
 
     def score(self, X, y=None):
-        """Accuracy where y is given, as of a classifier; else the mean bound, nats."""
+        """Accuracy on the rows whose class y gives; without y the mean bound, nats."""
         if y is None:
             return BaseVAE.score(self, X)
-        return ClassifierMixin.score(self, X, y)
+        predicted = self.predict(X)
+        values, known = inputs.known_classes(y, self.classes_)
+        check_consistent_length(predicted, known)
+        return float(accuracy_score(values, predicted[known]))
 
     def _cluster_number(self, cluster, run):
         if cluster is None:
             return None
-        found = np.flatnonzero(self.classes_ == cluster)
-        if not len(found):
-            raise ValueError(f"cluster={cluster!r} is none of {list(self.classes_)}")
-        return int(found[0])
+        classes = self.classes_.tolist()
+        if cluster not in classes:
+            raise ValueError(f"cluster={cluster!r} is none of the classes {classes}")
+        return classes.index(cluster)

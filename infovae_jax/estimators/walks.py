@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from infovae_jax.estimators import settings
 from infovae_jax.evaluation import code_paths
 from infovae_jax.evaluation.code_paths import Traversed
 
@@ -37,8 +38,9 @@ class Walks:
         ------
         ValueError : a single example, or a table.
         """
-        decode, codes = self._walked(X)
-        return code_paths.interpolate(decode, codes, n_steps)[0]
+        codes = self._walked(X)
+        n_steps = settings.whole(n_steps, "n_steps", 2)
+        return code_paths.interpolate(self.inverse_transform, codes, n_steps)[0]
 
     def traverse(self, X, dims: Sequence[int] | None = None, n_steps=11) -> Traversed:
         """One dim of the code after the other moved about the code of each example.
@@ -49,8 +51,8 @@ class Walks:
         Parameters
         ----------
         X : examples, no table
-        dims : which, in this order; None: those that change the first example, the one
-            that changes most first.
+        dims : which, in this order; None: those that change the first example, as the
+            model sees it, the one that changes most first.
         n_steps : int
 
         Returns
@@ -62,16 +64,26 @@ class Walks:
         ------
         ValueError : a dim that there is not, or a table.
         """
-        decode, codes = self._walked(X)
+        codes = self._walked(X)
+        n_steps = settings.whole(n_steps, "n_steps", 2)
         run, params = self._run(), self._device_params()
-        return code_paths.traverse(run.objective, params, decode, codes, n_steps, dims)
+        if dims is not None:
+            last = codes.shape[1] - 1
+            dims = [settings.whole(d, "dims", 0, last) for d in np.ravel(dims).tolist()]
+        # By what changes for the model: no column counts more for its unit.
+        walk = run.objective, params, self.decoded, codes, n_steps, dims
+        found = code_paths.traverse(*walk)
+        images = found.images.reshape(-1, *found.images.shape[3:])
+        made = self._original(images)
+        images = made.reshape(*found.images.shape[:3], *made.shape[1:])
+        return found._replace(images=images)
 
-    def _walked(self, X) -> tuple[Any, np.ndarray]:
-        """The function that decodes codes, and the codes of X."""
+    def _walked(self, X) -> np.ndarray:
+        """The codes of X."""
         check_is_fitted(self, "params_")
         if self._scheme is not None:
             raise ValueError(
                 "walks are of images or arrays of numbers, and this model is of a "
                 "table: decode codes by inverse_transform"
             )
-        return self.inverse_transform, self._encoded(X).mean
+        return self._encoded(X).mean

@@ -1,12 +1,13 @@
 """What all estimators share, and that they are the command line's engine."""
 
+import inspect
 import json
 
 import jax
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +17,8 @@ from infovae_jax import config as config_lib
 from infovae_jax.data import arrays
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import encode_split
-from infovae_jax.training import loop, train_step
+from infovae_jax.training import loop, programs, train_step
+from infovae_jax.training.progress import COMPILING
 from infovae_jax.training.run import claim_workdir, open_run
 
 
@@ -118,10 +120,17 @@ def test_samples_of_a_cluster(images, quick):
     model = InfoCatVAE(n_clusters=3, **quick).fit(images)
     first, second = (model.sample(20, cluster=c) for c in (0, 1))
     assert not np.allclose(first, second)
-    with pytest.raises(ValueError, match="give 0 to 2"):
-        model.sample(1, cluster=3)
-    with pytest.raises(ValueError, match="n_samples=0"):
-        model.sample(0)
+    for cluster in (3, -1, "a", 1.0, True, [0, 1]):
+        with pytest.raises(
+            ValueError, match=r"cluster=.*: give an integer from 0 to 2"
+        ):
+            model.sample(1, cluster=cluster)
+    for count in (0, -1, 2.5, "3", None, True):
+        with pytest.raises(ValueError, match="n_samples=.*: give an integer of at"):
+            model.sample(count)
+    model.set_params(n_clusters=5, encoder=3, config=3)  # of the next fit
+    np.testing.assert_array_equal(model.sample(20, cluster=0), first)
+    assert model.predict_proba(images).shape == (40, 3)
 
 
 def test_history_has_a_row_an_epoch(table, quick):
@@ -159,6 +168,10 @@ def test_verbosity(table, quick, capsys):
     assert "learned_gaussian" in printed.out
     assert "all 3 epochs done" in printed.out
     assert "step 3/3" in printed.err
+    assert COMPILING not in printed.err  # the first fit did
+    programs._kept.clear()
+    VAE(**{**quick, "verbose": 1}).fit(table)
+    assert capsys.readouterr().err.startswith(COMPILING)
 
 
 @pytest.mark.parametrize(
@@ -169,21 +182,32 @@ def test_verbosity(table, quick, capsys):
             "did you mean 'network.activation'",
         ),
         ({"weights": {"kl_zz": 1.0}}, "did you mean 'weights.kl_z'"),
-        ({"weights": {"kl_z": -1.0}}, "config.weights.kl_z"),
+        ({"weights": {"kl_z": -1.0}}, r"weights={'kl_z': \.\.\.}"),
+        ({"weights": "kl_z"}, "'kl_z' is no dict; VAE.weights"),
+        ({"config": ["seed"]}, "no dict; VAE.config"),
+        ({"columns": 3}, "no dict; VAE.columns"),
         ({"config": {"num_seeds": 3}}, "give n_seeds"),
         ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
         ({"scaling": "minmax"}, "unknown value 'minmax'"),
         ({"network": "cnn"}, "did you mean 'conv'"),
-        ({"hidden": (0,)}, "0 is too small"),
-        ({"epochs": "many"}, "; epochs; give"),
+        ({"hidden": (0,)}, "0 is too small; hidden"),
+        ({"hidden": 32}, "32 is no such tuple; hidden; give a tuple"),
+        ({"hidden": "16"}, "16 is no such tuple; hidden; give a tuple"),
+        ({"hidden": (3.5,)}, "'3.5' is no integer; hidden"),
+        ({"epochs": "many"}, "'many' is no integer; epochs; give an integer"),
         ({"batch_size": 0}, "; batch_size; give"),
         ({"batch_size": "all"}, "; batch_size; give"),
         ({"batch_size": 61}, "set batch_size to 60 or less"),
         ({"latent_dim": 0}, "; latent_dim; give"),
         ({"random_state": "x"}, "random"),
-        ({"early_stopping": True, "validation_fraction": 1.0}, "inside"),
-        ({"early_stopping": True, "validation_fraction": 0.0}, "inside"),
-        ({"n_seeds": True}, "n_seeds=True"),
+        ({"random_state": -1}, "-1 is no seed; random_state"),
+        ({"validation_fraction": 1.0}, "too large; VAE.validation_fraction"),
+        ({"validation_fraction": 0.0}, "too small; VAE.validation_fraction"),
+        ({"validation_fraction": "all"}, "no number; VAE.validation_fraction"),
+        ({"n_iter_no_change": 0}, "0 is too small; VAE.n_iter_no_change"),
+        ({"early_stopping": "yes"}, "neither True nor False; VAE.early_stopping"),
+        ({"n_seeds": True}, "'True' is no integer; VAE.n_seeds"),
+        ({"n_seeds": 3, "random_state": 2**32 - 2}, "of at most 4294967293"),
         ({"config": {"data.columns": "a=count"}}, "give columns"),
         ({"config": {"objective": "catvae"}}, "choose the class"),
         ({"likelihood": "bernoulli", "scaling": "none"}, "needs data in"),
@@ -192,6 +216,66 @@ def test_verbosity(table, quick, capsys):
 def test_parameters_that_cannot_be_used(table, quick, parameters, message):
     with pytest.raises(ValueError, match=message):
         VAE(**{**quick, **parameters}).fit(table)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CatVAE(n_cluster=3), r"CatVAE .*'n_cluster' \(did you mean 'n_cl"),
+        (lambda: VAE(n_clusters=3), "VAE .*'n_clusters': CatVAE, InfoCatVAE have it"),
+        (lambda: VAE(class_dim=3), "'class_dim': NVAE have it"),
+        (lambda: VAE(3), "takes parameters by name, as VAE"),
+    ],
+)
+def test_names_of_parameters_that_there_are_not(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+    names = list(inspect.signature(CatVAE).parameters)
+    assert names == list(inspect.signature(CatVAE.__init__).parameters)[1:]
+    assert {"n_clusters", "latent_dim"} < set(names)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "message"),
+    [
+        (VAE, "predict", "CatVAE, InfoCatVAE, NVAE have it"),
+        (VAE, "labels_", "CatVAE, InfoCatVAE have it"),
+        (CatVAE, "labels_", "call fit first"),
+        (VAE, "history_", "call fit first"),
+        (VAE, "transfrom", "no attribute 'transfrom'$"),
+    ],
+)
+def test_what_a_system_does_not_have(cls, name, message):
+    assert not hasattr(cls(), name)
+    with pytest.raises(AttributeError, match=message):
+        getattr(cls(), name)
+
+
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [
+        (0, "0 is too small; n_clusters; give an integer of at least 1"),
+        (True, "'True' is no integer; n_clusters; give an integer of at least 1"),
+        ("3", "'3' is no integer; n_clusters; give an integer of at least 1"),
+        (61, "61 clusters for 60 training examples; n_clusters"),
+    ],
+)
+def test_numbers_of_clusters_that_cannot_be_used(table, quick, k, message):
+    with pytest.raises(ValueError, match=message):
+        CatVAE(n_clusters=k, **quick).fit(table)
+
+
+def test_a_divergence_is_told_in_the_words_of_the_parameters(table, quick):
+    with pytest.raises(NonFiniteError) as told:
+        VAE(**{**quick, "epochs": 50, "learning_rate": 1e6}).fit(table)
+    fix = "lower learning_rate, or set config={'optimizer.clip_norm': ...}"
+    assert told.value.fix == fix
+
+
+def test_clusters_that_say_little_are_told(table, quick):
+    """By the check of the command line's verdict, however quiet the fit."""
+    with pytest.warns(ConvergenceWarning, match="^verdict: assignments .* undecided"):
+        CatVAE(n_clusters=3, **quick).fit(table)
 
 
 def test_numpy_values_of_a_grid_search(table, quick):

@@ -1,6 +1,7 @@
 """Shapes and types that are taken, and words for those that are not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
@@ -116,10 +117,31 @@ def test_classes():
     assert list(labels) == [1, 0, 1]
 
 
-def test_minus_one_beside_one_number_is_a_class():
-    classes, labels = inputs.as_classes([1, -1, 1], 3)
-    assert list(classes) == [-1, 1]
+@pytest.mark.parametrize("y", [[1, -1, 1], np.array(["1", "-1", "1"])])
+def test_minus_one_beside_one_class_is_a_class(y):
+    with pytest.warns(UserWarning, match="y holds -1 and 1: both are taken as classes"):
+        classes, labels = inputs.as_classes(y, 3)
+    assert list(map(int, classes)) == [-1, 1]
     assert list(labels) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("unknown", [-1, -1.0, None, np.nan, pd.NA])
+@pytest.mark.parametrize("known", [["a", "b"], [3, 5]])
+def test_unknown_classes(known, unknown):
+    """Whatever stands for them, and in whatever it stands."""
+    y = [known[1], unknown, known[0], known[1]]
+    series = pd.Series(y, dtype=object)
+    for given in (y, np.array(y, object), series, series.convert_dtypes()):
+        classes, labels = inputs.as_classes(given, 4)
+        assert list(classes) == known
+        assert list(labels) == [1, -1, 0, 1]
+
+
+def test_a_text_of_minus_one_is_not_known_and_told():
+    with pytest.warns(UserWarning, match="'-1'.* not known in 1 of 3 rows"):
+        classes, labels = inputs.as_classes(np.array(["cat", "dog", -1]), 3)
+    assert list(classes) == ["cat", "dog"]
+    assert list(labels) == [0, 1, -1]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +151,8 @@ def test_minus_one_beside_one_number_is_a_class():
         ([0, 1], "inconsistent numbers"),
         ([0.5, 1.2, 3.4], "continuous"),
         ([-1, -1, -1], "no known class"),
+        ([None, None, -1], "no known class"),
+        (["a", "b", 3], "y holds texts and 3, which is none: give all classes as"),
     ],
 )
 def test_classes_that_cannot_be_used(y, message):
@@ -145,6 +169,7 @@ def test_unknown_classes_are_summed_out(quick):
     model = NVAE(**{**quick, "epochs": 150, "hidden": (16,)}).fit(x, few)
     assert list(model.classes_) == [1, 2]
     assert model.score(x, y) > 0.8
+    assert model.score(x, np.where(model.predict(x) == y, y, -1)) == 1.0
     assert model.score(x) < 0  # nats
     assert "unknown of 48" in model.decision_
     assert model.predict_proba(x).sum(1) == pytest.approx(1)

@@ -1,5 +1,6 @@
 """A saved model gives the same bits, and a damaged one is refused in words."""
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from hostile_models import seal
 
 from infovae_jax import NVAE, VAE, CatVAE, InfomaxVAE, load
-from infovae_jax.errors import CheckpointError, ConfigError
+from infovae_jax.errors import CheckpointError, ConfigError, StorageError
 from infovae_jax.estimators import saving
 
 
@@ -153,6 +154,33 @@ def test_a_parameter_that_json_does_not_hold(tmp_path, table, quick):
     with pytest.raises(ConfigError, match="cannot be saved"):
         model.save(tmp_path)
     assert not (tmp_path / "model.json").exists()
+
+
+def test_a_class_of_ones_own_is_saved_as_the_system_that_it_is(tmp_path, table, quick):
+    @dataclasses.dataclass(eq=False, repr=False, kw_only=True)
+    class Mine(VAE):
+        twice: bool = True
+
+    model = Mine(**quick).fit(table)
+    with pytest.warns(UserWarning, match="saved as a VAE.* code of Mine is in no file"):
+        model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert type(loaded) is VAE
+    np.testing.assert_array_equal(loaded.transform(table), model.transform(table))
+
+
+def test_a_place_that_takes_no_folder(tmp_path, table, quick):
+    model = VAE(**quick).fit(table)
+    (tmp_path / "file").write_text("of somebody")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name, error in (
+        ("file", ConfigError),
+        ("link", ConfigError),
+        ("file/model", StorageError),
+    ):
+        with pytest.raises(error) as told:
+            model.save(tmp_path / name)
+        assert told.value.fix.startswith("name another")
 
 
 def test_nothing_is_pickled(folder):

@@ -87,9 +87,30 @@ def test_columns_of_their_own_scale_have_noise_in_place_of_adversarial_changes()
 
 
 def test_dims_follow_the_clusters():
-    assert resolve(InfoCatVAE(n_clusters=1)).model.top_clusters == 1
+    one = resolve(InfoCatVAE(n_clusters=1)).model
+    assert (one.top_clusters, one.latent_dim) == (1, 2)
     assert resolve(InfoCatVAE(n_clusters=7)).model.latent_dim == 14
     assert resolve(InfoCatVAE(n_clusters=7, latent_dim=21)).model.latent_dim == 21
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("config.optimizer.learning_rate is", "learning_rate is"),
+        ("lower config.weights.kl_z", "lower weights={'kl_z': ...}"),
+        ("set data.binarize='none'", "set config={'data.binarize': 'none'}"),
+        (
+            "or set config.optimizer.clip_norm",
+            "or set config={'optimizer.clip_norm': ...}",
+        ),
+        ("use --config=vae.py:table, or set it", "set it"),
+        ("config.data.columns='age=count'", "columns={'age': 'count'}"),
+        ("of file data.csv and train.npz", "of file data.csv and train.npz"),
+        ("did you mean 'weights.kl_z'", "did you mean 'weights.kl_z'"),
+    ],
+)
+def test_messages_speak_of_parameters(text, shown):
+    assert settings.in_python(text) == shown
 
 
 def test_seeds():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from infovae_jax import NVAE, VAE
+from infovae_jax.evaluation import code_paths
 
 
 @pytest.mark.long
@@ -28,12 +29,31 @@ def test_walks_of_bytes_with_classes(quick, images):
     np.testing.assert_allclose(steps, [[-2.5, -1.25, 0, 1.25, 2.5]] * 2, atol=1e-5)
 
 
+def test_dims_are_chosen_by_what_changes_for_the_model(quick, table):
+    """Not in the units of the data, where one column is all that counts."""
+    model = VAE(**quick).fit(table)
+    found = model.traverse(table[:1], n_steps=3)
+    codes = found.codes[0].reshape(-1, 20)
+    moved = model.decoded(codes).reshape(len(found.dims), 3, -1)
+    assert list(code_paths.by_change(moved)) == list(range(len(found.dims)))
+    in_units = code_paths.by_change(found.images[0])
+    assert list(in_units) != list(range(len(found.dims)))
+    np.testing.assert_allclose(
+        found.images[0].reshape(-1, 5), model.inverse_transform(codes), rtol=1e-6
+    )
+
+
 @pytest.mark.long
 def test_what_cannot_be_walked(quick, table):
     model = VAE(**quick).fit(table)
     for call in (
         lambda: model.interpolate(table[:1]),
         lambda: model.interpolate(table, n_steps=1),
+        lambda: model.interpolate(table, n_steps=2.5),
+        lambda: model.traverse(table[:1], n_steps=0),
+        lambda: model.traverse(table[:1], n_steps="a"),
+        lambda: model.traverse(table[:1], dims=["a"]),
+        lambda: model.traverse(table[:1], dims=[1.5]),
         lambda: model.traverse(table[:1], dims=[-1]),
         lambda: model.traverse(table[:1], dims=[model.transform(table).shape[1]]),
     ):
