@@ -132,9 +132,7 @@ def describe(declaration: Knob, kind: Any) -> str:
     optional = " or None" if types.NoneType in typing.get_args(kind) else ""
     kind = _members(kind)[0]
     if declaration.options:
-        # Networks of one's own have names that nobody types; see `networks.own`.
-        names = [name for name in declaration.options if name.isidentifier()]
-        return f"one of {', '.join(names)}{optional}"
+        return f"one of {', '.join(_typed(declaration.options))}{optional}"
     words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
     text = words.get(kind, "a tuple of integers")
     low, high = declaration.at_least, declaration.at_most
@@ -155,6 +153,11 @@ def describe(declaration: Knob, kind: Any) -> str:
     return f"{text}{each} {' and '.join(bounds)}".rstrip() + schedule + optional
 
 
+def _typed(options: Collection[str]) -> list[str]:
+    """Without the names of networks of one's own, which nobody types; see `own`."""
+    return [name for name in options if name.isidentifier()]
+
+
 def _members(kind: Any) -> list[Any]:
     """The types of a union, None left out; of another type itself."""
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
@@ -173,7 +176,7 @@ def _check_value(value: Any, declaration: Knob, kind: Any, key: str) -> None:
 
     if declaration.options:
         if value not in list(declaration.options):
-            raise unknown("value", value, declaration.options, key)
+            raise unknown("value", value, _typed(declaration.options), key)
     elif declaration.schedule:
         bounds = {"minimum": declaration.at_least, "above": declaration.above}
         schedules.check(value, key, **bounds)

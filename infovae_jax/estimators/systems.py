@@ -193,6 +193,8 @@ class NVAE(ClassifierMixin, BaseVAE):
         predicted = self.predict(X)
         values, known = inputs.known_classes(y, self.classes_)
         check_consistent_length(predicted, known)
+        if not known.any():
+            raise ValueError("y has no known class to compare with; leave y out")
         return float(accuracy_score(values, predicted[known]))
 
     def _cluster_number(self, cluster, run):

@@ -170,6 +170,8 @@ def test_unknown_classes_are_summed_out(quick):
     assert list(model.classes_) == [1, 2]
     assert model.score(x, y) > 0.8
     assert model.score(x, np.where(model.predict(x) == y, y, -1)) == 1.0
+    with pytest.raises(ValueError, match="no known class to compare with"):
+        model.score(x, np.full(64, -1))
     assert model.score(x) < 0  # nats
     assert "unknown of 48" in model.decision_
     assert model.predict_proba(x).sum(1) == pytest.approx(1)

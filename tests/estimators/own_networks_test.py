@@ -65,6 +65,12 @@ def test_linen_encoder_of_rows(tmp_path, table, quick):
     with pytest.raises(CheckpointError, match="cannot be read"):
         load(tmp_path, encoder=Encoder(9))
     assert clone(model).fit(table).transform(table).shape == (60, 4)
+    with pytest.raises(ValueError, match="one of mlp, conv$"):
+        clone(model).set_params(network="cnn").fit(table)
+    codes = model.transform(table)
+    model.set_params(encoder=None, network="conv")  # of the next fit
+    np.testing.assert_array_equal(model.transform(table), codes)
+    assert_same_after_saving(model, table, tmp_path, encoder=Encoder())
 
 
 @pytest.mark.long
