@@ -1,4 +1,4 @@
-"""A run that was stopped goes on to the same bits; of SIGKILL: faults_test, kills_test."""
+"""A run that was stopped goes on to the same bits; of SIGKILL: faults_test."""
 
 import json
 import pathlib
