@@ -230,13 +230,17 @@ def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) ->
     known = numbers[train][~np.isnan(numbers[train])]
     if not len(known):
         raise place.refuse(0, "no value in the training rows", "ignore that column")
-    shift = float(known.mean())
+    # In units of the power of two above the largest: exact, and squares of any stay
+    # within what float64 holds.
+    _, exponent = np.frexp(np.abs(known).max())
+    known = np.ldexp(known, -exponent)
+    shift = float(np.ldexp(known.mean(), exponent))
     if column.kind in COUNTS:
         _require_counts(numbers, place, "say 'numeric'")
-        shift = float(np.log(max(shift, 0.5 / len(known))))
-        why = f"{column.why}; counts of mean {known.mean():.4g}"
+        mean, shift = shift, float(np.log(max(shift, 0.5 / len(known))))
+        why = f"{column.why}; counts of mean {mean:.4g}"
         return column._replace(shift=shift, why=why)
-    factor = float(known.std())
+    factor = float(np.ldexp(known.std(), exponent))
     # The spread of a constant column is rounding.
     if factor <= 10 * np.finfo(np.float64).eps * abs(shift):
         factor = 1.0

@@ -125,8 +125,11 @@ def storage_type(x: np.ndarray, where: str) -> np.ndarray:
     if x.dtype == np.bool_:
         return x.astype(np.uint8) * np.uint8(255)
     if x.dtype.kind == "f":
-        # A value beyond float32 becomes inf, which the scan in `spec` reports.
-        with np.errstate(over="ignore"):
+        if x.dtype.itemsize > 4:
+            limits = [(part.min(), part.max()) for _, part in chunks(x)]
+            low, high = np.transpose(limits)
+            require_float32(low.min(), high.max(), where)
+        with np.errstate(over="ignore"):  # beside NaN, which the scan in `spec` tells
             return x.astype(np.dtype(np.float32), copy=False)
     if x.dtype.kind not in "iu":
         raise DataError(
@@ -142,6 +145,28 @@ def storage_type(x: np.ndarray, where: str) -> np.ndarray:
                 "store images as uint8, or as float32 in the range to be modelled",
             )
     return x.astype(np.uint8)
+
+
+def require_float32(low: Any, high: Any, where: str) -> None:
+    """Raises DataError where numbers are so large or small that float32 loses them.
+
+    Args:
+      low: smallest numbers, of columns say; what is NaN or infinite is let through.
+      high: largest.
+      where: names the numbers in messages.
+    """
+    low, high = np.atleast_1d(low).ravel(), np.atleast_1d(high).ravel()
+    peak, held = np.maximum(-low, high), np.finfo(np.float32)
+    lost = np.isfinite(peak) & ((peak > held.max) | ((peak > 0) & (peak < held.tiny)))
+    if lost.any():
+        column = int(lost.argmax())
+        raise DataError(
+            f"numbers from {low[column]:.4g} to {high[column]:.4g}"
+            f"{f' in column {column}' if len(low) > 1 else ''}, which float32 does not "
+            "hold",
+            where,
+            "give them in another unit: times a power of ten",
+        )
 
 
 def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = None):

@@ -110,7 +110,9 @@ class Scaling(NamedTuple):
 UNCHANGED = Scaling("none", np.zeros(()), np.ones(()), "float32", "taken as they are")
 
 
-def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
+def choose(
+    x: Any, kind: str, likelihood: str, is_table: bool, where: str = "X"
+) -> Scaling:
     """Settles how the training examples are scaled.
 
     Args:
@@ -121,13 +123,19 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
         likelihood is one of [0, 1] by 'unit'; pictures by 'unit'.
       likelihood: 'auto' or a name of LIKELIHOODS.
       is_table: whether columns have ranges of their own.
+      where: names the examples in messages.
 
     Raises:
       ConfigError: unknown kind, or 'grey' of numbers below 0 or of 0 alone.
+      DataError: numbers that float32 does not hold.
     """
     if kind not in KINDS:
         raise unknown("value", kind, KINDS, _KEY)
-    low, high = _range(x)
+    axis = 0 if is_table else None
+    lows = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
+    highs = np.max([part.max(axis) for part in _parts(x)], 0).astype(np.float64)
+    low, high = float(lows.min()), float(highs.max())
+    raw_splits.require_float32(low, high, where)
     bytes_ = x.dtype == np.uint8 and high > 1
     dtype = "uint8" if bytes_ else "float32"
     span = f"values of {told(low)} to {told(high)}"
@@ -146,11 +154,10 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
         return Scaling("grey", np.zeros(()), np.asarray(high), "float32", text)
     if kind == "auto":
         kind = "standardize" if is_table and not _is_of_unit(likelihood) else "unit"
-    axis = 0 if is_table else None
+    raw_splits.require_float32(lows, highs, where)
     each = "each column" if is_table else "all values"
     if kind == "unit":
-        shift = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
-        factor = np.max([part.max(axis) for part in _parts(x)], 0) - shift
+        shift, factor = lows, highs - lows
         text = f"{span}; {each} brought to [0, 1]"
     else:
         shift, factor = _moments(x, axis)
@@ -161,7 +168,9 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
     return Scaling(kind, shift, np.where(constant, 1.0, factor), "float32", text)
 
 
-def asked(x: Any, is_table: bool, kind: str, likelihood: str) -> Scaling | None:
+def asked(
+    x: Any, is_table: bool, kind: str, likelihood: str, where: str = "X"
+) -> Scaling | None:
     """What `data.scaling` means for the training examples of a file.
 
     'auto' is narrower than `choose`'s: rows of fractions of which some are outside
@@ -178,7 +187,7 @@ def asked(x: Any, is_table: bool, kind: str, likelihood: str) -> Scaling | None:
     # Of what is not finite there are no statistics; the scan of `spec` names it.
     if not all(np.isfinite(part).all() for part in _parts(x)):
         return None
-    found = choose(x, kind, likelihood, is_table)
+    found = choose(x, kind, likelihood, is_table, where)
     return None if found.kind == "none" else found
 
 

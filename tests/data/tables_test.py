@@ -74,6 +74,16 @@ def test_rows_and_back(frame):
     assert columns.from_json(json.loads(older)) == scheme
 
 
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_columns_of_any_unit_are_standardised_and_come_back(frame, unit):
+    scheme = learned(frame.assign(age=frame["age"] * unit))
+    x = scheme.encode(frame.assign(age=frame["age"] * unit), "here")
+    usual = learned(frame).encode(frame, "here")
+    np.testing.assert_allclose(x, usual, rtol=1e-4, atol=1e-6)
+    back = scheme.decode(x)["age"] / unit
+    np.testing.assert_allclose(back, frame["age"], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["category", "string", "object"])
 def test_texts_of_any_type_are_the_same(frame, kind):
     scheme = learned(frame)
