@@ -124,7 +124,8 @@ class Scheme(NamedTuple):
         """
         if self.label is None or self.label not in frame.columns:
             return None
-        return kinds.level_numbers(frame[self.label], self.label_levels)
+        values = kinds.plain(frame[self.label], kinds.Place(self.label, "labels", 0))
+        return kinds.level_numbers(values, self.label_levels)
 
     def decode(self, rows: np.ndarray, drawn: bool = False) -> Any:
         """Rows of numbers `[n, 1, W, 1]` as a frame in the table's own units.

@@ -224,15 +224,16 @@ def is_mixed(table: Any) -> bool:
 
     for position, dtype in enumerate(table.dtypes):
         if str(dtype) == "object":
-            if _holds_texts(table.iloc[:, position]):
+            if not _holds_numbers(table.iloc[:, position]):
                 return True
         elif not types.is_numeric_dtype(dtype):
             return True
     return False
 
 
-def _holds_texts(values: Any) -> bool:
-    """Whether a column of any objects holds a text: scikit-learn takes others."""
+def _holds_numbers(values: Any) -> bool:
+    """Whether a column of any objects holds such as scikit-learn takes for numbers."""
     from pandas.api import types
 
-    return types.infer_dtype(values, skipna=True) in ("string", "mixed", "categorical")
+    names = "integer floating mixed-integer-float boolean decimal complex empty"
+    return types.infer_dtype(values, skipna=True) in names.split()

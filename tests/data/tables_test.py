@@ -1,6 +1,10 @@
 """Tables: kinds of columns, rows as numbers and back, words for what does not fit."""
 
+import datetime
+import decimal
+import fractions
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -295,3 +299,73 @@ def test_names_of_columns_are_shown_harmlessly(tmp_path, frame, data_config):
     decision = data.load(data_config(tmp_path / "t.csv")).decision
     assert "\\x1b[31mage\\nold: numeric" in decision
     assert "\x1b" not in decision
+
+
+def few(*values):
+    return [values[i % len(values)] for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "told"),
+    [
+        ([decimal.Decimal(i) / 7 for i in range(N)], "numeric", float),
+        (few(*map(fractions.Fraction, ("1/3", "2/3", "4/3"))), "numeric", float),
+        (few(decimal.Decimal("1.5"), decimal.Decimal(2)), "binary", float),
+        (pd.cut(np.arange(N), 4), "categorical", str),
+        (few(*pd.interval_range(0, 3)), "categorical", str),
+        (pd.PeriodIndex(few("2020", "2021", "2023"), freq="Y"), "categorical", str),
+        (few(*map(uuid.UUID, ("1" * 32, "2" * 32))), "binary", str),
+        (few(1, "a"), "binary", lambda value: value),
+        (few(2.5, "a", 1), "categorical", lambda value: value),
+    ],
+)
+def test_values_that_json_does_not_hold_become_such(values, kind, told):
+    frame = pd.DataFrame({"v": values, "w": few("x", "y")})
+    scheme = columns.learn(frame, np.arange(150), {}, "refuse", "here")
+    assert tables.is_mixed(frame)
+    assert scheme.columns[0].kind == kind
+    again = columns.from_json(json.loads(json.dumps(columns.to_json(scheme))))
+    assert again == scheme
+    back = again.decode(again.encode(frame, "here"))
+    for value, want in zip(back["v"], values, strict=True):
+        assert type(value) is type(told(want)) or kind == "numeric"
+        assert value == (
+            pytest.approx(float(want), abs=1e-4) if kind == "numeric" else told(want)
+        )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        few(*pd.to_datetime(["2020-01-01", "2020-01-02", "2021-01-01"])),
+        pd.Categorical(few(*pd.to_datetime(["2020-01-01", "2020-01-02"]))),
+        few(datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)),
+        few(datetime.time(1), datetime.time(2), None),
+    ],
+)
+def test_dates_of_any_type_are_left_out(values, raises_line):
+    frame = pd.DataFrame({"v": values})
+    assert tables.is_mixed(frame)
+    with raises_line(DataError, 3, "no column can be used (v: dates;"):
+        columns.learn(frame, np.arange(9), {}, "refuse", "here")
+    frame["w"] = few("x", "y")
+    with raises_line(DataError, 3, "a date in place of", "column 'v', row 0"):
+        columns.learn(frame, np.arange(9), {"v": "categorical"}, "refuse", "here")
+    with raises_line(DataError, 3, "a date in place of", "label_column 'v'"):
+        columns.learn(frame.dropna(), np.arange(9), {}, "refuse", "here", "v")
+
+
+@pytest.mark.parametrize("values", [few(b"a", b"b"), few((1, 2)), few(1j), few({})])
+def test_values_of_no_use_are_told(values, raises_line):
+    objects = pd.Series([None, *values[1:]], dtype=object)
+    frame = pd.DataFrame({"v": objects, "w": few("x", "y")})
+    assert tables.is_mixed(frame[["v"]])
+    with raises_line(DataError, 3, "in place of numbers or texts in column 'v', row 1"):
+        columns.learn(frame, np.arange(9), {}, "impute", "here")
+    scheme = columns.learn(frame, np.arange(9), {"v": "ignore"}, "refuse", "here")
+    assert [c.name for c in scheme.used] == ["w"]
+
+
+def test_numbers_beside_bools_and_texts_are_a_table():
+    assert tables.is_mixed(pd.DataFrame({"v": few(1, "a")}))
+    assert not tables.is_mixed(pd.DataFrame({"v": few(*map(decimal.Decimal, "123"))}))
