@@ -46,7 +46,6 @@ ALIASES = {
     **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
 }
 _BUT = "but for config.evaluation in --mode=evaluate, and where its data lie"
-TABLES = (".csv", ".tsv", ".parquet")
 # Modes that take images of one's own and show what the model makes of them.
 OF_IMAGES = ("reconstruct", "interpolate", "traverse")
 _OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
@@ -299,7 +298,7 @@ def _of_table(argv: list[str]) -> bool:
     """Whether the data are named on the command line, and are a table."""
     prefix = f"{CONFIG_FLAG}.data.source="
     named = [a.lstrip("-") for a in argv if a.lstrip("-").startswith(prefix)]
-    return bool(named) and named[-1].lower().endswith(TABLES)
+    return bool(named) and named[-1].lower().endswith(groups.TABLES)
 
 
 def _mode(argv: list[str]) -> str:

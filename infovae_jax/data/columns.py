@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import kinds
+from infovae_jax.data import kinds, plain_values
 from infovae_jax.data.kinds import Column
 from infovae_jax.distributions.columns import COUNTS, KINDS
 from infovae_jax.errors import ConfigError, DataError, unknown
@@ -124,7 +124,8 @@ class Scheme(NamedTuple):
         """
         if self.label is None or self.label not in frame.columns:
             return None
-        values = kinds.plain(frame[self.label], kinds.Place(self.label, "labels", 0))
+        place = kinds.Place(self.label, "labels", 0)
+        values = plain_values.plain(frame[self.label], place)
         return kinds.level_numbers(values, self.label_levels)
 
     def decode(self, rows: np.ndarray, drawn: bool = False) -> Any:

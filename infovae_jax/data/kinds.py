@@ -10,20 +10,15 @@ The rules of `judge`, in this order; values that are missing are left aside:
     numeric      other numbers
 """
 
-import decimal
-import numbers as abstract
-import uuid
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.data import plain_values
 from infovae_jax.distributions.columns import COUNTS
 from infovae_jax.errors import ConfigError, DataError, printable
 
 IGNORE = "ignore"
-# What pandas says that a column holds; DATES are not taken for numbers by themselves.
-_PLAIN = ["string", "boolean", "integer", "floating", "mixed-integer-float", "empty"]
-_DATES = ["date", "datetime", "datetime64", "time", "timedelta", "timedelta64"]
 # Texts that become categories by themselves, and those that may on demand.
 MAX_LEVELS, MOST_LEVELS = 50, 1000
 MAX_FEW, TIMES = 10, 10
@@ -96,9 +91,9 @@ def judge(
     """
     if kind == IGNORE:
         return Column(name, kind, "as data.columns says")
-    values, said = plain(values, Place(name, where, 0)), kind is not None
+    values, said = plain_values.plain(values, Place(name, where, 0)), kind is not None
     if said:
-        _require_no_dates(values, Place(name, where, 0))
+        plain_values.require_no_dates(values, Place(name, where, 0))
     there = values.dropna()
     levels = _levels(there)
     kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
@@ -152,63 +147,6 @@ def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> N
         )
 
 
-def plain(values: Any, place: Place) -> Any:
-    """A column `[n]` as one of numbers, bools, texts and dates alone.
-
-    Decimals and fractions become numbers; intervals, periods and UUIDs texts.
-
-    Raises:
-      DataError: others, which no file of a model could keep.
-    """
-    import pandas
-
-    kind = _content(values)
-    if kind == "categorical":
-        levels = pandas.Series(values.cat.categories)
-        if _content(levels) in _DATES:
-            return values.astype(levels.dtype)
-        told = plain(levels, place)
-        return values if told is levels else values.cat.rename_categories(list(told))
-    if kind in (*_PLAIN, *_DATES):
-        return values
-    there = values.notna().to_numpy()
-    pairs = zip(values.array, there, strict=True)
-    found = [_plain_value(v) if known else np.nan for v, known in pairs]
-    if None in found:
-        index = found.index(None)
-        what = f"{type(values.array[index]).__name__} in place of numbers or texts"
-        fix = f"give such, or set data.columns='{place.column}=ignore'"
-        raise place.refuse(index, what, fix)
-    return pandas.Series(found, values.index, object, values.name).infer_objects()
-
-
-def _plain_value(value: Any) -> Any:
-    """One value of `plain`, or None."""
-    import pandas
-
-    if isinstance(value, np.bool_ | np.integer | np.floating):
-        return value.item()
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, abstract.Rational | decimal.Decimal):
-        return float(value)
-    named = isinstance(value, pandas.Interval | pandas.Period | uuid.UUID)
-    return str(value) if named else None
-
-
-def _content(values: Any) -> str:
-    """What pandas says that a column holds, missing values aside."""
-    from pandas.api import types
-
-    return types.infer_dtype(values, skipna=True)
-
-
-def _require_no_dates(values: Any, place: Place) -> None:
-    if _content(values) in _DATES:
-        what = "a date in place of numbers or texts"
-        raise place.refuse(0, what, "make such of what matters in it")
-
-
 def _levels(there: Any) -> list[Any]:
     """The different values, in order."""
     found = [v.item() if isinstance(v, np.generic) else v for v in there.unique()]
@@ -220,7 +158,7 @@ def _levels(there: Any) -> list[Any]:
 
 def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
     dtype, count = there.dtype, len(levels)
-    if _content(there) in _DATES:
+    if plain_values.are_dates(there):
         return IGNORE, "dates; make numbers of what matters in them"
     if count == 0:
         return IGNORE, "no value"
@@ -369,7 +307,7 @@ def _filled(missing: np.ndarray, column: Column, place: Place) -> Any:
 
 def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place):
     """Writes a column `[n]` into its numbers `at` of rows `[n, W]`, which are 0."""
-    values = plain(values, place)
+    values = plain_values.plain(values, place)
     if column.kind in ("binary", "categorical"):
         numbers = level_numbers(values, column.levels)
         missing = numbers < 0
@@ -442,8 +380,8 @@ def label_levels(values: Any, where: str) -> tuple[Any, ...]:
     """
     name = f"{where}, data.label_column '{values.name}'"
     place = Place(str(values.name), name, 0)
-    values = plain(values, place)
-    _require_no_dates(values, place)
+    values = plain_values.plain(values, place)
+    plain_values.require_no_dates(values, place)
     missing = values.isna().to_numpy()
     if missing.any():
         index = int(missing.argmax())

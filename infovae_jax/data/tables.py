@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from infovae_jax.config.groups import TABLES as SUFFIXES
 from infovae_jax.data import columns, raw_splits
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import DataError, UserError, printable
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-PARQUET = ".parquet"
-SUFFIXES = (*SEPARATORS, PARQUET)
+CSV, TSV, PARQUET = SUFFIXES
+SEPARATORS = {CSV: ",", TSV: "\t"}
 
 
 def is_table(path: pathlib.Path) -> bool:

@@ -359,7 +359,6 @@ def test_dates_of_any_type_are_left_out(values, raises_line):
 def test_values_of_no_use_are_told(values, raises_line):
     objects = pd.Series([None, *values[1:]], dtype=object)
     frame = pd.DataFrame({"v": objects, "w": few("x", "y")})
-    assert tables.is_mixed(frame[["v"]])
     with raises_line(DataError, 3, "in place of numbers or texts in column 'v', row 1"):
         columns.learn(frame, np.arange(9), {}, "impute", "here")
     scheme = columns.learn(frame, np.arange(9), {"v": "ignore"}, "refuse", "here")
