@@ -10,6 +10,7 @@ The rules of `judge`, in this order; values that are missing are left aside:
     numeric      other numbers
 """
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ MAX_LEVELS, MOST_LEVELS = 50, 1000
 MAX_FEW, TIMES = 10, 10
 # Share of a column's values up to which texts among numbers are taken for slips.
 MOST_SLIPS = 0.2
+_COMMAS = re.compile(r"[+-]?\d*(,\d+)*(\.\d+)?")
 # log(1 + count) in float32 still tells all counts up to this apart.
 MAX_COUNT = 100_000
 
@@ -96,6 +98,8 @@ def judge(
         plain_values.require_no_dates(values, Place(name, where, 0))
     there = values.dropna()
     levels = _levels(there)
+    if not said:
+        _require_points(values, levels, Place(name, where, 0))
     kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
     if kind == IGNORE:
         if len(levels) > MAX_LEVELS:
@@ -144,6 +148,24 @@ def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> N
             f"{str(values.iloc[index])[:40]!r}, in row {index}",
             where,
             f"repair them, or set data.columns='{name}=ignore'",
+        )
+
+
+def _require_points(values: Any, levels: list[Any], place: Place) -> None:
+    """Raises DataError where nearly all values are numbers, some of them with a comma.
+
+    Texts of many numbers would else be categories, or ignored.
+    """
+    texts = [level for level in levels if isinstance(level, str)]
+    like = [level for level in texts if _COMMAS.fullmatch(level.strip())]
+    commas = {level for level in like if "," in level}
+    if commas and len(texts) - len(like) <= MOST_SLIPS * len(levels):
+        index = int(values.isin(commas).to_numpy().argmax())
+        raise place.refuse(
+            index,
+            f"numbers with a comma, {values.iloc[index]!r},",
+            "write points: pandas.read_csv has decimal=',' and thousands=','; or set "
+            f"data.columns='{place.column}=categorical'",
         )
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from infovae_jax.errors import DataError, UserError, printable
 
 CSV, TSV, PARQUET = SUFFIXES
 SEPARATORS = {CSV: ",", TSV: "\t"}
+_SAMPLE = 1 << 16  # letters in which separators are looked for
 
 
 def is_table(path: pathlib.Path) -> bool:
@@ -142,6 +144,7 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
     # Where rows hold more values than there are names, pandas would take the first ones
     # for names of the rows and shift the others; told not to, it drops the last ones.
     sep = SEPARATORS[path.suffix.lower()]
+    _require_separator(path, sep)
     options = {"sep": sep, "dtype": texts, "index_col": False}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)
@@ -158,6 +161,22 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
                 f"file {path}",
                 "name every column in the first line",
             ) from None
+
+
+def _require_separator(path: pathlib.Path, sep: str) -> None:
+    """Raises DataError where the line of names is separated by something else."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        names, rows = stream.readline(_SAMPLE), stream.read(_SAMPLE)
+    others = [mark for mark in ";\t|," if mark in names]
+    if sep in names or not others:
+        return
+    decimal = ", decimal=','" if re.search(r"\d,\d", rows) else ""
+    how = f"pandas.read_csv({path.name!r}, sep={others[0]!r}{decimal})"
+    raise DataError(
+        f"columns separated by {others[0]!r} and not by {sep!r}",
+        f"file {path}",
+        f"read it by {how}, and give that, or what its to_csv(..., index=False) writes",
+    )
 
 
 def _parquet(path: pathlib.Path, rows: int | None, scheme: Any) -> Iterator[Any]:

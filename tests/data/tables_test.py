@@ -368,3 +368,40 @@ def test_values_of_no_use_are_told(values, raises_line):
 def test_numbers_beside_bools_and_texts_are_a_table():
     assert tables.is_mixed(pd.DataFrame({"v": few(1, "a")}))
     assert not tables.is_mixed(pd.DataFrame({"v": few(*map(decimal.Decimal, "123"))}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("t.csv", "a;b\n1,5;2\n", ("by ';' and not by ','", "sep=';', decimal=','")),
+        ("t.csv", "a;b;c\n1.5;2;3\n", ("by ';'", "'t.csv', sep=';')")),
+        ("t.csv", "a\tb\n1\t2\n", ("by '\\t'", "sep='\\t'")),
+        ("t.tsv", "a,b\n1,2\n", ("by ',' and not by '\\t'", "sep=','")),
+    ],
+)
+def test_another_separator_is_told(
+    tmp_path, data_config, raises_line, name, text, words
+):
+    (tmp_path / name).write_text(text + text.partition("\n")[2] * 40)
+    with raises_line(DataError, 3, name, *words):
+        data.load(data_config(tmp_path / name))
+    with raises_line(DataError, 3, name, *words):
+        list(tables.read_chunks(tmp_path / name, 7))
+
+
+@pytest.mark.parametrize("first", ["1,5", "-1,25", "1,234.5"])
+def test_numbers_with_commas_are_no_categories(raises_line, first):
+    frame = pd.DataFrame({"v": ["7", "8", None, first], "w": list("xyxy")})
+    words = f"numbers with a comma, '{first}', in column 'v', row 3", "decimal=','"
+    for more in (1, 60):
+        other = [f"{i},5" for i in range(more)]
+        longer = pd.DataFrame({"v": other, "w": "x"})
+        with raises_line(DataError, 3, *words, "v=categorical"):
+            columns.learn(
+                pd.concat([frame, longer]), np.arange(3), {}, "impute", "here"
+            )
+    said = columns.learn(frame, np.arange(3), {"v": "categorical"}, "impute", "here")
+    assert said.columns[0].kind == "categorical"
+    texts = pd.DataFrame({"v": ["Bonn, Rhein", "1,5", "a", "b"]})
+    found = columns.learn(texts, np.arange(3), {}, "refuse", "here")
+    assert found.columns[0].kind == "categorical"
