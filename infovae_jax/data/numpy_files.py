@@ -253,6 +253,15 @@ def member_names(path: pathlib.Path) -> set[str]:
         return _names(archive)
 
 
+def unread(path: pathlib.Path) -> list[str]:
+    """Names of the arrays of a `.npz` beside the images and labels that are read.
+
+    Of a split one those are the training images.
+    """
+    names = member_names(path)
+    return sorted(names - set(choose_keys(names, path)[:2]))
+
+
 def _names(archive: zipfile.ZipFile) -> set[str]:
     return {name.removesuffix(".npy") for name in archive.namelist()}
 
