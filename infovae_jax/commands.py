@@ -242,7 +242,8 @@ def new_data(
         return
     target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
     row_files.check(target)
-    row_files.check_apart([target], path)
+    row_files.check_apart(target, path)
+    row_files.check_outside(target, workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     below, note = None, None
     if "bounds" in evaluated.WANTED[mode]:
@@ -267,9 +268,11 @@ def _own_images(
 
     if output:
         row_files.check(pathlib.Path(output), (".png", ".npz"))
+        row_files.check_outside(pathlib.Path(output), workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     targets = shown.outputs(mode, saved.folder, output)
-    row_files.check_apart(targets, path)
+    for target in targets:
+        row_files.check_apart(target, path)
     with files.writing_in(targets[0].parent):
         lines = shown.apply(saved, mode, path, num, targets)
     print("\n".join(lines), flush=True)
@@ -294,6 +297,7 @@ def encode(
 
     if output:
         row_files.check(pathlib.Path(output))
+        row_files.check_outside(pathlib.Path(output), workdir)
     saved = open_saved(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
@@ -318,8 +322,9 @@ def encode(
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
     if output:
+        verb = row_files.verb(pathlib.Path(output))
         count = row_files.write(pathlib.Path(output), new_data.training_rows(saved))
-        print(f"wrote {output}: {count} rows")
+        print(f"{verb} {output}: {count} rows")
 
 
 def export(
@@ -341,11 +346,13 @@ def export(
 
     folder_lib.check_formats(formats)
     folder = folder_lib.claim(pathlib.Path(output))
+    replaced = folder_lib.holds_model(folder)
     loading.of_run(open_model(workdir, member, opening).chosen(member)).save(
         folder, formats
     )
     names = ", ".join(sorted(path.name for path in folder.iterdir()))
-    print(f"wrote {folder}: {names}")
+    verb = "replaced the model in" if replaced else "wrote"
+    print(f"{verb} {folder}: {names}")
 
 
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}

@@ -54,8 +54,8 @@ def apply(
             summary.add(part, found)
             yield table(saved, part, found, unusual_below)
 
-    count = row_files.write(output, parts())
-    return [f"wrote {output}: {count} rows", *summary.lines()]
+    verb, count = row_files.verb(output), row_files.write(output, parts())
+    return [f"{verb} {output}: {count} rows", *summary.lines()]
 
 
 def training_rows(saved: Saved) -> Iterator[row_files.Table]:

@@ -37,13 +37,25 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         tables.require(("pyarrow",), "Parquet files")
 
 
-def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
+def check_apart(target: pathlib.Path, source: pathlib.Path | None) -> None:
     """Raises ConfigError where a file to be written is the one that is read."""
-    for target in targets:
-        if target.exists() and source.exists() and target.samefile(source):
-            raise ConfigError(
-                "the input would be overwritten", f"{_FLAG}={target}", "name another"
-            )
+    there = source is not None and target.exists() and source.exists()
+    if there and target.samefile(source):
+        what = "the input would be overwritten"
+        raise ConfigError(what, f"{_FLAG}={target}", "name another")
+
+
+def check_outside(target: pathlib.Path, run: str | None) -> None:
+    """Raises ConfigError where a file that is there lies in the folder of the run."""
+    own = run and target.resolve().is_relative_to(pathlib.Path(run).resolve())
+    if own and target.exists():
+        what = "a file in the run's own folder would be overwritten"
+        raise ConfigError(what, f"{_FLAG}={target}", "name another")
+
+
+def verb(target: pathlib.Path) -> str:
+    """What to say of a file that is going to be written."""
+    return "replaced" if target.exists() else "wrote"
 
 
 def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
