@@ -118,7 +118,7 @@ def judge(
         column = _with_levels(column, levels, said)
         column = column._replace(why=f"{why}: {_shown(column.levels)}")
     else:
-        column = _with_moments(column, values, train, where)
+        column = _with_moments(column, values, train, where, said)
     if len(there) < len(values):
         fill = column.shift if kind == "numeric" else _most_frequent(values, train)
         how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
@@ -243,7 +243,9 @@ def _with_levels(column: Column, levels: list[Any], said: bool) -> Column:
     return column._replace(levels=tuple(levels))
 
 
-def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) -> Column:
+def _with_moments(
+    column: Column, values: Any, train: np.ndarray, where: str, said: bool
+) -> Column:
     place = Place(column.name, where, 0)
     numbers = _numbers(values, place)
     known = numbers[train][~np.isnan(numbers[train])]
@@ -264,6 +266,9 @@ def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) ->
     if factor <= 10 * np.finfo(np.float64).eps * abs(shift):
         factor = 1.0
     why = f"{column.why}; mean {shift:.4g}, standard deviation {factor:.4g}"
+    whole = column.whole and not np.nanmin(numbers) < 0
+    if whole and not said and np.nanmax(numbers) <= MAX_COUNT:
+        why += "; if they count something, say 'count'"
     return column._replace(shift=shift, factor=factor, why=why)
 
 

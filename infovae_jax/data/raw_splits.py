@@ -15,6 +15,8 @@ from infovae_jax.types import Dataset
 CHUNK_VALUES = 1 << 22
 # Labels above this and above the number of examples are ids, not classes.
 MAX_FREE_LABEL = 1000
+# Numbers of channels that pictures have, of grey, colour, and colour with alpha.
+_CHANNELS = (1, 3, 4)
 
 
 class Raw(NamedTuple):
@@ -97,13 +99,21 @@ def standard_shape(x: Any, where: str) -> np.ndarray:
     if x.ndim == 3:
         return x[..., None]
     if x.shape[-1] > 4:
-        first = " (are the channels first?)" if x.shape[1] <= 4 else ""
         raise DataError(
-            f"images of shape {x.shape[1:]} have {x.shape[-1]} channels{first}",
+            f"images of shape {x.shape[1:]} have {x.shape[-1]} channels",
             where,
-            f"{fix}, with 1 to 4 channels",
+            channels_first(x.shape) or f"{fix}, with 1 to 4 channels",
         )
     return x
+
+
+def channels_first(shape: tuple[int, ...]) -> str:
+    """What to do where images `[n, H, W, C]` are probably `[n, C, H, W]`, else ''."""
+    if len(shape) != 4 or shape[1] not in _CHANNELS or shape[3] in _CHANNELS:
+        return ""
+    return (
+        "if the channels are first, give numpy.moveaxis(x, 1, -1), which has them last"
+    )
 
 
 def are_rows(shape: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from infovae_jax.config.groups import SCALINGS as KINDS
 from infovae_jax.data import raw_splits
+from infovae_jax.data.kinds import MAX_COUNT
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, unknown
 from infovae_jax.types import DataSpec
@@ -151,6 +152,7 @@ def choose(
             fix = "give 'unit', or numbers from 0"
             raise ConfigError(f"{span} are no grey levels", _KEY, fix)
         text = f"grey levels 0 to {high:.4g}, divided by {high:.4g}"
+        text += _of_counts(x, lows, highs) if is_table else ""
         return Scaling("grey", np.zeros(()), np.asarray(high), "float32", text)
     if kind == "auto":
         kind = "standardize" if is_table and not _is_of_unit(likelihood) else "unit"
@@ -165,6 +167,8 @@ def choose(
     constant = _is_constant(factor, shift)
     if constant.any() and is_table:
         text += f"; {int(constant.sum())} constant"
+    if is_table and kind == "standardize":
+        text += _of_counts(x, lows, highs)
     return Scaling(kind, shift, np.where(constant, 1.0, factor), "float32", text)
 
 
@@ -206,6 +210,16 @@ def _moments(x: Any, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
         np.square(np.asarray(part, np.float64) - mean).sum(axis) for part in _parts(x)
     )
     return np.asarray(mean), np.sqrt(np.asarray(spread) / count)
+
+
+def _of_counts(x: Any, lows: np.ndarray, highs: np.ndarray) -> str:
+    """What else columns of whole numbers from 0 can be."""
+    found = (lows >= 0) & (highs > 1) & (highs <= MAX_COUNT)
+    for part in _parts(x) if found.any() else ():
+        found &= (part == np.rint(part)).all(0)
+    count = int(found.sum())
+    what = f"; {count} of whole numbers from 0: if they count something, `columns` of a"
+    return f"{what} table may call them 'count'" if count else ""
 
 
 def _is_constant(factor: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What an estimator is given, checked in scikit-learn's words, as `[n, H, W, C]`."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from infovae_jax.data import columns, sources, tables
+from infovae_jax.data import columns, raw_splits, sources, tables
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.labels import UNKNOWN
 
@@ -115,6 +116,10 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if image_shape is not None:
         if len(image_shape) > 3 or 0 in image_shape:
             raise ValueError(f"X of shape {tuple(shape)} holds no images: {_SHAPES}")
+        told = reset and raw_splits.channels_first(shape)
+        if told:
+            what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
+            warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
         if not reset and image_shape != estimator.image_shape_:
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)

@@ -72,6 +72,19 @@ def test_constant_columns_are_left_alone_and_said():
     np.testing.assert_allclose(found.stored(x)[:, :, 1], 0, atol=1e-6)
 
 
+def test_columns_of_counts_are_told():
+    counts = RNG.poisson(30, (50, 1, 3, 1)).astype(float)
+    told = "3 of whole numbers from 0: if they count something, `columns`"
+    assert told in scaling.choose(counts, "auto", "auto", True).decision
+    mixed = np.concatenate([counts, NORMAL, -counts], 2)
+    assert told in scaling.choose(mixed, "auto", "auto", True).decision
+    assert (
+        told.replace("3", "20") in scaling.choose(GREY, "auto", "auto", True).decision
+    )
+    for x, is_table in ((NORMAL, True), (-counts, True), (GREY, False)):
+        assert "count" not in scaling.choose(x, "auto", "auto", is_table).decision
+
+
 def test_a_likelihood_of_the_unit_range_asks_for_it():
     assert scaling.choose(NORMAL, "auto", "bernoulli", True).kind == "unit"
     assert scaling.choose(NORMAL, "auto", "gaussian", True).kind == "standardize"

@@ -53,6 +53,10 @@ def test_kinds(frame):
         "planet": "ignore",
     }
     assert {c.kind for c in learned(frame, {"rooms": "count"}).used} >= {"count"}
+    assert "'count'" in learned(frame).columns[5].why
+    for other in (frame.assign(visits=-frame["visits"]), frame[["row", "age"]]):
+        lines = "\n".join(learned(other, label=None).decision())
+        assert "'count'" not in lines
     lines = "\n".join(learned(frame).decision())
     for words in ("row numbers", "constant, 'earth'", "different text in every row"):
         assert words in lines

@@ -151,3 +151,11 @@ def test_unknown_classes_are_summed_out(quick):
     with pytest.raises(ValueError, match="none of"):
         model.sample(1, cluster=0)
     assert model.sample(2, cluster=2).shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (4, 4, 5)])
+def test_channels_that_are_probably_first_are_told(shape):
+    x = np.zeros((2, *shape))
+    with pytest.warns(UserWarning, match=rf"{shape[2]} channels: .*moveaxis\(x, 1, -1"):
+        inputs.as_images(VAE(), x, reset=True)
+    inputs.as_images(VAE(), np.moveaxis(x, 1, -1), reset=True)  # warns of nothing
