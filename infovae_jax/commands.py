@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax.config import command_line, sweeps
 from infovae_jax.data import raw_splits
-from infovae_jax.errors import SIGNAL_ENDING, ConfigError
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, DataError
 from infovae_jax.training import (
     blocks,
     checkpoint,
@@ -48,7 +48,7 @@ def train(
     """
     if config is None:
         raise ConfigError(
-            "no --config", "command line", "e.g. --config=configs/infocatvae.py"
+            "no --config", "command line", "e.g. --config=infocatvae"
         )
     if workdir == "":
         raise ConfigError("an empty path", "--workdir", "name a folder")
@@ -150,11 +150,20 @@ def evaluate(
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    saved = open_saved(workdir, member, opening)
+    saved = _with_its_data(workdir, member, opening)
     if member is not None:
         saved = saved.of_member(member)
     saved.run.config.evaluation.update(changes or {})
     evaluate_and_report(saved, metrics)
+
+
+def _with_its_data(workdir: str | None, member: int | None, opening: Opening) -> Saved:
+    """`open_saved`, of a mode that takes new data, too."""
+    try:
+        return open_saved(workdir, member, opening)
+    except DataError as error:
+        fix = f"{error.fix}, or name other data by --input"
+        raise DataError(error.what, error.where, fix) from None
 
 
 def make_report(
@@ -298,7 +307,7 @@ def encode(
     if output:
         row_files.check(pathlib.Path(output))
         row_files.check_outside(pathlib.Path(output), workdir)
-    saved = open_saved(workdir, member, opening).chosen(member)
+    saved = _with_its_data(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
     splits = {

@@ -370,7 +370,7 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, config, mode: str) -> Conf
     """A flag that there is not, with the key or the flag that may be meant."""
     if config is None and error.flagname.startswith(f"{CONFIG_FLAG}."):
         if mode == "train":
-            fix = "e.g. --config=configs/infocatvae.py"
+            fix = "e.g. --config=infocatvae"
             return ConfigError("no --config", f"--{error.flagname}", fix)
         fix = f"leave it out: a saved run keeps its values, {_BUT}"
         what = f"a key with --mode={mode}"

@@ -200,6 +200,13 @@ def learn(
       DataError: two columns of one name, none that can be used, or a missing value.
     """
     require_different(frame, where)
+    if not isinstance(columns, Mapping):
+        raise ConfigError(
+            f"{type(columns).__name__} {columns!r} in place of names and kinds",
+            _COLUMNS,
+            "give a dict, such as {'age': 'numeric', 'city': 'ignore'}",
+        )
+    columns = {str(name): kind for name, kind in columns.items()}
     names = [str(name) for name in frame.columns]
     frame = frame.set_axis(names, axis=1)
     if missing not in MISSING:

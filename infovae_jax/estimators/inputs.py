@@ -91,8 +91,8 @@ def learn(
     X: Any, frame: Any, train: np.ndarray, kinds: Mapping[str, str] | None, missing: str
 ) -> Scheme:
     """The scheme of a table X, as `frame`; see `data.columns.learn`."""
-    package = tables.package_of(X) or "pandas"
-    return columns.learn(frame, train, kinds or {}, missing, "X", package=package)
+    package, kinds = tables.package_of(X) or "pandas", {} if kinds is None else kinds
+    return columns.learn(frame, train, kinds, missing, "X", package=package)
 
 
 def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
