@@ -47,9 +47,7 @@ def train(
     `opening`: of a run that is there already.
     """
     if config is None:
-        raise ConfigError(
-            "no --config", "command line", "e.g. --config=infocatvae"
-        )
+        raise ConfigError("no --config", "command line", "e.g. --config=infocatvae")
     if workdir == "":
         raise ConfigError("an empty path", "--workdir", "name a folder")
     # Through JSON and back, so that a run and its continuation see equal values.

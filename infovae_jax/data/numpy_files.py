@@ -139,7 +139,13 @@ def _scaling(
 
 
 def _as_stored(x: np.ndarray, scale: scaling.Scaling | None, where: str) -> np.ndarray:
-    return raw_splits.storage_type(x, where) if scale is None else scale.stored(x)
+    if scale is not None:
+        return scale.stored(x)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 4:
+        limits = [(part.min(), part.max()) for _, part in raw_splits.chunks(x)]
+        low, high = np.transpose(limits)
+        raw_splits.require_float32(low.min(), high.max(), where)
+    return raw_splits.storage_type(x, where)
 
 
 def _titled(title: str, scale: scaling.Scaling | None) -> str:

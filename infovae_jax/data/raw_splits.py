@@ -135,11 +135,8 @@ def storage_type(x: np.ndarray, where: str) -> np.ndarray:
     if x.dtype == np.bool_:
         return x.astype(np.uint8) * np.uint8(255)
     if x.dtype.kind == "f":
-        if x.dtype.itemsize > 4:
-            limits = [(part.min(), part.max()) for _, part in chunks(x)]
-            low, high = np.transpose(limits)
-            require_float32(low.min(), high.max(), where)
-        with np.errstate(over="ignore"):  # beside NaN, which the scan in `spec` tells
+        # A value beyond float32 becomes inf, which the scan in `spec` reports.
+        with np.errstate(over="ignore"):
             return x.astype(np.dtype(np.float32), copy=False)
     if x.dtype.kind not in "iu":
         raise DataError(
@@ -157,6 +154,12 @@ def storage_type(x: np.ndarray, where: str) -> np.ndarray:
     return x.astype(np.uint8)
 
 
+def lost_in_float32(low: Any, high: Any) -> Any:
+    """Whether float32 makes infinity or 0 of all numbers in a range, or of its ends."""
+    peak, held = np.maximum(-low, high), np.finfo(np.float32)
+    return np.isfinite(peak) & ((peak > held.max) | ((peak > 0) & (peak < held.tiny)))
+
+
 def require_float32(low: Any, high: Any, where: str) -> None:
     """Raises DataError where numbers are so large or small that float32 loses them.
 
@@ -166,8 +169,7 @@ def require_float32(low: Any, high: Any, where: str) -> None:
       where: names the numbers in messages.
     """
     low, high = np.atleast_1d(low).ravel(), np.atleast_1d(high).ravel()
-    peak, held = np.maximum(-low, high), np.finfo(np.float32)
-    lost = np.isfinite(peak) & ((peak > held.max) | ((peak > 0) & (peak < held.tiny)))
+    lost = lost_in_float32(low, high)
     if lost.any():
         column = int(lost.argmax())
         raise DataError(

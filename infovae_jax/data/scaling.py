@@ -136,7 +136,8 @@ def choose(
     lows = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
     highs = np.max([part.max(axis) for part in _parts(x)], 0).astype(np.float64)
     low, high = float(lows.min()), float(highs.max())
-    raw_splits.require_float32(low, high, where)
+    if raw_splits.lost_in_float32(low, high):
+        raw_splits.require_float32(lows, highs, where)
     bytes_ = x.dtype == np.uint8 and high > 1
     dtype = "uint8" if bytes_ else "float32"
     span = f"values of {told(low)} to {told(high)}"

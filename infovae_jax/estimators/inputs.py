@@ -135,6 +135,8 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if reset:
         estimator.image_shape_ = image_shape
         _require_names(estimator, before)
+    if X.dtype.kind == "O":  # decimals of lists and of polars, which are left so
+        X = X.astype(np.float64)
     return X.reshape(len(X), *stored_shape(estimator))
 
 

@@ -1,5 +1,7 @@
 """Shapes and types that are taken, and words for those that are not."""
 
+import decimal
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -159,3 +161,12 @@ def test_channels_that_are_probably_first_are_told(shape):
     with pytest.warns(UserWarning, match=rf"{shape[2]} channels: .*moveaxis\(x, 1, -1"):
         inputs.as_images(VAE(), x, reset=True)
     inputs.as_images(VAE(), np.moveaxis(x, 1, -1), reset=True)  # warns of nothing
+
+
+def test_decimals_are_numbers():
+    rows = [[decimal.Decimal(i) / 4, decimal.Decimal(1)] for i in range(4)]
+    polars = pytest.importorskip("polars")
+    for x in (rows, np.array(rows), polars.DataFrame(rows, orient="row")):
+        found = inputs.as_images(VAE(), x, reset=True)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found[:, 0, :, 0], np.array(rows, float))
