@@ -244,11 +244,11 @@ def _list(folder: pathlib.Path) -> Listing:
         raise DataError(
             f"empty split: no {', '.join(SUFFIXES)} images",
             f"folder {folder}",
-            "lay images out as <class>/<name>.png, or directly in the folder",
+            "lay images out as <class>/<name>.png, or directly in the folder; of "
+            "deeper ones name a folder within",
         )
     _require_all_classes(folder, inside, {name for _, name in pairs})
-    deeper = [f for files in inside.values() for f in files]
-    left_out = _left_out(entries, deeper, {*flat, *(f for f, _ in pairs)}, inside)
+    left_out = _left_out(entries, inside, {*flat, *(f for f, _ in pairs)})
     return Listing(flat or [f for f, _ in pairs], [name for _, name in pairs], left_out)
 
 
@@ -265,16 +265,14 @@ def _require_all_classes(folder: pathlib.Path, inside, found: set[str]) -> None:
             )
 
 
-def _left_out(entries, deeper, read: set[pathlib.Path], inside) -> dict[str, int]:
-    """Reason -> number of what is there and not read; `deeper`: in class folders."""
-    counts = Counter()
-    for entry in entries + deeper:
-        if entry in read:
-            continue
+def _left_out(entries, inside, read: set[pathlib.Path]) -> dict[str, int]:
+    """Reason -> number of what is there and not read."""
+    counts = Counter({"empty folders": sum(not files for files in inside.values())})
+    deeper = [f for files in inside.values() for f in files if f not in read]
+    counts["folders inside classes"] = sum(f.is_dir() for f in deeper)
+    for entry in [e for e in entries if e not in read] + deeper:
         if not entry.is_dir():
             counts[f"{entry.suffix.lower() or 'nameless'} files"] += 1
-    counts["empty folders"] = sum(not files for files in inside.values())
-    counts["folders inside classes"] = sum(entry.is_dir() for entry in deeper)
     return dict(+counts)
 
 

@@ -55,7 +55,8 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, numbers.Rational | decimal.Decimal):
-        return float(value)
+        number = float(value)
+        return int(number) if number.is_integer() else number
     named = isinstance(value, pandas.Interval | pandas.Period | uuid.UUID)
     return str(value) if named else None
 

@@ -315,6 +315,7 @@ def few(*values):
         ([decimal.Decimal(i) / 7 for i in range(N)], "numeric", float),
         (few(*map(fractions.Fraction, ("1/3", "2/3", "4/3"))), "numeric", float),
         (few(decimal.Decimal("1.5"), decimal.Decimal(2)), "binary", float),
+        (few(decimal.Decimal("1.00"), decimal.Decimal(2)), "binary", int),
         (pd.cut(np.arange(N), 4), "categorical", str),
         (few(*pd.interval_range(0, 3)), "categorical", str),
         (pd.PeriodIndex(few("2020", "2021", "2023"), freq="Y"), "categorical", str),
