@@ -249,7 +249,7 @@ def new_data(
         return
     target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
     row_files.check(target)
-    row_files.check_apart(target, path)
+    row_files.check_apart([target], path)
     row_files.check_outside(target, workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     below, note = None, None
@@ -278,8 +278,7 @@ def _own_images(
         row_files.check_outside(pathlib.Path(output), workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     targets = shown.outputs(mode, saved.folder, output)
-    for target in targets:
-        row_files.check_apart(target, path)
+    row_files.check_apart(targets, path)
     with files.writing_in(targets[0].parent):
         lines = shown.apply(saved, mode, path, num, targets)
     print("\n".join(lines), flush=True)

@@ -159,7 +159,7 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
             raise DataError(
                 "more values in a row than names of columns",
                 f"file {path}",
-                "name every column in the first line",
+                f"name every column in the first line, and separate by {sep!r} alone",
             ) from None
 
 

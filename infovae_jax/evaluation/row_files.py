@@ -37,12 +37,13 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         tables.require(("pyarrow",), "Parquet files")
 
 
-def check_apart(target: pathlib.Path, source: pathlib.Path | None) -> None:
+def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
     """Raises ConfigError where a file to be written is the one that is read."""
-    there = source is not None and target.exists() and source.exists()
-    if there and target.samefile(source):
-        what = "the input would be overwritten"
-        raise ConfigError(what, f"{_FLAG}={target}", "name another")
+    for target in targets:
+        if target.exists() and source.exists() and target.samefile(source):
+            raise ConfigError(
+                "the input would be overwritten", f"{_FLAG}={target}", "name another"
+            )
 
 
 def check_outside(target: pathlib.Path, run: str | None) -> None:
