@@ -160,7 +160,8 @@ def _with_its_data(workdir: str | None, member: int | None, opening: Opening) ->
     try:
         return open_saved(workdir, member, opening)
     except DataError as error:
-        fix = f"{error.fix}, or name other data by --input"
+        own = "its new place by --config.data.source, or new data by --input"
+        fix = f"{error.fix}; name {own}"
         raise DataError(error.what, error.where, fix) from None
 
 

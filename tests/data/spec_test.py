@@ -73,6 +73,13 @@ def test_what_is_just_beyond_one_is_told_from_it(load):
         load({"x": x}, likelihood="bernoulli")
 
 
+def test_whole_numbers_of_rows_may_be_no_grey_levels(load):
+    rows = np.random.default_rng(0).integers(0, 30, (10, 6))
+    assert "give a table with counts as 'count'" in load({"x": rows}).decision
+    for other in (rows * 8, rows.reshape(10, 2, 3), rows / 30):
+        assert "'count'" not in load({"x": other}).decision
+
+
 def test_a_large_scale_is_said(load):
     for factor, said in ((255, True), (3, False)):
         decision = load({"x": factor * GREY}).decision
