@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from infovae_jax import config as config_lib
 from infovae_jax.config import command_line, sweeps
 from infovae_jax.data import raw_splits
-from infovae_jax.errors import SIGNAL_ENDING, ConfigError
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, DataError
 from infovae_jax.training import (
     blocks,
     checkpoint,
@@ -47,9 +47,7 @@ def train(
     `opening`: of a run that is there already.
     """
     if config is None:
-        raise ConfigError(
-            "no --config", "command line", "e.g. --config=configs/infocatvae.py"
-        )
+        raise ConfigError("no --config", "command line", "e.g. --config=infocatvae")
     if workdir == "":
         raise ConfigError("an empty path", "--workdir", "name a folder")
     # Through JSON and back, so that a run and its continuation see equal values.
@@ -150,11 +148,21 @@ def evaluate(
     from infovae_jax import evaluation
 
     evaluation.chosen_groups(metrics)  # a wrong name is said before anything is read
-    saved = open_saved(workdir, member, opening)
+    saved = _with_its_data(workdir, member, opening)
     if member is not None:
         saved = saved.of_member(member)
     saved.run.config.evaluation.update(changes or {})
     evaluate_and_report(saved, metrics)
+
+
+def _with_its_data(workdir: str | None, member: int | None, opening: Opening) -> Saved:
+    """`open_saved`, of a mode that takes new data, too."""
+    try:
+        return open_saved(workdir, member, opening)
+    except DataError as error:
+        own = "its new place by --config.data.source, or new data by --input"
+        fix = f"{error.fix}; name {own}"
+        raise DataError(error.what, error.where, fix) from None
 
 
 def make_report(
@@ -243,6 +251,7 @@ def new_data(
     target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
     row_files.check(target)
     row_files.check_apart([target], path)
+    row_files.check_outside(target, workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     below, note = None, None
     if "bounds" in evaluated.WANTED[mode]:
@@ -267,6 +276,7 @@ def _own_images(
 
     if output:
         row_files.check(pathlib.Path(output), (".png", ".npz"))
+        row_files.check_outside(pathlib.Path(output), workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     targets = shown.outputs(mode, saved.folder, output)
     row_files.check_apart(targets, path)
@@ -294,7 +304,8 @@ def encode(
 
     if output:
         row_files.check(pathlib.Path(output))
-    saved = open_saved(workdir, member, opening).chosen(member)
+        row_files.check_outside(pathlib.Path(output), workdir)
+    saved = _with_its_data(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}
     splits = {
@@ -318,8 +329,9 @@ def encode(
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {folder / 'codes.npz'}: {shapes}")
     if output:
+        verb = row_files.verb(pathlib.Path(output))
         count = row_files.write(pathlib.Path(output), new_data.training_rows(saved))
-        print(f"wrote {output}: {count} rows")
+        print(f"{verb} {output}: {count} rows")
 
 
 def export(
@@ -341,11 +353,13 @@ def export(
 
     folder_lib.check_formats(formats)
     folder = folder_lib.claim(pathlib.Path(output))
+    replaced = folder_lib.holds_model(folder)
     loading.of_run(open_model(workdir, member, opening).chosen(member)).save(
         folder, formats
     )
     names = ", ".join(sorted(path.name for path in folder.iterdir()))
-    print(f"wrote {folder}: {names}")
+    verb = "replaced the model in" if replaced else "wrote"
+    print(f"{verb} {folder}: {names}")
 
 
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}

@@ -455,3 +455,22 @@ def test_the_input_is_not_overwritten(run_main_inprocess, tmp_path, mode):
         )
         assert_refused(done, 2, "the input would be overwritten", output, "another")
     assert (tmp_path / "rows.csv").read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--mode=predict", "--input=rows.csv", "--output=run/clusters.npz"),
+        ("--mode=encode", "--output=link/clusters.npz"),
+        ("--mode=reconstruct", "--input=rows.csv", "--output=run/clusters.npz"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_no_file_of_the_run_is_overwritten(run_main_inprocess, tmp_path, arguments):
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "run" / "clusters.npz").write_text("as it was")
+    done = run_main_inprocess(*arguments, "--workdir=run", cwd=tmp_path)
+    assert_refused(done, 2, "the run's own folder", "clusters.npz", "name another")
+    assert (tmp_path / "run" / "clusters.npz").read_text() == "as it was"

@@ -101,7 +101,7 @@ LONG = ("docs", "contributing", "systems", "resume", "conformance", "golden")
 def pytest_collection_modifyitems(items):
     """Tests that start processes are marked, and long files come first."""
     for item in items:
-        starts = "subprocess" in item.function.__code__.co_names
+        starts = {"subprocess", "forked"} & {*item.function.__code__.co_names}
         if starts or "run_main" in item.fixturenames:
             item.add_marker(pytest.mark.process)
         if item.path.stem.removesuffix("_test") in FAULTS:
@@ -153,17 +153,11 @@ def compiled_init():
 @pytest.fixture
 def run_main():
     """Runs the command line in a process of its own; returns the completed process."""
-    import subprocess
+    import forked
 
     def run(*arguments, cwd=ROOT, timeout=300, env=None):
-        return subprocess.run(
-            [sys.executable, "-m", "infovae_jax.main", *map(str, arguments)],
-            cwd=cwd,
-            timeout=timeout,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **(env or {})},
-        )
+        command = [sys.executable, "-m", "infovae_jax.main", *arguments]
+        return forked.run(command, cwd, {**os.environ, **(env or {})}, timeout)
 
     return run
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+import forked
 import pytest
 from ml_collections import ConfigDict
 
@@ -72,9 +73,12 @@ def test_blocks_run(page, tmp_path):
     env["PATH"] = f"{pathlib.Path(sys.executable).parent}:{env['PATH']}"
     commands += [["bash", "-ec", b.text] for b in found if b.what == "run"]
     for command in commands:
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env=env
-        )
+        if command[0] == sys.executable:
+            done = forked.run(command, tmp_path, env)
+        else:
+            done = subprocess.run(
+                command, cwd=tmp_path, capture_output=True, text=True, env=env
+            )
         assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -126,16 +125,9 @@ def test_no_good_row_is_lost_to_a_flipped_bit(trained, capfd):
 
 def start(folder):
     options = ("--config.train.num_epochs=1500", "--config.train.checkpoint_every=50")
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "infovae_jax.main"),
-                *small_run.command(folder, *options),
-            ],
-            cwd=small_run.ROOT,
-            stdout=log,
-            stderr=log,
-        )
+    command = small_run.command(folder, *options)
+    log = folder / "log"
+    return forked.Popen([sys.executable, "-m", "infovae_jax.main", *command], log, log)
 
 
 @pytest.mark.process

@@ -47,7 +47,6 @@ ALIASES = {
     **dict.fromkeys(("dtype", "fp16", "bf16"), "train.precision"),
 }
 _BUT = "but for config.evaluation in --mode=evaluate, and where its data lie"
-TABLES = (".csv", ".tsv", ".parquet")
 # Modes that take images of one's own and show what the model makes of them.
 OF_IMAGES = ("reconstruct", "interpolate", "traverse")
 _OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
@@ -281,7 +280,7 @@ def _of_table(argv: list[str]) -> bool:
     """Whether the data are named on the command line, and are a table."""
     prefix = f"{CONFIG_FLAG}.data.source="
     named = [a.lstrip("-") for a in argv if a.lstrip("-").startswith(prefix)]
-    return bool(named) and named[-1].lower().endswith(TABLES)
+    return bool(named) and named[-1].lower().endswith(groups.TABLES)
 
 
 def _mode(argv: list[str]) -> str:
@@ -353,7 +352,7 @@ def _unknown_flag(error: flags.UnrecognizedFlagError, config, mode: str) -> Conf
     """A flag that there is not, with the key or the flag that may be meant."""
     if config is None and error.flagname.startswith(f"{CONFIG_FLAG}."):
         if mode == "train":
-            fix = "e.g. --config=configs/infocatvae.py"
+            fix = "e.g. --config=infocatvae"
             return ConfigError("no --config", f"--{error.flagname}", fix)
         fix = f"leave it out: a saved run keeps its values, {_BUT}"
         what = f"a key with --mode={mode}"

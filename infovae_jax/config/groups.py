@@ -18,6 +18,8 @@ MAX_SEED = 2**32 - 1
 _BATCH = {"at_least": 1, "at_most": 10**6}
 _SIZES = {"at_least": 1, "at_most": 10**5}
 SCALINGS = ("auto", "none", "grey", "unit", "standardize")
+# Endings of files of tables.
+TABLES = (".csv", ".tsv", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import kinds
+from infovae_jax.data import kinds, plain_values
 from infovae_jax.data.kinds import Column
 from infovae_jax.distributions.columns import COUNTS, KINDS
 from infovae_jax.errors import ConfigError, DataError, unknown
@@ -124,7 +124,9 @@ class Scheme(NamedTuple):
         """
         if self.label is None or self.label not in frame.columns:
             return None
-        return kinds.level_numbers(frame[self.label], self.label_levels)
+        place = kinds.Place(self.label, "labels", 0)
+        values = plain_values.plain(frame[self.label], place)
+        return kinds.level_numbers(values, self.label_levels)
 
     def decode(self, rows: np.ndarray, drawn: bool = False) -> Any:
         """Rows of numbers `[n, 1, W, 1]` as a frame in the table's own units.
@@ -198,6 +200,13 @@ def learn(
       DataError: two columns of one name, none that can be used, or a missing value.
     """
     require_different(frame, where)
+    if not isinstance(columns, Mapping):
+        raise ConfigError(
+            f"{type(columns).__name__} {columns!r} in place of names and kinds",
+            _COLUMNS,
+            "give a dict, such as {'age': 'numeric', 'city': 'ignore'}",
+        )
+    columns = {str(name): kind for name, kind in columns.items()}
     names = [str(name) for name in frame.columns]
     frame = frame.set_axis(names, axis=1)
     if missing not in MISSING:

@@ -69,6 +69,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """
     size = target_size(config.image_size)
     splits, names, left_out = _find_splits(path, config)
+    left = told(left_out)
     if not config.follow_links:
         _require_inside(path, [f for s in splits.values() for f in s.files])
     mark = cache.fingerprint(
@@ -97,7 +98,7 @@ def read_folder(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         arrays.get("test_y"),
         len(names),
         tuple(shown(name) for name in names),
-        f"image folder {path}, decoded into {folder}{_left_out_text(left_out)}",
+        f"image folder {path}, decoded into {folder}{left and f'; left out: {left}'}",
         f"folder {path}",
         origin=tuple(
             np.array([f.relative_to(path).as_posix() for f in splits[s].files])
@@ -165,9 +166,9 @@ def target_size(image_size: Any) -> tuple[int, int] | None:
     return sides
 
 
-def _left_out_text(left_out: Mapping[str, int]) -> str:
-    found = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-    return f"; left out: {found}" if found else ""
+def told(left_out: Mapping[str, int]) -> str:
+    """`Listing.left_out` in words; nothing where nothing was."""
+    return ", ".join(f"{count} {reason}" for reason, count in left_out.items())
 
 
 def _find_splits(path, config):
@@ -243,11 +244,11 @@ def _list(folder: pathlib.Path) -> Listing:
         raise DataError(
             f"empty split: no {', '.join(SUFFIXES)} images",
             f"folder {folder}",
-            "lay images out as <class>/<name>.png, or directly in the folder",
+            "lay images out as <class>/<name>.png, or directly in the folder; of "
+            "deeper ones name a folder within",
         )
     _require_all_classes(folder, inside, {name for _, name in pairs})
-    others = entries + [f for files in inside.values() for f in files]
-    left_out = _left_out(others, {*flat, *(f for f, _ in pairs)}, inside)
+    left_out = _left_out(entries, inside, {*flat, *(f for f, _ in pairs)})
     return Listing(flat or [f for f, _ in pairs], [name for _, name in pairs], left_out)
 
 
@@ -264,19 +265,15 @@ def _require_all_classes(folder: pathlib.Path, inside, found: set[str]) -> None:
             )
 
 
-def _left_out(entries, read: set[pathlib.Path], inside) -> dict[str, int]:
+def _left_out(entries, inside, read: set[pathlib.Path]) -> dict[str, int]:
     """Reason -> number of what is there and not read."""
-    counts = Counter()
-    for entry in entries:
-        if entry in read:
-            continue
+    counts = Counter({"empty folders": sum(not files for files in inside.values())})
+    deeper = [f for files in inside.values() for f in files if f not in read]
+    counts["folders inside classes"] = sum(f.is_dir() for f in deeper)
+    for entry in [e for e in entries if e not in read] + deeper:
         if not entry.is_dir():
             counts[f"{entry.suffix.lower() or 'nameless'} files"] += 1
-        elif not inside.get(entry.name) and entry.name in inside:
-            counts["empty folders"] += 1
-        elif entry.name not in inside:
-            counts["folders inside classes"] += 1
-    return dict(counts)
+    return dict(+counts)
 
 
 def _is_image(path: pathlib.Path) -> bool:
@@ -300,6 +297,20 @@ def _stream(listing: Listing, names: tuple[str, ...], decode) -> cache.Stream:
                 batch, start = [], i + 1
 
     return cache.Stream(len(listing.files), chunks())
+
+
+def _require_single(image, path: pathlib.Path) -> None:
+    """Raises DataError where a file holds several images.
+
+    Those of an MPO, as telephones write them into a .jpg, are views of the first.
+    """
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format != "MPO":
+        raise DataError(
+            f"{count} pages or frames in one file",
+            f"file {path}",
+            "store each as a file of its own, or all as an array [n, H, W]",
+        )
 
 
 class Decoder:
@@ -349,6 +360,7 @@ class Decoder:
                 # Pillow only warns of an image up to twice its safe size.
                 warnings.simplefilter("error", self._pil.DecompressionBombWarning)
                 with self._pil.open(path) as image:
+                    _require_single(image, path)
                     image = self._plain(self._ops.exif_transpose(image), path)
                     if self._size is not None:
                         height, width = self._size

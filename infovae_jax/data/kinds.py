@@ -10,10 +10,12 @@ The rules of `judge`, in this order; values that are missing are left aside:
     numeric      other numbers
 """
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from infovae_jax.data import plain_values
 from infovae_jax.distributions.columns import COUNTS
 from infovae_jax.errors import ConfigError, DataError, printable
 
@@ -23,6 +25,7 @@ MAX_LEVELS, MOST_LEVELS = 50, 1000
 MAX_FEW, TIMES = 10, 10
 # Share of a column's values up to which texts among numbers are taken for slips.
 MOST_SLIPS = 0.2
+_COMMAS = re.compile(r"[+-]?\d*(,\d+)*(\.\d+)?")
 # log(1 + count) in float32 still tells all counts up to this apart.
 MAX_COUNT = 100_000
 
@@ -88,12 +91,18 @@ def judge(
       missing: 'refuse' or 'impute'.
       where: names the table in messages.
     """
+    if kind == IGNORE:
+        return Column(name, kind, "as data.columns says")
+    values, said = plain_values.plain(values, Place(name, where, 0)), kind is not None
+    if said:
+        plain_values.require_no_dates(values, Place(name, where, 0))
     there = values.dropna()
-    levels = _levels(there, name, where)
-    said = kind is not None
+    levels = _levels(there)
+    if not said:
+        _require_points(values, levels, Place(name, where, 0))
     kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
     if kind == IGNORE:
-        if not said and len(levels) > MAX_LEVELS:
+        if len(levels) > MAX_LEVELS:
             _require_numbers(values, levels, name, where)
         return Column(name, kind, why)
     if len(there) < len(values) and missing == "refuse":
@@ -109,7 +118,7 @@ def judge(
         column = _with_levels(column, levels, said)
         column = column._replace(why=f"{why}: {_shown(column.levels)}")
     else:
-        column = _with_moments(column, values, train, where)
+        column = _with_moments(column, values, train, where, said)
     if len(there) < len(values):
         fill = column.shift if kind == "numeric" else _most_frequent(values, train)
         how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
@@ -142,15 +151,27 @@ def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> N
         )
 
 
-def _levels(there: Any, name: str, where: str) -> list[Any]:
+def _require_points(values: Any, levels: list[Any], place: Place) -> None:
+    """Raises DataError where nearly all values are numbers, some of them with a comma.
+
+    Texts of many numbers would else be categories, or ignored.
+    """
+    texts = [level for level in levels if isinstance(level, str)]
+    like = [level for level in texts if _COMMAS.fullmatch(level.strip())]
+    commas = {level for level in like if "," in level}
+    if commas and len(texts) - len(like) <= MOST_SLIPS * len(levels):
+        index = int(values.isin(commas).to_numpy().argmax())
+        raise place.refuse(
+            index,
+            f"numbers with a comma, {values.iloc[index]!r},",
+            "write points: pandas.read_csv has decimal=',' and thousands=','; or set "
+            f"data.columns='{place.column}=categorical'",
+        )
+
+
+def _levels(there: Any) -> list[Any]:
     """The different values, in order."""
-    try:
-        found = there.unique()
-    except TypeError:
-        raise DataError(
-            f"column '{name}' holds lists or the like", where, "give plain values"
-        ) from None
-    found = [v.item() if isinstance(v, np.generic) else v for v in found]
+    found = [v.item() if isinstance(v, np.generic) else v for v in there.unique()]
     try:
         return sorted(found)
     except TypeError:
@@ -158,10 +179,8 @@ def _levels(there: Any, name: str, where: str) -> list[Any]:
 
 
 def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
-    from pandas.api import types
-
     dtype, count = there.dtype, len(levels)
-    if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+    if plain_values.are_dates(there):
         return IGNORE, "dates; make numbers of what matters in them"
     if count == 0:
         return IGNORE, "no value"
@@ -224,23 +243,32 @@ def _with_levels(column: Column, levels: list[Any], said: bool) -> Column:
     return column._replace(levels=tuple(levels))
 
 
-def _with_moments(column: Column, values: Any, train: np.ndarray, where: str) -> Column:
+def _with_moments(
+    column: Column, values: Any, train: np.ndarray, where: str, said: bool
+) -> Column:
     place = Place(column.name, where, 0)
     numbers = _numbers(values, place)
     known = numbers[train][~np.isnan(numbers[train])]
     if not len(known):
         raise place.refuse(0, "no value in the training rows", "ignore that column")
-    shift = float(known.mean())
+    # In units of the power of two above the largest: exact, and squares of any stay
+    # within what float64 holds.
+    _, exponent = np.frexp(np.abs(known).max())
+    known = np.ldexp(known, -exponent)
+    shift = float(np.ldexp(known.mean(), exponent))
     if column.kind in COUNTS:
         _require_counts(numbers, place, "say 'numeric'")
-        shift = float(np.log(max(shift, 0.5 / len(known))))
-        why = f"{column.why}; counts of mean {known.mean():.4g}"
+        mean, shift = shift, float(np.log(max(shift, 0.5 / len(known))))
+        why = f"{column.why}; counts of mean {mean:.4g}"
         return column._replace(shift=shift, why=why)
-    factor = float(known.std())
+    factor = float(np.ldexp(known.std(), exponent))
     # The spread of a constant column is rounding.
     if factor <= 10 * np.finfo(np.float64).eps * abs(shift):
         factor = 1.0
     why = f"{column.why}; mean {shift:.4g}, standard deviation {factor:.4g}"
+    whole = column.whole and not np.nanmin(numbers) < 0
+    if whole and not said and np.nanmax(numbers) <= MAX_COUNT:
+        why += "; if they count something, say 'count'"
     return column._replace(shift=shift, factor=factor, why=why)
 
 
@@ -306,6 +334,7 @@ def _filled(missing: np.ndarray, column: Column, place: Place) -> Any:
 
 def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place):
     """Writes a column `[n]` into its numbers `at` of rows `[n, W]`, which are 0."""
+    values = plain_values.plain(values, place)
     if column.kind in ("binary", "categorical"):
         numbers = level_numbers(values, column.levels)
         missing = numbers < 0
@@ -377,6 +406,9 @@ def label_levels(values: Any, where: str) -> tuple[Any, ...]:
       DataError: some are missing, there is one label only, or one for almost every row.
     """
     name = f"{where}, data.label_column '{values.name}'"
+    place = Place(str(values.name), name, 0)
+    values = plain_values.plain(values, place)
+    plain_values.require_no_dates(values, place)
     missing = values.isna().to_numpy()
     if missing.any():
         index = int(missing.argmax())
@@ -385,7 +417,7 @@ def label_levels(values: Any, where: str) -> tuple[Any, ...]:
             name,
             "fill them, or leave those rows out",
         )
-    levels = _levels(values, str(values.name), where)
+    levels = _levels(values)
     if not 2 <= len(levels) <= max(MOST_LEVELS, 2):
         raise DataError(
             f"{len(levels)} different labels", name, f"give 2 to {MOST_LEVELS} classes"
@@ -398,10 +430,13 @@ def read(numbers: np.ndarray, column: Column, drawn: bool = False) -> np.ndarray
 
     `drawn`: counts, and numbers that all were whole, are rounded.
     """
-    if column.kind == "categorical":
-        return np.asarray(column.levels)[numbers.argmax(-1)]
-    if column.kind == "binary":
-        return np.asarray(column.levels)[(numbers[:, 0] >= 0.5).astype(np.int64)]
+    if column.kind in ("binary", "categorical"):
+        types = {type(level) for level in column.levels}
+        of_one = len(types) == 1 or types == {int, float}
+        levels = np.array(column.levels, None if of_one else object)
+        if column.kind == "binary":
+            return levels[(numbers[:, 0] >= 0.5).astype(np.int64)]
+        return levels[numbers.argmax(-1)]
     values = numbers[:, 0].astype(np.float64)
     if column.kind in COUNTS:
         values = np.expm1(values)

@@ -31,6 +31,7 @@ class Rows(NamedTuple):
       labels: int32 `[m]`, -1 where unknown; None: the input has none.
       extra: columns of a table that training did not have; they are not looked at.
       imputed: how many missing values of a table were filled.
+      left_out: what else lies in the input and is not read, in words.
     """
 
     first: int
@@ -39,6 +40,7 @@ class Rows(NamedTuple):
     labels: np.ndarray | None = None
     extra: tuple[str, ...] = ()
     imputed: int = 0
+    left_out: str = ""
 
 
 def require(path: pathlib.Path) -> pathlib.Path:
@@ -123,24 +125,26 @@ def _of_folder(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows
             np.concatenate(images),
             [file.relative_to(root).as_posix() for file in files],
             np.array(known, np.int32) if number and classes else None,
+            left_out=folder.told(listing.left_out),
         )
 
 
 def _of_array(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]:
     where, first = f"{_FLAG}, {path}", 0
     if path.suffix.lower() == ".npy":
-        x, labels = numpy_files.open_npy(path), None
+        x, labels, left_out = numpy_files.open_npy(path), None, ""
         if not x.ndim:
             raise DataError("a single number", where, "store an array of rows")
         parts = (x[start : start + size] for start in range(0, len(x), size))
     else:
         parts, labels = _of_archive(path, size)
+        left_out = ", ".join(numpy_files.unread(path))
     for part in parts:
         images = as_stored(part, dataset, where, first)
         own = labels[first : first + len(images)] if labels is not None else None
         if own is not None and len(own) < len(images):
             raise _other_labels(labels, "more", where)
-        yield Rows(first, images, None, own)
+        yield Rows(first, images, None, own, left_out=left_out)
         first += len(images)
     if not first:
         raise DataError("no examples", where, "give at least one")

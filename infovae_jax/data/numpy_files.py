@@ -106,7 +106,7 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     train, test = raw_splits.split_indices(
         len(x), config.test_fraction, config.split_seed, where
     )
-    scale = _scaling(_Picked(x, train), array.ndim == 2, config)
+    scale = _scaling(_Picked(x, train), array.ndim == 2, config, where)
     if x.nbytes <= MAX_SPLIT_IN_MEMORY:
         parts = (_as_stored(x[picked], scale, where) for picked in (train, test))
         train_x, test_x = parts
@@ -131,13 +131,21 @@ class _Picked:
         return self.x[self.indices[part]]
 
 
-def _scaling(train: Any, are_rows: bool, config: Any) -> scaling.Scaling | None:
+def _scaling(
+    train: Any, are_rows: bool, config: Any, where: str
+) -> scaling.Scaling | None:
     """What `data.scaling` means for training examples, `are_rows`: stored `[n, d]`."""
-    return scaling.asked(train, are_rows, config.scaling, config.likelihood)
+    return scaling.asked(train, are_rows, config.scaling, config.likelihood, where)
 
 
 def _as_stored(x: np.ndarray, scale: scaling.Scaling | None, where: str) -> np.ndarray:
-    return raw_splits.storage_type(x, where) if scale is None else scale.stored(x)
+    if scale is not None:
+        return scale.stored(x)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 4:
+        limits = [(part.min(), part.max()) for _, part in raw_splits.chunks(x)]
+        low, high = np.transpose(limits)
+        raw_splits.require_float32(low.min(), high.max(), where)
+    return raw_splits.storage_type(x, where)
 
 
 def _titled(title: str, scale: scaling.Scaling | None) -> str:
@@ -249,6 +257,15 @@ def member_names(path: pathlib.Path) -> set[str]:
     """
     with _opened(path) as archive:
         return _names(archive)
+
+
+def unread(path: pathlib.Path) -> list[str]:
+    """Names of the arrays of a `.npz` beside the images and labels that are read.
+
+    Of a split one those are the training images.
+    """
+    names = member_names(path)
+    return sorted(names - set(choose_keys(names, path)[:2]))
 
 
 def _names(archive: zipfile.ZipFile) -> set[str]:
@@ -413,7 +430,7 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
         return raw_splits.standard_shape(found[key], f"array '{key}' of file {path}")
 
     def arranged(train_x, train_y, test_x, test_y):
-        scale = _scaling(train_x, found[train_key].ndim == 2, config)
+        scale = _scaling(train_x, found[train_key].ndim == 2, config, where)
         given = ((train_x, train_key), (test_x, test_key or train_key))
         train_x, test_x = (
             _as_stored(part, scale, f"array '{key}' of file {path}")

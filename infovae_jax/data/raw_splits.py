@@ -15,6 +15,8 @@ from infovae_jax.types import Dataset
 CHUNK_VALUES = 1 << 22
 # Labels above this and above the number of examples are ids, not classes.
 MAX_FREE_LABEL = 1000
+# Numbers of channels that pictures have, of grey, colour, and colour with alpha.
+_CHANNELS = (1, 3, 4)
 
 
 class Raw(NamedTuple):
@@ -97,13 +99,21 @@ def standard_shape(x: Any, where: str) -> np.ndarray:
     if x.ndim == 3:
         return x[..., None]
     if x.shape[-1] > 4:
-        first = " (are the channels first?)" if x.shape[1] <= 4 else ""
         raise DataError(
-            f"images of shape {x.shape[1:]} have {x.shape[-1]} channels{first}",
+            f"images of shape {x.shape[1:]} have {x.shape[-1]} channels",
             where,
-            f"{fix}, with 1 to 4 channels",
+            channels_first(x.shape) or f"{fix}, with 1 to 4 channels",
         )
     return x
+
+
+def channels_first(shape: tuple[int, ...]) -> str:
+    """What to do where images `[n, H, W, C]` are probably `[n, C, H, W]`, else ''."""
+    if len(shape) != 4 or shape[1] not in _CHANNELS or shape[3] in _CHANNELS:
+        return ""
+    return (
+        "if the channels are first, give numpy.moveaxis(x, 1, -1), which has them last"
+    )
 
 
 def are_rows(shape: tuple[int, ...]) -> bool:
@@ -154,6 +164,33 @@ def storage_type(x: np.ndarray, where: str) -> np.ndarray:
                 "store images as uint8, or as float32 in the range to be modelled",
             )
     return x.astype(np.uint8)
+
+
+def lost_in_float32(low: Any, high: Any) -> Any:
+    """Whether float32 makes infinity or 0 of all numbers in a range, or of its ends."""
+    peak, held = np.maximum(-low, high), np.finfo(np.float32)
+    return np.isfinite(peak) & ((peak > held.max) | ((peak > 0) & (peak < held.tiny)))
+
+
+def require_float32(low: Any, high: Any, where: str) -> None:
+    """Raises DataError where numbers are so large or small that float32 loses them.
+
+    Args:
+      low: smallest numbers, of columns say; what is NaN or infinite is let through.
+      high: largest.
+      where: names the numbers in messages.
+    """
+    low, high = np.atleast_1d(low).ravel(), np.atleast_1d(high).ravel()
+    lost = lost_in_float32(low, high)
+    if lost.any():
+        column = int(lost.argmax())
+        raise DataError(
+            f"numbers from {low[column]:.4g} to {high[column]:.4g}"
+            f"{f' in column {column}' if len(low) > 1 else ''}, which float32 does not "
+            "hold",
+            where,
+            "give them in another unit: times a power of ten",
+        )
 
 
 def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = None):

@@ -11,6 +11,7 @@ import numpy as np
 
 from infovae_jax.config.groups import SCALINGS as KINDS
 from infovae_jax.data import raw_splits
+from infovae_jax.data.kinds import MAX_COUNT
 from infovae_jax.distributions.likelihoods import LIKELIHOODS, make_likelihood
 from infovae_jax.errors import ConfigError, DataError, unknown
 from infovae_jax.types import DataSpec
@@ -110,7 +111,9 @@ class Scaling(NamedTuple):
 UNCHANGED = Scaling("none", np.zeros(()), np.ones(()), "float32", "taken as they are")
 
 
-def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
+def choose(
+    x: Any, kind: str, likelihood: str, is_table: bool, where: str = "X"
+) -> Scaling:
     """Settles how the training examples are scaled.
 
     Args:
@@ -121,13 +124,20 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
         likelihood is one of [0, 1] by 'unit'; pictures by 'unit'.
       likelihood: 'auto' or a name of LIKELIHOODS.
       is_table: whether columns have ranges of their own.
+      where: names the examples in messages.
 
     Raises:
       ConfigError: unknown kind, or 'grey' of numbers below 0 or of 0 alone.
+      DataError: numbers that float32 does not hold.
     """
     if kind not in KINDS:
         raise unknown("value", kind, KINDS, _KEY)
-    low, high = _range(x)
+    axis = 0 if is_table else None
+    lows = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
+    highs = np.max([part.max(axis) for part in _parts(x)], 0).astype(np.float64)
+    low, high = float(lows.min()), float(highs.max())
+    if raw_splits.lost_in_float32(low, high):
+        raw_splits.require_float32(lows, highs, where)
     bytes_ = x.dtype == np.uint8 and high > 1
     dtype = "uint8" if bytes_ else "float32"
     span = f"values of {told(low)} to {told(high)}"
@@ -143,14 +153,14 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
             fix = "give 'unit', or numbers from 0"
             raise ConfigError(f"{span} are no grey levels", _KEY, fix)
         text = f"grey levels 0 to {high:.4g}, divided by {high:.4g}"
+        text += _of_counts(x, lows, highs) if is_table else ""
         return Scaling("grey", np.zeros(()), np.asarray(high), "float32", text)
     if kind == "auto":
         kind = "standardize" if is_table and not _is_of_unit(likelihood) else "unit"
-    axis = 0 if is_table else None
+    raw_splits.require_float32(lows, highs, where)
     each = "each column" if is_table else "all values"
     if kind == "unit":
-        shift = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
-        factor = np.max([part.max(axis) for part in _parts(x)], 0) - shift
+        shift, factor = lows, highs - lows
         text = f"{span}; {each} brought to [0, 1]"
     else:
         shift, factor = _moments(x, axis)
@@ -158,10 +168,14 @@ def choose(x: Any, kind: str, likelihood: str, is_table: bool) -> Scaling:
     constant = _is_constant(factor, shift)
     if constant.any() and is_table:
         text += f"; {int(constant.sum())} constant"
+    if is_table and kind == "standardize":
+        text += _of_counts(x, lows, highs)
     return Scaling(kind, shift, np.where(constant, 1.0, factor), "float32", text)
 
 
-def asked(x: Any, is_table: bool, kind: str, likelihood: str) -> Scaling | None:
+def asked(
+    x: Any, is_table: bool, kind: str, likelihood: str, where: str = "X"
+) -> Scaling | None:
     """What `data.scaling` means for the training examples of a file.
 
     'auto' is narrower than `choose`'s: rows of fractions of which some are outside
@@ -178,7 +192,7 @@ def asked(x: Any, is_table: bool, kind: str, likelihood: str) -> Scaling | None:
     # Of what is not finite there are no statistics; the scan of `spec` names it.
     if not all(np.isfinite(part).all() for part in _parts(x)):
         return None
-    found = choose(x, kind, likelihood, is_table)
+    found = choose(x, kind, likelihood, is_table, where)
     return None if found.kind == "none" else found
 
 
@@ -197,6 +211,16 @@ def _moments(x: Any, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
         np.square(np.asarray(part, np.float64) - mean).sum(axis) for part in _parts(x)
     )
     return np.asarray(mean), np.sqrt(np.asarray(spread) / count)
+
+
+def _of_counts(x: Any, lows: np.ndarray, highs: np.ndarray) -> str:
+    """What else columns of whole numbers from 0 can be."""
+    found = (lows >= 0) & (highs > 1) & (highs <= MAX_COUNT)
+    for part in _parts(x) if found.any() else ():
+        found &= (part == np.rint(part)).all(0)
+    count = int(found.sum())
+    what = f"; {count} of whole numbers from 0: if they count something, `columns` of a"
+    return f"{what} table may call them 'count'" if count else ""
 
 
 def _is_constant(factor: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import pathlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from infovae_jax.data import (
     tables,
     tfds,
 )
-from infovae_jax.errors import ConfigError, DataError, nearest
+from infovae_jax.errors import ConfigError, DataError, nearest, printable
 from infovae_jax.types import Dataset
 
 FILE_READERS = {
@@ -102,6 +103,9 @@ def read_examples(source: str, image_size: Any = None, scheme: Any = None) -> An
 
     Raises:
       ConfigError, DataError: as `load`.
+
+    Warns:
+      UserWarning: there is more than is read.
     """
     if source.startswith("tfds:"):
         options = groups.default_config().data
@@ -115,10 +119,17 @@ def read_examples(source: str, image_size: Any = None, scheme: Any = None) -> An
     if suffix == ".npy":
         return numpy_files.open_npy(path)
     if suffix == ".npz":
+        _warn_of(path, ", ".join(numpy_files.unread(path)))
         return numpy_files.read_images(path)
     listing, _ = folder.list_images(path)
+    _warn_of(path, folder.told(listing.left_out))
     decode = folder.Decoder(folder.target_size(image_size))
     return np.stack([decode(file) for file in listing.files])
+
+
+def _warn_of(path: pathlib.Path, left_out: str) -> None:
+    if left_out:
+        warnings.warn(f"of {path} not read: {printable(left_out)}", stacklevel=5)
 
 
 def _choose(source: str):

@@ -282,6 +282,12 @@ def _decision(raw, config, spec, scans, in_range) -> list[str]:
         f"{scans['train'].mean:.4f} of the training "
         f"{raw_splits.called(spec.shape)}{scaled}"
     )
+    if spec.dtype == "uint8" and raw_splits.are_rows(spec.shape) and high < 0.5:
+        lines.append(
+            "  note: whole numbers are taken for grey levels up to 255; of columns "
+            "that are none set data.scaling='standardize', or give a table with "
+            "counts as 'count'"
+        )
     if max(-low, high) > LARGE:
         lines.append(
             "  note: values so large may make training diverge; scale them to [0, 1], "

@@ -2,19 +2,21 @@
 
 import importlib.util
 import pathlib
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from infovae_jax.config.groups import TABLES as SUFFIXES
 from infovae_jax.data import columns, raw_splits
 from infovae_jax.data.columns import Scheme
 from infovae_jax.errors import DataError, UserError, printable
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-PARQUET = ".parquet"
-SUFFIXES = (*SEPARATORS, PARQUET)
+CSV, TSV, PARQUET = SUFFIXES
+SEPARATORS = {CSV: ",", TSV: "\t"}
+_SAMPLE = 1 << 16  # letters in which separators are looked for
 
 
 def is_table(path: pathlib.Path) -> bool:
@@ -142,6 +144,7 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
     # Where rows hold more values than there are names, pandas would take the first ones
     # for names of the rows and shift the others; told not to, it drops the last ones.
     sep = SEPARATORS[path.suffix.lower()]
+    _require_separator(path, sep)
     options = {"sep": sep, "dtype": texts, "index_col": False}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)
@@ -156,8 +159,24 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
             raise DataError(
                 "more values in a row than names of columns",
                 f"file {path}",
-                "name every column in the first line",
+                f"name every column in the first line, and separate by {sep!r} alone",
             ) from None
+
+
+def _require_separator(path: pathlib.Path, sep: str) -> None:
+    """Raises DataError where the line of names is separated by something else."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        names, rows = stream.readline(_SAMPLE), stream.read(_SAMPLE)
+    others = [mark for mark in ";\t|," if mark in names]
+    if sep in names or not others:
+        return
+    decimal = ", decimal=','" if re.search(r"\d,\d", rows) else ""
+    how = f"pandas.read_csv({path.name!r}, sep={others[0]!r}{decimal})"
+    raise DataError(
+        f"columns separated by {others[0]!r} and not by {sep!r}",
+        f"file {path}",
+        f"read it by {how}, and give that, or what its to_csv(..., index=False) writes",
+    )
 
 
 def _parquet(path: pathlib.Path, rows: int | None, scheme: Any) -> Iterator[Any]:
@@ -224,15 +243,16 @@ def is_mixed(table: Any) -> bool:
 
     for position, dtype in enumerate(table.dtypes):
         if str(dtype) == "object":
-            if _holds_texts(table.iloc[:, position]):
+            if not _holds_numbers(table.iloc[:, position]):
                 return True
         elif not types.is_numeric_dtype(dtype):
             return True
     return False
 
 
-def _holds_texts(values: Any) -> bool:
-    """Whether a column of any objects holds a text: scikit-learn takes others."""
+def _holds_numbers(values: Any) -> bool:
+    """Whether a column of any objects holds such as scikit-learn takes for numbers."""
     from pandas.api import types
 
-    return types.infer_dtype(values, skipna=True) in ("string", "mixed", "categorical")
+    names = "integer floating mixed-integer-float boolean decimal complex empty"
+    return types.infer_dtype(values, skipna=True) in names.split()

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from infovae_jax.data import columns, sources, tables
+from infovae_jax.data import columns, raw_splits, sources, tables
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.labels import UNKNOWN
 
@@ -90,8 +90,8 @@ def learn(
     X: Any, frame: Any, train: np.ndarray, kinds: Mapping[str, str] | None, missing: str
 ) -> Scheme:
     """The scheme of a table X, as `frame`; see `data.columns.learn`."""
-    package = tables.package_of(X) or "pandas"
-    return columns.learn(frame, train, kinds or {}, missing, "X", package=package)
+    package, kinds = tables.package_of(X) or "pandas", {} if kinds is None else kinds
+    return columns.learn(frame, train, kinds, missing, "X", package=package)
 
 
 def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
@@ -115,6 +115,10 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if image_shape is not None:
         if len(image_shape) > 3 or 0 in image_shape:
             raise ValueError(f"X of shape {tuple(shape)} holds no images: {_SHAPES}")
+        told = reset and raw_splits.channels_first(shape)
+        if told:
+            what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
+            warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
         if not reset and image_shape != estimator.image_shape_:
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)
@@ -130,6 +134,8 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if reset:
         estimator.image_shape_ = image_shape
         _require_names(estimator, before)
+    if X.dtype.kind == "O":  # decimals of lists and of polars, which are left so
+        X = X.astype(np.float64)
     return X.reshape(len(X), *stored_shape(estimator))
 
 

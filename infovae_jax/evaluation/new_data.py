@@ -54,8 +54,8 @@ def apply(
             summary.add(part, found)
             yield table(saved, part, found, unusual_below)
 
-    count = row_files.write(output, parts())
-    return [f"wrote {output}: {count} rows", *summary.lines()]
+    verb, count = row_files.verb(output), row_files.write(output, parts())
+    return [f"{verb} {output}: {count} rows", *summary.lines()]
 
 
 def training_rows(saved: Saved) -> Iterator[row_files.Table]:
@@ -131,13 +131,14 @@ class _Summary:
         self._count = self._unusual = self._imputed = self._without = 0
         self._bound: float | None = None
         self._extra: tuple[str, ...] = ()
+        self._left_out = ""
         self._clusters: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 
     def add(self, part: Rows, found: Results) -> None:
         """Takes some rows in."""
         self._count += len(part.x)
-        self._extra = part.extra
+        self._extra, self._left_out = part.extra, part.left_out
         self._imputed += part.imputed
         if found.bound is not None:
             known = found.bound[np.isfinite(found.bound)]
@@ -152,7 +153,7 @@ class _Summary:
 
     def lines(self) -> list[str]:
         """What was found, in words."""
-        lines = []
+        lines = not_read(self._left_out)
         if self._extra:
             names = ", ".join(map(repr, self._extra[:_NAMED]))
             more = ", ..." if len(self._extra) > _NAMED else ""
@@ -187,6 +188,11 @@ class _Summary:
             f"(Hungarian), NMI {nmi:.4f}, of {len(labels)} rows with a label"
         )
         return lines
+
+
+def not_read(left_out: str) -> list[str]:
+    """A note of `Rows.left_out`, where there is some."""
+    return [f"note: not read: {printable(left_out)}"] if left_out else []
 
 
 def default_output(path: pathlib.Path, mode: str) -> pathlib.Path:

@@ -46,6 +46,19 @@ def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
             )
 
 
+def check_outside(target: pathlib.Path, run: str | None) -> None:
+    """Raises ConfigError where a file that is there lies in the folder of the run."""
+    own = run and target.resolve().is_relative_to(pathlib.Path(run).resolve())
+    if own and target.exists():
+        what = "a file in the run's own folder would be overwritten"
+        raise ConfigError(what, f"{_FLAG}={target}", "name another")
+
+
+def verb(target: pathlib.Path) -> str:
+    """What to say of a file that is going to be written."""
+    return "replaced" if target.exists() else "wrote"
+
+
 def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
     """Writes parts of one table, name -> `[m]` or `[m, k]`; returns how many rows.
 

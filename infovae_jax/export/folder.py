@@ -61,13 +61,18 @@ def claim(folder: pathlib.Path) -> pathlib.Path:
             str(folder),
             "name another",
         ) from None
-    if held and MANIFEST not in held and not _is_first_version(folder / MODEL):
+    if held and not holds_model(folder):
         raise ConfigError(
             "the folder holds something that is no model",
             str(folder),
             "name a new one",
         )
     return folder
+
+
+def holds_model(folder: pathlib.Path) -> bool:
+    """Whether a folder is one of ours."""
+    return (folder / MANIFEST).exists() or _is_first_version(folder / MODEL)
 
 
 def _is_first_version(path: pathlib.Path) -> bool:

@@ -130,7 +130,7 @@ def _config_flags(run: Run) -> str:
     except ConfigError:  # of a preset that only another file knows
         return "--config=FILE (which has the values of config.json)"
     before = config_lib.flatten(config_lib.from_json(config_lib.to_json(file)))
-    flags = [f"--config=configs/{path.name}:{config.preset}"]
+    flags = [f"--config={path.stem}:{config.preset}"]
     for key, value in config_lib.flatten(config).items():
         if key not in before or before[key] != value:
             flags.append(f"--config.{key}={value}")

@@ -14,8 +14,15 @@ import numpy as np
 from infovae_jax.data import new_rows
 from infovae_jax.data.new_rows import Rows
 from infovae_jax.errors import ConfigError, DataError
-from infovae_jax.evaluation import code_paths, decode_codes, encode_split, prepared
+from infovae_jax.evaluation import (
+    code_paths,
+    decode_codes,
+    encode_split,
+    prepared,
+    row_files,
+)
 from infovae_jax.evaluation.encoding import require_finite
+from infovae_jax.evaluation.new_data import not_read
 from infovae_jax.report import grids
 from infovae_jax.report.figures import shown_range, traversal_columns
 from infovae_jax.report.grids import COLUMNS
@@ -134,7 +141,7 @@ def apply(
     part = next(parts)
     left = next(parts, None) is not None
     shown = MODES[mode](saved.run, saved.params, part.x, _names(part))
-    count, lines = len(shown.arrays["x"]), []
+    count, lines = len(shown.arrays["x"]), not_read(part.left_out)
     if part.names is not None:
         shown.arrays["file"] = np.array(part.names[:count])
     if count < len(part.x):
@@ -147,6 +154,7 @@ def apply(
         for name, array in shown.arrays.items()
     }
     for output in outputs:
+        verb = row_files.verb(output)
         if output.suffix.lower() == ".npz":
             with open(output, "wb") as stream:  # a path of .NPZ would get an ending
                 np.savez(stream, **kept)
@@ -158,7 +166,7 @@ def apply(
                 ),
                 output,
             )
-        lines.append(f"wrote {output}")
+        lines.append(f"{verb} {output}")
     return lines
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from infovae_jax.training import processes
 
 WIDTH = 80
-COMPILING = "compiling (usually 5-15 s)"
+COMPILING = "compiling; the first run of a config waits longest, as programs are kept"
 # Figures that are shown, in this order, by the name they have there.
 SHOWN = {
     "loss": "loss",

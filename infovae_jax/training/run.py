@@ -247,7 +247,7 @@ def _check_of_table(config: ConfigDict) -> None:
         raise ConfigError(
             "affine maps are of pictures, and the data are a table",
             "config.model.affine",
-            f"use --config=configs/{config.objective}.py:table, or set it to False",
+            f"use --config={config.objective}:table, or set it to False",
         )
     if config.network.kind == "conv":
         raise ConfigError(

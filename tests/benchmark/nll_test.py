@@ -1,9 +1,9 @@
 """The NLL benchmark compares equal computations."""
 
 import json
-import subprocess
 import sys
 
+import forked
 import pytest
 
 from infovae_jax.benchmark import nll
@@ -22,16 +22,8 @@ def test_ours_is_the_same_figure_as_the_loops():
 
 
 def run(*arguments, code="nll.main()"):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"from infovae_jax.benchmark import nll; {code}",
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-    )
+    code = f"from infovae_jax.benchmark import nll; {code}"
+    return forked.run([sys.executable, "-c", code, *arguments])
 
 
 def test_runs_alone(tmp_path):

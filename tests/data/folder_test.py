@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
+from infovae_jax.data import new_rows, sources
 from infovae_jax.errors import ConfigError, DataError
+from infovae_jax.evaluation import new_data
 
 PIL = pytest.importorskip("PIL.Image")
 
@@ -213,11 +215,42 @@ def test_what_is_left_out_is_counted_and_said(tmp_path, data_config):
     (folder / "read.me").write_text("")
     (folder / "empty").mkdir()
     save(folder / "cat" / "more" / "0.png")
-    decision = data.load(data_config(folder)).decision
+    save(folder / "ant" / "cat" / "0.png")
+    dataset = data.load(data_config(folder))
+    decision = dataset.decision
     assert "left out" in decision
     for text in ("1 .txt files", "1 .me files", "1 empty folders"):
         assert text in decision
-    assert "1 folders inside classes" in decision
+    assert "2 folders inside classes" in decision
+    (part,) = new_rows.read(folder, dataset, 99)
+    assert "2 folders inside classes" in new_data.not_read(part.left_out)[0]
+    with pytest.warns(UserWarning, match="not read: .*2 folders inside.*1 .me"):
+        assert len(sources.read_examples(str(folder))) == 10
+
+
+@pytest.mark.parametrize("name", ["0.tif", "0.gif"])
+def test_pages_are_not_dropped_unsaid(tmp_path, data_config, raises_line, name):
+    save_classes(tmp_path / "set")
+    dataset = data.load(data_config(tmp_path / "set"))
+    path = tmp_path / "set" / "cat" / name
+    pages = [PIL.fromarray(np.full((6, 8), 40 * i, np.uint8)) for i in range(3)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    for read in (
+        lambda: data.load(data_config(tmp_path / "set")),
+        lambda: list(new_rows.read(path, dataset, 9)),
+        lambda: sources.read_examples(str(path)),
+    ):
+        with raises_line(DataError, 3, "3 pages or frames", name, "file of its own"):
+            read()
+
+
+def test_views_beside_a_photograph_are_no_pages(tmp_path, data_config):
+    """As telephones write them into a .jpg."""
+    save_classes(tmp_path / "set")
+    pages = [PIL.fromarray(np.full((6, 8), 40 * i, np.uint8)) for i in range(2)]
+    path = tmp_path / "set" / "cat" / "0.jpg"
+    pages[0].save(path, "MPO", save_all=True, append_images=pages[1:])
+    assert len(data.load(data_config(tmp_path / "set")).train_x) == 9
 
 
 def test_formats_that_pillow_reads_are_read(tmp_path, data_config):

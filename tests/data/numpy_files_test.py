@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import intake, new_rows, numpy_files
+from infovae_jax.data import intake, new_rows, numpy_files, sources
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -251,6 +251,18 @@ def test_arrays_that_are_not_used_are_named(tmp_path, data_config):
     np.savez(tmp_path / "set.npz", x=X, y=Y, masks=X, extra=Y)
     decision = data.load(data_config(tmp_path / "set.npz")).decision
     assert "not used: extra, masks" in decision
+
+
+def test_of_new_data_too(tmp_path, data_config):
+    both = tmp_path / "both.npz"
+    np.savez(both, x_train=X, y_train=Y, x_test=X[:5], y_test=Y[:5])
+    dataset = data.load(data_config(both))
+    parts = list(new_rows.read(both, dataset, 15))
+    assert [part.left_out for part in parts] == ["x_test, y_test"] * 2
+    with pytest.warns(UserWarning, match="both.npz not read: x_test, y_test"):
+        assert len(sources.read_examples(str(both))) == 20
+    np.savez(tmp_path / "one.npz", x=X, y=Y)
+    assert not next(new_rows.read(tmp_path / "one.npz", dataset, 15)).left_out
 
 
 def test_no_flipped_bit_of_an_archive_is_a_bug(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from infovae_jax.data import scaling
-from infovae_jax.errors import ConfigError
+from infovae_jax.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 
@@ -72,6 +72,19 @@ def test_constant_columns_are_left_alone_and_said():
     np.testing.assert_allclose(found.stored(x)[:, :, 1], 0, atol=1e-6)
 
 
+def test_columns_of_counts_are_told():
+    counts = RNG.poisson(30, (50, 1, 3, 1)).astype(float)
+    told = "3 of whole numbers from 0: if they count something, `columns`"
+    assert told in scaling.choose(counts, "auto", "auto", True).decision
+    mixed = np.concatenate([counts, NORMAL, -counts], 2)
+    assert told in scaling.choose(mixed, "auto", "auto", True).decision
+    assert (
+        told.replace("3", "20") in scaling.choose(GREY, "auto", "auto", True).decision
+    )
+    for x, is_table in ((NORMAL, True), (-counts, True), (GREY, False)):
+        assert "count" not in scaling.choose(x, "auto", "auto", is_table).decision
+
+
 def test_a_likelihood_of_the_unit_range_asks_for_it():
     assert scaling.choose(NORMAL, "auto", "bernoulli", True).kind == "unit"
     assert scaling.choose(NORMAL, "auto", "gaussian", True).kind == "standardize"
@@ -84,10 +97,26 @@ def test_other_types_mean_what_bytes_meant():
     np.testing.assert_allclose(found.original(x / np.float32(255)), x, rtol=1e-6)
 
 
-def test_values_beyond_float32_are_standardised_before_they_are_rounded():
-    x = NORMAL * 1e100
-    stored = scaling.choose(x, "auto", "auto", True).stored(x)
-    assert np.isfinite(stored).all()
+@pytest.mark.parametrize("kind", ["auto", "unit", "none"])
+@pytest.mark.parametrize("unit", [1e300, 1e-300, 1e40, 1e-40])
+def test_columns_that_float32_does_not_hold_are_refused(unit, kind):
+    """They would come back as infinity or 0, in samples and exported programs."""
+    x = NORMAL * 1.0
+    x[:, :, 1] *= unit
+    if kind == "none":
+        x = x[:, :, 1:2]
+    with pytest.raises(DataError, match="float32 does not hold") as caught:
+        scaling.choose(x, kind, "auto", True, "file x.npy")
+    assert caught.value.where == "file x.npy"
+    assert ("in column 1" in caught.value.what) == (kind != "none")
+
+
+@pytest.mark.parametrize("unit", [1e30, 1e-30])
+def test_columns_of_other_units_come_back(unit):
+    found = scaling.choose(NORMAL * unit, "auto", "auto", True)
+    stored = found.stored(NORMAL * unit)
+    np.testing.assert_allclose(stored.std(0), 1, rtol=1e-4)
+    np.testing.assert_allclose(found.original(stored), NORMAL * unit, rtol=1e-4)
 
 
 def test_what_cannot_be_used():

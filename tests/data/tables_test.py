@@ -1,6 +1,10 @@
 """Tables: kinds of columns, rows as numbers and back, words for what does not fit."""
 
+import datetime
+import decimal
+import fractions
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -49,6 +53,10 @@ def test_kinds(frame):
         "planet": "ignore",
     }
     assert {c.kind for c in learned(frame, {"rooms": "count"}).used} >= {"count"}
+    assert "'count'" in learned(frame).columns[5].why
+    for other in (frame.assign(visits=-frame["visits"]), frame[["row", "age"]]):
+        lines = "\n".join(learned(other, label=None).decision())
+        assert "'count'" not in lines
     lines = "\n".join(learned(frame).decision())
     for words in ("row numbers", "constant, 'earth'", "different text in every row"):
         assert words in lines
@@ -72,6 +80,16 @@ def test_rows_and_back(frame):
     assert columns.from_json(json.loads(text)) == scheme
     older = text.replace('"package"', '"library"')
     assert columns.from_json(json.loads(older)) == scheme
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_columns_of_any_unit_are_standardised_and_come_back(frame, unit):
+    scheme = learned(frame.assign(age=frame["age"] * unit))
+    x = scheme.encode(frame.assign(age=frame["age"] * unit), "here")
+    usual = learned(frame).encode(frame, "here")
+    np.testing.assert_allclose(x, usual, rtol=1e-4, atol=1e-6)
+    back = scheme.decode(x)["age"] / unit
+    np.testing.assert_allclose(back, frame["age"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["category", "string", "object"])
@@ -285,3 +303,110 @@ def test_names_of_columns_are_shown_harmlessly(tmp_path, frame, data_config):
     decision = data.load(data_config(tmp_path / "t.csv")).decision
     assert "\\x1b[31mage\\nold: numeric" in decision
     assert "\x1b" not in decision
+
+
+def few(*values):
+    return [values[i % len(values)] for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "told"),
+    [
+        ([decimal.Decimal(i) / 7 for i in range(N)], "numeric", float),
+        (few(*map(fractions.Fraction, ("1/3", "2/3", "4/3"))), "numeric", float),
+        (few(decimal.Decimal("1.5"), decimal.Decimal(2)), "binary", float),
+        (few(decimal.Decimal("1.00"), decimal.Decimal(2)), "binary", int),
+        (pd.cut(np.arange(N), 4), "categorical", str),
+        (few(*pd.interval_range(0, 3)), "categorical", str),
+        (pd.PeriodIndex(few("2020", "2021", "2023"), freq="Y"), "categorical", str),
+        (few(*map(uuid.UUID, ("1" * 32, "2" * 32))), "binary", str),
+        (few(1, "a"), "binary", lambda value: value),
+        (few(2.5, "a", 1), "categorical", lambda value: value),
+    ],
+)
+def test_values_that_json_does_not_hold_become_such(values, kind, told):
+    frame = pd.DataFrame({"v": values, "w": few("x", "y")})
+    scheme = columns.learn(frame, np.arange(150), {}, "refuse", "here")
+    assert tables.is_mixed(frame)
+    assert scheme.columns[0].kind == kind
+    again = columns.from_json(json.loads(json.dumps(columns.to_json(scheme))))
+    assert again == scheme
+    back = again.decode(again.encode(frame, "here"))
+    for value, want in zip(back["v"], values, strict=True):
+        assert type(value) is type(told(want)) or kind == "numeric"
+        assert value == (
+            pytest.approx(float(want), abs=1e-4) if kind == "numeric" else told(want)
+        )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        few(*pd.to_datetime(["2020-01-01", "2020-01-02", "2021-01-01"])),
+        pd.Categorical(few(*pd.to_datetime(["2020-01-01", "2020-01-02"]))),
+        few(datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)),
+        few(datetime.time(1), datetime.time(2), None),
+    ],
+)
+def test_dates_of_any_type_are_left_out(values, raises_line):
+    frame = pd.DataFrame({"v": values})
+    assert tables.is_mixed(frame)
+    with raises_line(DataError, 3, "no column can be used (v: dates;"):
+        columns.learn(frame, np.arange(9), {}, "refuse", "here")
+    frame["w"] = few("x", "y")
+    with raises_line(DataError, 3, "a date in place of", "column 'v', row 0"):
+        columns.learn(frame, np.arange(9), {"v": "categorical"}, "refuse", "here")
+    with raises_line(DataError, 3, "a date in place of", "label_column 'v'"):
+        columns.learn(frame.dropna(), np.arange(9), {}, "refuse", "here", "v")
+
+
+@pytest.mark.parametrize("values", [few(b"a", b"b"), few((1, 2)), few(1j), few({})])
+def test_values_of_no_use_are_told(values, raises_line):
+    objects = pd.Series([None, *values[1:]], dtype=object)
+    frame = pd.DataFrame({"v": objects, "w": few("x", "y")})
+    with raises_line(DataError, 3, "in place of numbers or texts in column 'v', row 1"):
+        columns.learn(frame, np.arange(9), {}, "impute", "here")
+    scheme = columns.learn(frame, np.arange(9), {"v": "ignore"}, "refuse", "here")
+    assert [c.name for c in scheme.used] == ["w"]
+
+
+def test_numbers_beside_bools_and_texts_are_a_table():
+    assert tables.is_mixed(pd.DataFrame({"v": few(1, "a")}))
+    assert not tables.is_mixed(pd.DataFrame({"v": few(*map(decimal.Decimal, "123"))}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("t.csv", "a;b\n1,5;2\n", ("by ';' and not by ','", "sep=';', decimal=','")),
+        ("t.csv", "a;b;c\n1.5;2;3\n", ("by ';'", "'t.csv', sep=';')")),
+        ("t.csv", "a\tb\n1\t2\n", ("by '\\t'", "sep='\\t'")),
+        ("t.tsv", "a,b\n1,2\n", ("by ',' and not by '\\t'", "sep=','")),
+    ],
+)
+def test_another_separator_is_told(
+    tmp_path, data_config, raises_line, name, text, words
+):
+    (tmp_path / name).write_text(text + text.partition("\n")[2] * 40)
+    with raises_line(DataError, 3, name, *words):
+        data.load(data_config(tmp_path / name))
+    with raises_line(DataError, 3, name, *words):
+        list(tables.read_chunks(tmp_path / name, 7))
+
+
+@pytest.mark.parametrize("first", ["1,5", "-1,25", "1,234.5"])
+def test_numbers_with_commas_are_no_categories(raises_line, first):
+    frame = pd.DataFrame({"v": ["7", "8", None, first], "w": list("xyxy")})
+    words = f"numbers with a comma, '{first}', in column 'v', row 3", "decimal=','"
+    for more in (1, 60):
+        other = [f"{i},5" for i in range(more)]
+        longer = pd.DataFrame({"v": other, "w": "x"})
+        with raises_line(DataError, 3, *words, "v=categorical"):
+            columns.learn(
+                pd.concat([frame, longer]), np.arange(3), {}, "impute", "here"
+            )
+    said = columns.learn(frame, np.arange(3), {"v": "categorical"}, "impute", "here")
+    assert said.columns[0].kind == "categorical"
+    texts = pd.DataFrame({"v": ["Bonn, Rhein", "1,5", "a", "b"]})
+    found = columns.learn(texts, np.arange(3), {}, "refuse", "here")
+    assert found.columns[0].kind == "categorical"

@@ -1,5 +1,7 @@
 """Shapes and types that are taken, and words for those that are not."""
 
+import decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,3 +180,20 @@ def test_unknown_classes_are_summed_out(quick):
     with pytest.raises(ValueError, match="none of"):
         model.sample(1, cluster=0)
     assert model.sample(2, cluster=2).shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (4, 4, 5)])
+def test_channels_that_are_probably_first_are_told(shape):
+    x = np.zeros((2, *shape))
+    with pytest.warns(UserWarning, match=rf"{shape[2]} channels: .*moveaxis\(x, 1, -1"):
+        inputs.as_images(VAE(), x, reset=True)
+    inputs.as_images(VAE(), np.moveaxis(x, 1, -1), reset=True)  # warns of nothing
+
+
+def test_decimals_are_numbers():
+    rows = [[decimal.Decimal(i) / 4, decimal.Decimal(1)] for i in range(4)]
+    polars = pytest.importorskip("polars")
+    for x in (rows, np.array(rows), polars.DataFrame(rows, orient="row")):
+        found = inputs.as_images(VAE(), x, reset=True)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found[:, 0, :, 0], np.array(rows, float))

@@ -3,9 +3,9 @@
 import dataclasses
 import importlib.util
 import json
-import subprocess
 import sys
 
+import forked
 import jax
 import numpy as np
 import pytest
@@ -203,8 +203,6 @@ def test_another_process_gives_the_same_bits(tmp_path, table, quick):
         "x = np.load(sys.argv[1] + '/x.npy')\n"
         "np.save(sys.argv[1] + '/y.npy', model.transform(x))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
-    )
+    done = forked.run([sys.executable, "-c", code, tmp_path])
     assert done.returncode == 0, done.stderr[-2000:]
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), model.transform(table))

@@ -83,3 +83,9 @@ def test_programs_do_not_know_bits(exported, tmp_path):
     with pytest.raises(ConfigError, match="0 and 255"):
         loaded.save(tmp_path / "m", ("stablehlo",))
     assert not (tmp_path / "m").exists()
+
+
+def test_a_model_that_is_replaced_is_said(exported, capsys):
+    workdir, folder = exported(next(iter(CASES)))
+    commands.export(str(workdir), str(folder))
+    assert f"replaced the model in {folder}: " in capsys.readouterr().out

@@ -88,7 +88,7 @@ def test_the_command_trains_the_same_again():
             "the same training again, in a new folder"
         ]
 
-    start = "python -m infovae_jax.main --config=configs/infocatvae.py:digits"
+    start = "python -m infovae_jax.main --config=infocatvae:digits"
     assert command() == start
     config.data.source, config.train.num_epochs = "my data/x.npz", 7
     config.network.encoder_hidden = (32, 16)
@@ -109,7 +109,7 @@ def test_the_command_trains_the_same_again():
     config = run.config = shipped("infocatvae")
     config.objective = "my_package.mine"
     words = shlex.split(command())
-    assert words[3] == "--config=configs/vae.py:digits"
+    assert words[3] == "--config=vae:digits"
     assert "--config.objective=my_package.mine" in words
     assert "--config.model.num_clusters=10" in words
 

@@ -89,6 +89,7 @@ def test_numbers_that_were_scaled_come_back(tmp_path, run_main_inprocess):
 
 
 def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
+    (tmp_path / "a.npz").write_text("of before")
     done = run_main_inprocess(
         "--mode=reconstruct",
         f"--workdir={folder / 'run'}",
@@ -98,6 +99,7 @@ def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "the first 2 images; --num_samples" in done.stdout
+    assert f"replaced {tmp_path / 'a.npz'}" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["reconstruction"].shape == (2, 4, 4, 1)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import forked
 import jax
 import numpy as np
 import pytest
@@ -66,9 +67,7 @@ def test_runs_in_the_plane_of_rate_and_distortion(tmp_path):
         (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics}))
     command = [sys.executable, "-m", "infovae_jax.report.summary"]
     folders, plot = [str(tmp_path / n) for n in "01"], tmp_path / "rd.png"
-    done = subprocess.run(
-        [*command, *folders, f"--plot={plot}"], capture_output=True, text=True
-    )
+    done = forked.run([*command, *folders, f"--plot={plot}"])
     assert done.returncode == 0, done.stderr
     assert plot.read_bytes().startswith(b"\x89PNG")
 
@@ -192,13 +191,9 @@ def test_flags_of_the_command(tmp_path):
         write_runs(tmp_path, [v, v + 1], n) for v, n in ((1, "a"), (4, "b"))
     )
     command = [sys.executable, "-m", "infovae_jax.report.summary"]
-    done = subprocess.run(
-        [*command, *map(str, first), "--against", *map(str, second)],
-        capture_output=True,
-        text=True,
-    )
+    done = forked.run([*command, *first, "--against", *second])
     assert "2 runs against 2" in done.stdout, done.stderr
-    wrong = subprocess.run([*command, "--agaist"], capture_output=True, text=True)
+    wrong = forked.run([*command, "--agaist"])
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: unrecognized arguments: --agaist")
 

@@ -38,7 +38,7 @@ def test_data_are_read_where_they_are_named(
 def test_data_that_were_moved_are_named_anew(run_main_inprocess, there):
     (there / "x.npz").rename(there / "y.npz")
     command = ("--mode=encode", f"--workdir={there / 'run'}")
-    assert_refused(run_main_inprocess(*command), 3, "no file")
+    assert_refused(run_main_inprocess(*command), 3, "no file", "or new data by --input")
     done = run_main_inprocess(*command, f"--config.data.source={there / 'y.npz'}")
     assert done.returncode == 0, done.stderr
     np.savez(there / "y.npz", x=np.zeros((60, 4, 4), np.float32))

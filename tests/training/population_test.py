@@ -4,14 +4,13 @@ import functools
 import itertools
 import json
 import os
-import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import chex
+import forked
 import jax
 import numpy as np
 import pytest
@@ -392,20 +391,12 @@ except Exception as error:
 
 
 def test_two_devices_share_the_members(tmp_path):
-    root = pathlib.Path(__file__).parents[2]
     env = {
         **os.environ,
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         "NPROC": "16",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _SHARDED],
-        cwd=root,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = forked.run([sys.executable, "-c", _SHARDED], env=env, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "3 members are not divisible by 2 devices" in done.stdout
 

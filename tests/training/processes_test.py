@@ -8,11 +8,11 @@ import os
 import pathlib
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 import chex
+import forked
 import jax
 import numpy as np
 import pytest
@@ -113,13 +113,8 @@ class Pair:
         self.processes = []
         address = free_address()
         for index, log in enumerate(self.logs):
-            with log.open("w") as stream:
-                command = [sys.executable, *make_command(address, index)]
-                self.processes.append(
-                    subprocess.Popen(
-                        command, cwd=ROOT, env=ENV, stdout=stream, stderr=stream
-                    )
-                )
+            command = [sys.executable, *make_command(address, index)]
+            self.processes.append(forked.Popen(command, log, log, env=ENV))
 
     def __enter__(self):
         return self
@@ -181,14 +176,11 @@ def test_virtual_devices_split_batch_and_kernels(tmp_path, config_file, single):
         {"train.num_devices": 4},
         {"train.num_devices": 4, "train.shard_params": True, "data.stream": True},
     ]
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", MANY_DEVICES, config_file, tmp_path]
         + [json.dumps(changes) for changes in runs],
-        cwd=ROOT,
         env={**ENV, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,  # subprocess.run ends with SIGKILL
+        timeout=LIMIT,  # ends with SIGKILL
     )
     assert done.returncode == 0, done.stderr
     for number in range(len(runs)):
@@ -295,13 +287,7 @@ def test_work_that_hangs_ends_with_code_7():
         "        dog.feed('the work from step 5 to 9')\n"
         "    time.sleep(100)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=ENV,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = forked.run([sys.executable, "-c", code], env=ENV, timeout=60)
     assert done.returncode == 7, done.stderr
     assert done.stderr.startswith("error: the work from step 5 to 9 did not end in 0.5")
     assert len(done.stderr.splitlines()) == 1

@@ -1,16 +1,14 @@
-"""A run that was stopped goes on to the same bits."""
+"""A run that was stopped goes on to the same bits; of SIGKILL: faults_test."""
 
 import json
-import os
 import pathlib
-import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import chex
+import forked
 import jax
 import numpy as np
 import pytest
@@ -48,16 +46,13 @@ def final_params(folder):
 
 
 def start(folder, log):
-    with open(log, "a") as stream:
-        return subprocess.Popen(
-            command(folder), cwd=ROOT, stdout=stream, stderr=stream, env=os.environ
-        )
+    return forked.Popen(command(folder), log, log)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = subprocess.run(command(folder), cwd=ROOT, capture_output=True, text=True)
+    done = forked.run(command(folder))
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -91,24 +86,6 @@ def assert_same_run(folder, reference):
     assert first == second
 
 
-def test_sigkill_at_three_random_moments(tmp_path, uninterrupted):
-    folder, log = tmp_path / "run", tmp_path / "log"
-    kills = 0
-    chosen = random.Random(os.getpid())
-    for target in (4, 16, 30):
-        process = start(folder, log)
-        if wait_for_steps(folder, process, target):
-            time.sleep(chosen.uniform(0.0, 0.4))  # anywhere: also within a save
-            kills += process.poll() is None
-            process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert kills >= 2, log.read_text()
-    process = start(folder, log)
-    assert process.wait(timeout=300) == 0, log.read_text()
-    assert "resumed at step" in log.read_text()
-    assert_same_run(folder, uninterrupted)
-
-
 def test_a_polite_signal_saves_at_once_and_goes_on(tmp_path, uninterrupted):
     """Other signals, at every stage, are of signals_test."""
     folder, log = tmp_path / "run", tmp_path / "log"
@@ -127,9 +104,7 @@ def test_a_polite_signal_saves_at_once_and_goes_on(tmp_path, uninterrupted):
 
 def test_the_same_command_on_a_finished_run_changes_nothing(uninterrupted):
     before = (uninterrupted / "metrics.jsonl").read_bytes()
-    done = subprocess.run(
-        command(uninterrupted), cwd=ROOT, capture_output=True, text=True
-    )
+    done = forked.run(command(uninterrupted))
     assert done.returncode == 0, done.stderr
     assert (uninterrupted / "metrics.jsonl").read_bytes() == before
 

@@ -1,11 +1,10 @@
 """The step as a pure function: chunking, schedules, sharding."""
 
 import os
-import pathlib
-import subprocess
 import sys
 
 import chex
+import forked
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,7 +137,6 @@ print(mesh.size, len(jax.tree.leaves(state.params)[0].sharding.device_set))
 def test_two_devices_train_as_one(tmp_path, kind):
     from infovae_jax.training.metrics import read_metrics
 
-    root = pathlib.Path(__file__).parents[2]
     # NPROC: XLA's pool needs more threads than virtual devices, or collectives hang.
     env = {
         **os.environ,
@@ -149,14 +147,8 @@ def test_two_devices_train_as_one(tmp_path, kind):
     losses = []
     for count in (1, 2):
         folder = tmp_path / str(count)
-        done = subprocess.run(
-            [sys.executable, "-c", _SHARDED, str(count), str(folder), kind],
-            cwd=root,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        command = [sys.executable, "-c", _SHARDED, count, folder, kind]
+        done = forked.run(command, env=env, timeout=240)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == [str(count), str(count)]
         losses.append([row["term/reconstruction"] for row in read_metrics(folder)])
