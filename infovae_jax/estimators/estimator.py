@@ -77,7 +77,7 @@ def _require_usable(model: Any) -> None:
     name = type(model).__name__
     own = {key: settings.plain(getattr(model, key)) for key in knobs.declared(BaseVAE)}
     knobs.check(own, BaseVAE, name)
-    for key in ("columns", "weights", "config"):
+    for key in ("weights", "config"):
         value = getattr(model, key)
         if not isinstance(value, Mapping | None):
             what = f"{str(value)[:40]!r} is no dict"

@@ -185,7 +185,6 @@ def test_verbosity(table, quick, capsys):
         ({"weights": {"kl_z": -1.0}}, r"weights={'kl_z': \.\.\.}"),
         ({"weights": "kl_z"}, "'kl_z' is no dict; VAE.weights"),
         ({"config": ["seed"]}, "no dict; VAE.config"),
-        ({"columns": 3}, "no dict; VAE.columns"),
         ({"config": {"num_seeds": 3}}, "give n_seeds"),
         ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
         ({"scaling": "minmax"}, "unknown value 'minmax'"),
