@@ -256,7 +256,10 @@ def new_data(
     below, note = None, None
     if "bounds" in evaluated.WANTED[mode]:
         below, note = evaluated.find_unusual_below(
-            saved, lambda: open_saved(workdir, member, opening).chosen(member)
+            saved,
+            lambda: open_saved(workdir, member, opening, lambda text: None).chosen(
+                member
+            ),
         )
     lines = evaluated.apply(saved, mode, path, target, below)
     print("\n".join([*lines, *([note] if note else [])]), flush=True)

@@ -111,7 +111,7 @@ def _bernoulli(spec: DataSpec, scale: float) -> Likelihood:
         noise = jax.random.logistic(key, outputs.shape)
         return jax.nn.sigmoid((outputs + noise) / temperature)
 
-    unit = "soft cross-entropy of grey values, not a log-likelihood"
+    unit = "soft cross-entropy of values in [0, 1], not a log-likelihood"
     return Likelihood(
         _nothing,
         log_prob,
@@ -120,8 +120,8 @@ def _bernoulli(spec: DataSpec, scale: float) -> Likelihood:
         relaxed,
         support=(0.0, 1.0),
         is_density=False,
-        meaning="the values are grey, so this is soft cross-entropy, not a "
-        "log-likelihood; do not compare it with binarised results",
+        meaning="values between 0 and 1 are no bits, so this is soft cross-entropy, "
+        "not a log-likelihood; do not compare it with binarised results",
         unit="a log-likelihood of binary data" if spec.binary else unit,
     )
 

@@ -268,7 +268,7 @@ def _no_bits(run: Run) -> str:
     if likelihood.levels:
         return ""
     if not likelihood.is_density:
-        return "" if spec.binary else "soft cross-entropy is no likelihood of grey data"
+        return "" if spec.binary else "soft cross-entropy is no likelihood"
     if spec.binary:
         return "a density of values that are 0 or 1"
     x = take(run.dataset.test_x, subsets.indices(run, "nll"))

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -86,6 +87,7 @@ def open_saved(
     workdir: str | None,
     member: int | None = None,
     opening: Opening = DEFAULT,
+    say: Callable[[str], None] = print,
 ) -> Saved:
     """Reads `config.json` and a checkpoint; executes no config file.
 
@@ -93,6 +95,7 @@ def open_saved(
       workdir: the run's folder.
       member: a member that is wanted later; checked before the data are read.
       opening: which checkpoint, and what is accepted.
+      say: takes what its data are; a mode about other data leaves it out.
 
     Raises:
       ConfigError: no run there, one whose `config.json` is damaged, one that was not
@@ -108,7 +111,7 @@ def open_saved(
     config_lib.check(config)
     loop.enable_compilation_cache()
     processes.require_devices()
-    run = open_run(config)
+    run = open_run(config, say)
     accepted = identity.check_data(
         folder, run.identity(), opening.accept_changed_data, record=False
     )
@@ -136,7 +139,7 @@ def open_model(
     config, folder = _read_config(workdir, member)
     path = folder / intake.FILE
     if not path.exists():
-        return open_saved(workdir, member, opening)
+        return open_saved(workdir, member, opening, lambda text: None)
     loop.enable_compilation_cache()
     processes.require_devices()
     try:

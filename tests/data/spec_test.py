@@ -55,6 +55,7 @@ def test_auto_takes_bernoulli_inside_the_unit_interval(load):
     assert dataset.spec.likelihood == "bernoulli"
     assert not dataset.spec.binary
     assert "soft cross-entropy, not a log-likelihood" in dataset.decision
+    assert "grey" not in dataset.decision  # they may be of colour
     assert "min 0, max 1" in dataset.decision
 
 

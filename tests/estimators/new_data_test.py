@@ -126,6 +126,7 @@ def test_a_folder_of_pictures(run_main, tmp_path):
             f"--output={output}",
         )
         assert done.returncode == 0, done.stderr[-2000:]
+        assert "likelihood:" not in done.stdout  # of the training data
         made[mode] = read_rows(output)
     files = made["predict"]["file"]
     x = np.stack([np.asarray(Image.open(tmp_path / "new" / f)) for f in files])
@@ -194,6 +195,9 @@ def test_rows_without_bound_are_the_most_unusual():
     assert "2 rows are so far from the training data" in told
     assert "mean bound -5 nats" in told
     assert "3 unusual rows" in told
+    one = new_data._Summary(saved, -10.0)
+    one.add(part, found._replace(bound=np.array([-1.0, -2.0, -11.0, -9.0])))
+    assert "1 unusual row: " in "\n".join(one.lines())
 
 
 def test_labels_that_the_model_has_no_name_for():

@@ -138,7 +138,7 @@ def test_a_class_without_test_examples_has_no_figures(make_config, tmp_path):
     json.dumps(result, allow_nan=False)
     assert "log-density" in result["recipe"]["likelihood"]
     assert make_likelihood(run.dataset.spec._replace(likelihood="bernoulli")).unit == (
-        "soft cross-entropy of grey values, not a log-likelihood"
+        "soft cross-entropy of values in [0, 1], not a log-likelihood"
     )
     levels = run.dataset.spec._replace(likelihood="discretized_logistic", levels=17)
     assert make_likelihood(levels).unit == "a log-probability of 17 grey levels"

@@ -7,6 +7,7 @@ from PIL import Image
 
 from infovae_jax import load
 from infovae_jax.evaluation import code_paths
+from infovae_jax.report import own_images
 from infovae_jax.training.saved import open_model
 
 MODES = ("reconstruct", "interpolate", "traverse")
@@ -83,9 +84,11 @@ def test_numbers_that_were_scaled_come_back(tmp_path, run_main_inprocess):
         arrays = apply(run_main_inprocess, mode, tmp_path, "x.npy")
         own, shown = arrays["x"].reshape(-1, 6), arrays[name]
         expected = expect(arrays)
-        np.testing.assert_allclose(own, x[: len(own)], rtol=1e-4)
+        at = arrays["index"]
+        np.testing.assert_allclose(own, x[at], rtol=1e-4)
         found = shown.reshape(len(shown), *expected.shape[1:])
-        np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-3, atol=1e-4)
+        expected = expected if mode == "interpolate" else expected[at]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
@@ -98,11 +101,35 @@ def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
         f"--output={tmp_path / 'a.npz'}",
     )
     assert done.returncode == 0, done.stderr
-    assert "the first 2 images; --num_samples" in done.stdout
+    told = "2 of 6 images, evenly over the input; --num_samples"
+    assert told in done.stdout
     assert f"replaced {tmp_path / 'a.npz'}" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["reconstruction"].shape == (2, 4, 4, 1)
+
+
+@pytest.mark.parametrize("kind", ["folder", "array"])
+def test_images_are_taken_evenly(folder, tmp_path, monkeypatch, kind):
+    """A folder of class folders, as an array, is often in the order of its classes."""
+    x, dataset = small_run.images(seed=1)["x"], open_model(str(folder / "run")).run
+    if kind == "folder":
+        for i, image in enumerate(x[:30]):
+            path = tmp_path / "x" / f"class{i // 10}" / f"{i:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((255 * image).astype(np.uint8)).save(path)
+    else:
+        np.save(tmp_path / "x.npy", x[:30])
+        monkeypatch.setattr(own_images, "_AT_ONCE", 4)
+    path = tmp_path / ("x" if kind == "folder" else "x.npy")
+    taken = own_images.take(path, dataset.dataset, 6)
+    assert taken.total == 30 and len(taken.x) == 6
+    assert set(taken.index // 10) == {0, 1, 2}
+    if kind == "folder":
+        assert len({name.split("/")[0] for name in taken.files}) == 3
+    else:
+        np.testing.assert_array_equal(taken.x[..., 0], x[taken.index])
+    assert len(own_images.take(path, dataset.dataset, 40).x) == 30
 
 
 REFUSALS = {
