@@ -363,6 +363,8 @@ def export(
     names = ", ".join(sorted(path.name for path in folder.iterdir()))
     verb = "replaced the model in" if replaced else "wrote"
     print(f"{verb} {folder}: {names}")
+    if missing := folder_lib.not_in_numpy(folder):
+        print(f"note: NumPy alone cannot run this model: {missing}")
 
 
 BY_NAME = {"evaluate": evaluate, "report": make_report, "encode": encode}

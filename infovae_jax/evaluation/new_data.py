@@ -169,10 +169,11 @@ class _Summary:
             mean = self._bound / max(1, self._count - self._without)
             lines.append(f"mean bound {mean:.6g} nats; {rows.BOUND}")
             if self._below is not None:
-                one = "row" if self._unusual == 1 else "rows"
+                many = "" if self._unusual == 1 else "s"
                 lines.append(
-                    f"{self._unusual} unusual {one}: bound below {self._below:.6g}, the "
-                    f"{rows.QUANTILE:.1%} quantile of training rows"
+                    f"{self._unusual} unusual row{many}: bound below "
+                    f"{self._below:.6g}, the {rows.QUANTILE:.1%} quantile of training "
+                    "rows"
                 )
         labels = np.concatenate(self._labels) if self._labels else np.zeros(0)
         if not len(labels):

@@ -2,8 +2,8 @@
 
     model.json            class, parameters, config, scaling, names, versions, digests
     model.safetensors     arrays; model.npz where safetensors is not installed
-    graphs.json           what the networks compute, for `numpy_runtime`
-    numpy_runtime.py      a copy of it
+    graphs.json           what the networks compute, for `numpy_runtime`, or why not
+    numpy_runtime.py      a copy of it, where it can run the model
     check.npz             rows, and what the model made of them when it was saved
     *.stablehlo, *.onnx   programs, where they were asked for
     manifest.json         SHA-256 of each, written last
@@ -75,6 +75,12 @@ def holds_model(folder: pathlib.Path) -> bool:
     return (folder / MANIFEST).exists() or _is_first_version(folder / MODEL)
 
 
+def not_in_numpy(folder: pathlib.Path) -> str:
+    """Why NumPy alone cannot run the model of a folder; empty where it can."""
+    graphs = json.loads((folder / GRAPHS).read_text(encoding="utf-8"))
+    return graphs.get("missing", "")
+
+
 def _is_first_version(path: pathlib.Path) -> bool:
     """Whether it is our `model.json`, of which the first version had no manifest."""
     try:
@@ -130,6 +136,8 @@ def write(
     params = {k: v for k, v in arrays.items() if k.startswith("params/")}
     try:
         functions = make()
+        if record.get("scheme") is not None:
+            raise ValueError(numpy_runtime.OF_TABLE)
         graphs, constants = _graphs(functions, params)
     except (graphs_lib.Inexpressible, ValueError) as error:
         functions, graphs, constants = None, {"missing": str(error)}, {}
@@ -164,9 +172,11 @@ def _write_files(folder, record, arrays, graphs, check, rows, formats) -> None:
     files.write_arrays(folder, arrays)
     (folder / GRAPHS).write_text(json.dumps(graphs) + "\n", encoding="utf-8")
     np.savez(folder / CHECK, **check)
-    source = pathlib.Path(numpy_runtime.__file__)
-    (folder / source.name).write_bytes(source.read_bytes())
-    names = [GRAPHS, CHECK, source.name]
+    names = [GRAPHS, CHECK]
+    if "missing" not in graphs:
+        source = pathlib.Path(numpy_runtime.__file__)
+        (folder / source.name).write_bytes(source.read_bytes())
+        names.append(source.name)
     if "stablehlo" in formats:
         from infovae_jax.export import stablehlo
 

@@ -27,6 +27,10 @@ MANIFEST, MODEL, GRAPHS, CHECK = (
     *("graphs.json", "check.npz"),
 )
 ARRAYS = ("model.safetensors", "model.npz")
+OF_TABLE = (
+    "it is of a table, whose columns become numbers in infovae_jax; read it with "
+    "infovae_jax.load"
+)
 # Rows at once, and the most numbers that a step may make of them.
 ROWS, MAX_NUMBERS = 1024, 1 << 28
 # Another processor rounds otherwise.
@@ -75,13 +79,10 @@ class Model:
     """Functions of rows; see `load`."""
 
     def __init__(self, record, graphs, arrays):
-        if "missing" in graphs:
-            raise ModelError(f"NumPy cannot run this model: {graphs['missing']}")
-        if record.get("scheme") is not None:
-            raise ModelError(
-                "NumPy cannot run this model: it is of a table, whose columns become "
-                "numbers in infovae_jax; read it with infovae_jax.load"
-            )
+        of_table = record.get("scheme") is not None and OF_TABLE
+        missing = graphs.get("missing", of_table)
+        if missing:
+            raise ModelError(f"NumPy cannot run this model: {missing}")
         self.record, self._graphs, self._arrays = record, graphs, arrays
         scaling = record["scaling"]
         if scaling["kind"] not in ("none", "grey", "unit", "standardize"):
@@ -163,16 +164,23 @@ class Model:
         """As new data of the command line are taken: whole numbers are grey levels."""
         had = self._run_had
         inside = had["low"] >= 0 and had["high"] <= 1
+        divided = had["divisor"] != 1
+        by = f"divide x by {had['divisor']:g}"
         if x.dtype.kind != "f":
-            if not inside or had["divisor"] != 1:
-                raise ValueError("x holds whole numbers: give floats, as in training")
+            if not inside or divided:
+                span = f"floats from {had['low']:.4g} to {had['high']:.4g}"
+                how = f"{by}, and give floats" if divided else f"give {span}"
+                raise ValueError(f"x holds whole numbers: {how}, as in training")
             if x.dtype.kind == "b":
                 return x  # black and white
             x = np.where(x == 1, 255, x) / 255.0 if had["bits"] else x / 255.0
         elif self._is_bytes and x.size and x.max() > 1:
             x = x / 255.0
         if inside and x.size and not (x.min() >= -1e-6 and x.max() <= 1 + 1e-6):
-            raise ValueError("x holds values outside those of training, from 0 to 1")
+            raise ValueError(
+                "x holds values outside those of training, from 0 to 1: "
+                + (by if divided else "scale x as the training data were")
+            )
         return x
 
     def _encoded(self, x):

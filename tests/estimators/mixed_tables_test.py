@@ -9,6 +9,7 @@ import pytest
 import infovae_jax
 from infovae_jax import CatVAE, load
 from infovae_jax.estimators import loading
+from infovae_jax.export import folder as export_folder
 from infovae_jax.export import numpy_runtime
 
 N = 96
@@ -177,6 +178,9 @@ def test_where_a_table_cannot_go(model, tmp_path):
     model.save(tmp_path / "m")
     with pytest.raises(numpy_runtime.ModelError, match="it is of a table"):
         numpy_runtime.load(tmp_path / "m")
+    assert "it is of a table" in export_folder.not_in_numpy(tmp_path / "m")
+    assert not (tmp_path / "m" / "numpy_runtime.py").exists()
+    infovae_jax.load(tmp_path / "m")
     for formats in (("onnx",), ("stablehlo",)):
         with pytest.raises(infovae_jax.errors.ConfigError, match="a model of a table"):
             model.save(tmp_path / "other", formats)

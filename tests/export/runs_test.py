@@ -9,6 +9,7 @@ from infovae_jax import commands
 from infovae_jax.data import new_rows
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.evaluation import encode_split
+from infovae_jax.export import folder as export_folder
 from infovae_jax.export import numpy_runtime
 from infovae_jax.training.saved import open_model
 
@@ -78,6 +79,22 @@ def test_what_is_unlike_the_data_is_refused_by_all(exported, name):
             numpy_runtime.load(folder).encode(x)
 
 
+@pytest.mark.parametrize(
+    ("had", "x", "told"),
+    [
+        ({"divisor": 16.0}, GREY[:1] * 1.0, "from 0 to 1: divide x by 16"),
+        ({"divisor": 16.0}, GREY[:1], "divide x by 16, and give floats"),
+        ({}, GREY[:1] * 1.0, "scale x as the training data were"),
+        ({"low": -2.0}, GREY[:1], "give floats from -2 to 1, as in training"),
+    ],
+)
+def test_numpy_says_what_to_do_with_other_values(exported, had, x, told):
+    alone = numpy_runtime.load(exported("fractions")[1])
+    alone._run_had = alone._run_had | had
+    with pytest.raises(ValueError, match=told):
+        alone.encode(x)
+
+
 def test_programs_do_not_know_bits(exported, tmp_path):
     loaded = infovae_jax.load(exported("bits")[0])
     with pytest.raises(ConfigError, match="0 and 255"):
@@ -89,3 +106,17 @@ def test_a_model_that_is_replaced_is_said(exported, capsys):
     workdir, folder = exported(next(iter(CASES)))
     commands.export(str(workdir), str(folder))
     assert f"replaced the model in {folder}: " in capsys.readouterr().out
+
+
+def test_a_model_that_numpy_cannot_run_is_said(exported, capsys, monkeypatch, tmp_path):
+    workdir, folder = exported(next(iter(CASES)))
+    assert not export_folder.not_in_numpy(folder)
+
+    def fail(functions, params):
+        raise ValueError("each row is drawn anew")
+
+    monkeypatch.setattr(export_folder, "_graphs", fail)
+    commands.export(str(workdir), str(tmp_path / "m"))
+    assert "note: NumPy alone cannot run this model: each" in capsys.readouterr().out
+    assert not (tmp_path / "m" / "numpy_runtime.py").exists()
+    infovae_jax.load(tmp_path / "m")

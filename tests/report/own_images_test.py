@@ -123,7 +123,7 @@ def test_images_are_taken_evenly(folder, tmp_path, monkeypatch, kind):
         monkeypatch.setattr(own_images, "_AT_ONCE", 4)
     path = tmp_path / ("x" if kind == "folder" else "x.npy")
     taken = own_images.take(path, dataset.dataset, 6)
-    assert taken.total == 30 and len(taken.x) == 6
+    assert (taken.total, len(taken.x)) == (30, 6)
     assert set(taken.index // 10) == {0, 1, 2}
     if kind == "folder":
         assert len({name.split("/")[0] for name in taken.files}) == 3
