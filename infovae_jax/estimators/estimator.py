@@ -539,7 +539,9 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return self._scheme.encode(frame, "X")
 
     def _encoded(self, X) -> Encoded:
-        x = self._stored(X)
+        return self._encoded_as_stored(self._stored(X))
+
+    def _encoded_as_stored(self, x: np.ndarray) -> Encoded:
         found = encode_split(self._run(), self._device_params(), x)
         _warn_where(~np.isfinite(found.mean).all(-1), "code")
         return found

@@ -100,13 +100,16 @@ class _Clusters(ClusterMixin, BaseVAE):
         -----
         ConvergenceWarning : the clusters say little, by the checks of the command
             line's verdict: nearly all rows are in one, some have none, or assignments
-            are undecided.
+            are undecided; of rows: k-means finds other and clearer ones, or they
+            are one column again.
         """
         with fitting(self):
             super().fit(X)
-            logits = self._encoded(X).logits
+            x = self._stored(X)
+            logits = self._encoded_as_stored(x).logits
             self.labels_ = logits.argmax(-1).astype(np.int64)
-        for verdict in verdicts.of_clusters(logits, "examples"):
+        rows = x if self.image_shape_ is None else None
+        for verdict in verdicts.of_clusters(logits, "examples", rows, self._scheme):
             text = f"verdict: {settings.in_python(verdict.text)}"
             warnings.warn(text, ConvergenceWarning, stacklevel=2)
         return self

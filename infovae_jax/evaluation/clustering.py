@@ -10,8 +10,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats.contingency import crosstab
 
+from infovae_jax.data import subsets
 from infovae_jax.evaluation import checks
 
+MAX_ROWS = 2000  # that clusters are compared with those of k-means on
 WHERE = "clustering metrics"
 
 
@@ -122,3 +124,30 @@ def kmeans_clusters(
     model.fit(fit_x.reshape(len(fit_x), -1))
     flat = np.asarray(test_x, np.float32).reshape(len(test_x), -1)
     return model.predict(flat)
+
+
+def beside_kmeans(x: np.ndarray, clusters: np.ndarray, num: int) -> dict[str, float]:
+    """Clusters of rows beside those of k-means on the same rows; no label is needed.
+
+    Args:
+      x: scaled, `[n, ...]`; of more than MAX_ROWS a draw.
+      clusters: `[n]`.
+      num: K, also of k-means.
+
+    Returns:
+      'kmeans/agreement', the NMI of both, and 'kmeans/silhouette' and
+      'cluster/silhouette', the mean silhouettes (Rousseeuw 1987) in the space of x,
+      where there are at least two clusters; nothing of fewer than 10 rows a cluster.
+    """
+    from sklearn.metrics import silhouette_score
+
+    if num < 2 or len(x) < 10 * num:
+        return {}
+    chosen = subsets.draw(MAX_ROWS, len(x), 0)
+    x = np.asarray(x[chosen], np.float32).reshape(len(chosen), -1)
+    own, kmeans = clusters[chosen], kmeans_clusters(x, x, num)
+    found = {"kmeans/agreement": normalized_mutual_information(own, kmeans)}
+    for name, numbers in (("kmeans", kmeans), ("cluster", own)):
+        if 1 < len(np.unique(numbers)) < len(x):
+            found[f"{name}/silhouette"] = float(silhouette_score(x, numbers))
+    return found

@@ -11,7 +11,11 @@ import numpy as np
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.kinds import Column
 from infovae_jax.distributions.columns import COUNTS
+from infovae_jax.distributions.likelihoods import as_values
+from infovae_jax.evaluation import clustering
 from infovae_jax.types import Array, Objective
+
+OF_COLUMN = "cluster/column/"  # how much clusters tell of a column
 
 
 class Feature(NamedTuple):
@@ -86,6 +90,54 @@ def column_scores(
         text += " of log(1 + count)" if column.kind in COUNTS else ""
         scores[column.name] = (1.0 - left / total if total > 0 else 0.0), text
     return scores
+
+
+def told_by_clusters(
+    scheme: Scheme, x: np.ndarray, clusters: np.ndarray
+) -> dict[str, float]:
+    """How much clusters tell of each column: name -> share, from 0 to 1.
+
+    Of categories the NMI; of numbers (of counts, of their logarithm) the share of the
+    variance that is between clusters (eta^2), 0 of constant ones.
+
+    Args:
+      scheme: of the table.
+      x: rows as stored, `[n, W]`.
+      clusters: `[n]`.
+    """
+    shares, at = {}, scheme.slices()
+    for column in scheme.used:
+        own = np.asarray(x[:, at[column.name]], np.float64)
+        if column.kind in ("categorical", "binary"):
+            levels = own.argmax(-1) if own.shape[1] > 1 else own[:, 0] >= 0.5
+            levels = levels.astype(np.int64)
+            share = clustering.normalized_mutual_information(clusters, levels)
+        else:
+            inside = np.zeros(len(own))
+            for cluster in np.unique(clusters):
+                inside[clusters == cluster] = own[clusters == cluster, 0].mean()
+            spread = own.var()
+            share = float(inside.var() / spread) if spread > 1e-12 else 0.0
+        shares[column.name] = share
+    return shares
+
+
+def of_clusters(
+    x: np.ndarray, clusters: np.ndarray, num: int, scheme: Scheme | None
+) -> dict[str, float]:
+    """Figures of clusters of rows without labels: name -> value.
+
+    Args:
+      x: as stored, `[n, 1, W, 1]`.
+      clusters: `[n]`.
+      num: K.
+      scheme: of a table, whose columns are then compared, or None.
+    """
+    found = clustering.beside_kmeans(as_values(x), clusters, num)
+    if scheme is not None:
+        shares = told_by_clusters(scheme, x.reshape(len(x), -1), clusters)
+        found |= {OF_COLUMN + name: share for name, share in shares.items()}
+    return found
 
 
 def draw(

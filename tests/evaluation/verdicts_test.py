@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_run
 
 from infovae_jax import config as config_lib
-from infovae_jax.evaluation import verdicts, workdir
+from infovae_jax.data import columns
+from infovae_jax.estimators import settings
+from infovae_jax.evaluation import tabular, verdicts, workdir
 from infovae_jax.evaluation.verdicts import Facts
 from infovae_jax.training import loop
 from infovae_jax.training.run import claim_workdir, open_run
@@ -76,6 +79,22 @@ SPIKED[14]["term/reconstruction"] = 900.0
 HELD = [{**row, "term/kl_z": 14.0} for row in rows(RISING)]
 # Name of a check -> (what makes the fault, parts of the sentence).
 FAULTS = {
+    "kmeans_is_clearer": (
+        {
+            "metrics": {
+                "kmeans/agreement": 0.2,
+                "kmeans/silhouette": 0.6,
+                "cluster/silhouette": 0.1,
+            }
+        },
+        ("silhouette 0.60 against 0.10", "config.seed"),
+    ),
+    "one_column": (
+        figures(
+            cluster__column__a=0.1, cluster__column__b=0.95, cluster__column__c=0.02
+        ),
+        ("'b' alone", "config.data.columns='b=ignore'"),
+    ),
     "schedule_never_moved": (
         config(weights__kl_z="ramp(0, 40, 1, 60)"),
         ["weights.kl_z never left 0", "after the 30 epochs", "per cent"],
@@ -210,6 +229,46 @@ def test_the_healthy_get_none():
     assert "no fault found" in verdicts.text([])
     # Nothing measured, nothing said.
     assert verdicts.judge(Facts({})) == []
+
+
+def test_clusters_of_a_table_are_judged_without_labels():
+    """Three clear groups, and a city that has nothing to do with them."""
+    rng = np.random.default_rng(0)
+    group, city = rng.integers(0, 3, (2, 300))
+    at = np.array([[0, 0], [4, 0], [0, 4]])[group]
+    table = pd.DataFrame(at + rng.normal(0, 0.5, (300, 2)), columns=["a", "b"])
+    table["city"] = np.array(["Bern", "Oslo", "Rome"])[city]
+    scheme = columns.learn(table, np.arange(300), {}, "refuse", "X")
+    x = scheme.encode(table, "X")
+
+    def judged(clusters, rows=x):
+        logits = 9 * np.eye(3, dtype=np.float32)[clusters]
+        return verdicts.of_clusters(logits, "examples", rows, scheme)
+
+    assert judged(group) == []
+    clearer, alone = judged(city)
+    assert (clearer.name, alone.name) == ("kmeans_is_clearer", "one_column")
+    assert "column 'city' alone (they tell 1.00 of it" in alone.text
+    assert "columns={'city': 'ignore'}" in settings.in_python(alone.text)
+    # A city that the other columns tell is no fault.
+    table["city"] = np.array(["Bern", "Oslo", "Rome"])[group]
+    assert judged(group, scheme.encode(table, "X")) == []
+    # Without clear groups k-means is no measure.
+    noise = rng.normal(size=x.shape).astype(np.float32)
+    found = tabular.of_clusters(noise, city, 3, None)
+    assert found["kmeans/agreement"] < 0.1
+    assert verdicts.judge(Facts(found)) == []
+    # Labels say more.
+    found = tabular.of_clusters(x, city, 3, None) | {"kmeans/accuracy": 0.9}
+    assert verdicts.kmeans_is_clearer(Facts(found)) is None
+
+
+def test_a_caution_is_no_fault():
+    few, dead = HEALTHY._replace(num_test=5), figures(active_units=0)
+    assert verdicts.text(verdicts.judge(few)).startswith("verdict: with care\n")
+    both = verdicts.judge(few._replace(**dead))
+    assert "not what it seems" in verdicts.text(both)
+    assert {check.__name__ for check in verdicts.CHECKS} > verdicts.CAUTIONS
 
 
 def test_shares_of_the_training_are_never_too_long():

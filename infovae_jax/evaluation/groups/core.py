@@ -257,6 +257,8 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
         Row("cluster/occupancy", found["occupancy"], text),
         Row("cluster/dead", found["dead"], f"clusters below {DEAD_SHARE:.1%}"),
     ]
+    if raw_splits.are_rows(run.dataset.spec.shape):
+        rows += _of_rows(run, clusters, num_clusters)
     recipes = {
         "entropy": "nats; mean entropy of q(c|x)",
         "marginal_entropy": f"nats; of mean q(c|x), at most {np.log(num_clusters):.3f}",
@@ -273,6 +275,23 @@ def _clusters(run: Run, params: Any, logits: np.ndarray) -> list[Row]:
     rows.append(Row("sample/accuracy", scores["sample_accuracy"], f"share; {recipe}"))
     rows.append(Row("sample/mi_bound", scores["mi_bound"], f"nats; {recipe}"))
     return rows
+
+
+def _of_rows(run: Run, clusters: np.ndarray, num_clusters: int) -> list[Row]:
+    """Clusters beside k-means, and what they tell of each column; no label is used."""
+    intake, x = run.dataset.intake, np.asarray(run.dataset.test_x)
+    found = tabular.of_clusters(x, clusters, num_clusters, intake and intake.scheme)
+    recipes = {
+        "kmeans/agreement": "NMI of the clusters with those of k-means on the same",
+        "kmeans/silhouette": "mean; of k-means on the same",
+        "cluster/silhouette": "mean, in the space of the scaled rows",
+    }
+    drawn = f"; {min(len(x), clustering.MAX_ROWS)} test rows"
+    column = "of the column; NMI of a category, variance between clusters of a number"
+    return [
+        Row(name, value, recipes[name] + drawn if name in recipes else column)
+        for name, value in found.items()
+    ]
 
 
 def _against_labels(run: Run, clusters: np.ndarray, labels: np.ndarray) -> list[Row]:
