@@ -6,7 +6,8 @@ of each kind of change that is switched on, each with a weight of its own:
 
     invariance  x' = x + r, r the worst small change (`_virtual_adversarial`)
     affine      x' = T x, T a random small affine map (`_affine`)
-    noise       x' = x + s sd(x) e, e ~ N(0, I), sd of each number over the batch
+    noise       x' = x + s sd(x) e, e ~ N(0, I), sd of each number over the batch; of
+                numbers that are 0 or 1 alone, those of categories, 2 in place of sd
     neighbours  x' one of the k nearest training examples (`data.neighbours`); it
                 needs no knowledge of images, so suits tables
 
@@ -44,7 +45,10 @@ class Config(_virtual_adversarial.Config, _affine.Config):
 
     noise: bool = knob(False, "whether the noise term is computed at all")
     noise_scale: float = knob(
-        0.1, "s, in standard deviations of each number over the batch", above=0
+        0.1,
+        "s, in standard deviations of each number over the batch; of "
+        "categories, which are 0 or 1, in units of 2",
+        above=0,
     )
     neighbours: bool = knob(False, "whether the neighbours term is computed at all")
     neighbours_count: int = knob(
@@ -65,11 +69,16 @@ class Others(NamedTuple):
 
 
 _NONE = Others()
+# A one-hot category is as many numbers of small sd: by these it would be the column
+# that noise hides least, and balanced clusters would follow it alone.
+_OF_CATEGORIES = 2.0
 
 
 def noisy(classify, params, batch: ArrayLike, logits, key: Array, options) -> Array:
     """x + s sd(x) e of each example: columns may be of any scale."""
-    scale = options.noise_scale * jnp.std(batch, axis=0, keepdims=True)
+    spread = jnp.std(batch, axis=0, keepdims=True)
+    bits = jnp.all((batch == 0) | (batch == 1), axis=0, keepdims=True) & (spread > 0)
+    scale = options.noise_scale * jnp.where(bits, _OF_CATEGORIES, spread)
     return batch + scale * jax.random.normal(key, jnp.shape(batch))
 
 

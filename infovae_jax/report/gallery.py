@@ -199,10 +199,10 @@ PICTURES = (
     Picture(
         "cluster_profiles",
         "What each cluster is",
-        "Means of the test rows of each cluster, in the units of the column; of a "
-        "category its share. Red is above the mean of all rows and blue below (of "
-        "counts, of their logarithm), fully at two standard deviations. Of many "
-        "columns those that differ most.",
+        "Means of the test rows of each cluster, with how many it has, in the units of "
+        "the column; of a category its share. Red is above the mean of all rows and "
+        "blue below (of counts, of their logarithm), fully at two standard deviations. "
+        "Of many columns those that differ most.",
         tables.cluster_profiles,
     ),
     Picture(

@@ -45,18 +45,23 @@ class Live(NamedTuple):
 
     Attributes:
       data: what the script is given, as JSON holds it; None where there is nothing.
-      missing: then why not.
+      missing: then why not; empty where nothing is to be said, as of a table.
     """
 
     data: dict[str, Any] | None
     missing: str = ""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the page has a section of it."""
+        return self.data is not None or bool(self.missing)
 
 
 def make(scene: Scene) -> Live:
     """The decoder of a run, or why it has no place in a page."""
     spec = scene.run.dataset.spec
     if spec.blocks:
-        return Live(None, "it shows images, and this run is of a table")
+        return Live(None)
     params = files.flatten(jax.tree.map(np.asarray, scene.params), "params")
     try:
         objective = functions.plain_objective(scene.run.config, spec)
@@ -181,10 +186,13 @@ def _places(scene: Scene) -> dict[str, Any]:
                 "pixels": base64.b64encode(pixels.tobytes()).decode(),
             }
         )
+    kind = "Classes" if told else "Clusters"
+    if not told and scene.matched is not None:
+        kind += " (number: matched label)"
     draws = scene.codes_of_prior(DRAWS)
     starts = np.array([place["code"] for place in places], np.float32)
     return {
-        "kind": "Classes" if told else "Clusters",
+        "kind": kind,
         "codes": places,
         "thumb": list(small.shape[1:]),
         "draws": [_numbers(code) for code in draws],

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from infovae_jax import config as config_lib
 from infovae_jax.config import sealed
 from infovae_jax.errors import CheckpointError, ConfigError
+from infovae_jax.evaluation import verdicts
 
 FILE = "evaluation.json"
 DAMAGED = "evaluation.json is damaged"
@@ -46,6 +47,7 @@ class Evaluation(NamedTuple):
       errors: name -> standard error, where one was estimated.
       problem: why there are no figures, or ''.
       verdicts: faults that the figures show, in words; None: nobody looked.
+      grade: what they amount to, see `verdicts.heading`.
     """
 
     metrics: dict[str, Any]
@@ -56,6 +58,7 @@ class Evaluation(NamedTuple):
     errors: dict[str, float]
     problem: str = ""
     verdicts: list[str] | None = None
+    grade: str = "not what it seems"
 
     @property
     def recipes(self) -> dict[str, str]:
@@ -114,16 +117,17 @@ def read(workdir: pathlib.Path) -> Evaluation:
         str(found.get("split", "test")),
         found.get("recipe", {}),
         found.get("standard_errors", {}),
-        verdicts=_verdicts(found),
+        **_verdicts(found),
     )
 
 
-def _verdicts(found: dict[str, Any]) -> list[str] | None:
-    """The sentences of a file that has some, of one before there were any None."""
-    verdicts = found.get("verdicts")
-    if not isinstance(verdicts, list):
-        return None
-    return [str(v["text"]) for v in verdicts if isinstance(v, dict) and "text" in v]
+def _verdicts(found: dict[str, Any]) -> dict[str, Any]:
+    """The sentences of a file that has some, and what they amount to."""
+    if not isinstance(found.get("verdicts"), list):
+        return {}
+    told = [v for v in found["verdicts"] if isinstance(v, dict) and "text" in v]
+    grade = verdicts.heading(str(v.get("name")) for v in told)
+    return {"verdicts": [str(v["text"]) for v in told], "grade": grade}
 
 
 def _has_form(found: dict[str, Any]) -> bool:

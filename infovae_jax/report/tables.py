@@ -40,10 +40,14 @@ def cluster_profiles(scene: Scene) -> dict[str, Any] | None:
     chosen = np.argsort(-np.abs(away[shown]).max(0), kind="stable")[:MAX_FEATURES]
     chosen = np.sort(chosen)
     features = tabular.features(scheme)
+    counts = np.bincount(logits.argmax(-1), minlength=logits.shape[-1])
     return {
         "means": means[shown][:, chosen],
         "away": away[shown][:, chosen],
-        "clusters": [cluster_name(scene, int(c)) for c in shown],
+        "clusters": [
+            f"{cluster_name(scene, int(c))}, {counts[c]} ({counts[c] / len(x):.0%})"
+            for c in shown
+        ],
         "features": [features[i].name for i in chosen],
     }
 

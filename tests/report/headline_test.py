@@ -135,7 +135,7 @@ def test_verdicts_stand_on_top(verdicts, words):
         "height": 20,
         "size": "narrow",
     }
-    text = page._template().render(
+    given = dict(
         title="t",
         facts="f",
         what="w",
@@ -155,11 +155,19 @@ def test_verdicts_stand_on_top(verdicts, words):
         report="r",
         config="c",
     )
+    text = page._template().render(given)
     summary = text.split('id="summary"')[1].split("</section>")[0]
     assert words in summary
     assert "Bound" in summary
     assert text.index("Why?") < text.index("Figures of merit")
     assert "It does not run in this page: so." in text
+    assert "#decoder" in text
+    of_table = page._template().render(given | {"live": live.Live(None)})
+    assert "Try the decoder" not in of_table
+    careful = given["evaluation"]._replace(verdicts=["few"], grade="with care")
+    assert '<p class="care">With care:</p>' in page._template().render(
+        given | {"evaluation": careful}
+    )
     assert 'alt="A. How to read it."' in text
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)

@@ -61,4 +61,4 @@ def test_columns_are_counted_as_the_table_has_them(monkeypatch):
     length = found["features"].index("length")
     expected = [frame["length"][::2].mean(), frame["length"][1::2].mean()]
     np.testing.assert_allclose(found["means"][:, length], expected, rtol=1e-5)
-    assert found["clusters"] == ["0", "1"]
+    assert found["clusters"] == ["0, 30 (50%)", "1, 30 (50%)"]

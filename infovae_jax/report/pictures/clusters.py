@@ -184,7 +184,8 @@ def latent_map(
             )
         names = names_of(matched, label_names, what)
         colours = cluster_colours(matched)
-        groups.append((what, clusters, names, colours))
+        none = what == CLUSTERS and (np.asarray(matched) < 0).all()
+        groups.append(("cluster" if none else what, clusters, names, colours))
     if labels is not None:
         names = [name_of(label, label_names) for label in range(np.max(labels) + 1)]
         groups.append(("label", labels, names, range(len(names))))
