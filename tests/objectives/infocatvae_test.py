@@ -1,5 +1,7 @@
 """InfoCatVAE: the re-classification and invariance terms."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,12 @@ import pytest
 
 from infovae_jax import objectives, priors
 from infovae_jax.errors import ConfigError
-from infovae_jax.objectives import _virtual_adversarial, catvae, infocatvae
+from infovae_jax.objectives import (
+    _invariance,
+    _virtual_adversarial,
+    catvae,
+    infocatvae,
+)
 from infovae_jax.objectives._terms import divergence_of_change
 
 KEY = jax.random.key(0)
@@ -172,6 +179,17 @@ def test_invariance_is_zero_for_a_constant_classifier_and_positive_else(
     np.testing.assert_allclose(
         _terms(objective, params)["term/invariance"], 0.0, atol=1e-6
     )
+
+
+def test_noise_hides_a_category_as_it_hides_a_number():
+    """Numbers by their spread; what is 0 or 1 alone by more; constants not at all."""
+    rng = np.random.default_rng(0)
+    columns = [7 * rng.normal(size=4000), rng.random(4000) < 0.2, np.zeros(4000)]
+    batch = np.stack(columns, 1).astype(np.float32).reshape(4000, 1, 3, 1)
+    options = types.SimpleNamespace(noise_scale=0.5)
+    given = None, None, batch, None, jax.random.key(0), options
+    added = np.asarray(_invariance.noisy(*given)) - batch
+    np.testing.assert_allclose(added.std(0).ravel(), [3.5, 1.0, 0.0], rtol=0.05)
 
 
 def test_config_checks(make_config):

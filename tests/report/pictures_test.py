@@ -183,6 +183,8 @@ def test_a_cluster_of_the_map_has_the_colour_of_its_label():
     (alone,) = pictures.latent_map(codes, clusters=LABELS).axes
     found = [colors.to_hex(some.get_facecolor()[0]) for some in alone.collections]
     assert found == list(style.CATEGORIES[:3])
+    assert alone.get_title() == "by cluster"  # no labels, no match
+    assert left.get_title() == "by cluster: matched label"
 
 
 def test_classes_have_the_names_of_their_labels():
