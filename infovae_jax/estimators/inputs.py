@@ -36,29 +36,35 @@ def is_table(estimator: Any, X: Any) -> bool:
     """Whether X is to be looked at column by column.
 
     A DataFrame with a column that holds no numbers, or any X where `columns` says what
-    its columns are, or `missing` that some values may not be there.
+    its columns are, or `missing` that some values may not be there, or the fit goes on
+    from one of a table.
     """
+    if estimator.goes_on() and estimator._scheme is not None:
+        return True
     if estimator.columns is not None or estimator.missing != "refuse":
         return True
     return tables.is_mixed(X)
 
 
-def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
+def as_frame(
+    estimator: Any, X: Any, scheme: Scheme | None = None, least: int = 1
+) -> Any:
     """A table as a pandas DataFrame.
 
     As in scikit-learn's ColumnTransformer the names of a DataFrame say what is what:
     their order is free, and columns that the fit had none of are not looked at.
 
     Args:
-      estimator: gets `n_features_in_` and `feature_names_in_` where it is being fitted.
+      estimator: gets `n_features_in_` and `feature_names_in_` without a scheme.
       X: DataFrame of pandas or polars, or an array `[n, d]` in the order of the fit.
-      fitted: names of the columns of the fit; None: this is it.
+      scheme: of the fit; None: this is the first.
+      least: rows that it must have.
 
     Raises:
       DataError: two columns of one name.
       ValueError: an array of another width, or too few rows.
     """
-    reset, names = fitted is None, fitted
+    names = scheme and [column.name for column in scheme.columns]
     if tables.package_of(X) is None:
         # Of lists: numbers beside texts would become texts.
         X = np.asarray(X, object if isinstance(X, list | tuple) else None)
@@ -75,13 +81,13 @@ def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
             )
     frame = tables.as_frame(X, names)
     columns.require_different(frame, "X")
-    if reset:
+    if scheme is None:
         validate_data(estimator, X, skip_check_array=True)
         estimator.image_shape_ = None
-    if len(frame) < (2 if reset else 1):
+    if len(frame) < least:
         raise ValueError(
-            f"Found array with {len(frame)} sample(s) while a minimum of "
-            f"{2 if reset else 1} is required."
+            f"Found array with {len(frame)} sample(s) while a minimum of {least} is "
+            "required."
         )
     return frame
 
@@ -140,11 +146,13 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
 
 
 def _require_names(estimator: Any, before: Any) -> None:
-    """Raises ValueError where a fit that goes on has columns of other names."""
+    """Keeps the names of a fit that goes on; raises ValueError of other ones."""
     names = getattr(estimator, "feature_names_in_", None)
-    if before is None or names is None or not estimator.goes_on():
+    if before is None or not estimator.goes_on():
         return
-    if list(names) != list(before):
+    if names is None:
+        estimator.feature_names_in_ = before
+    elif list(names) != list(before):
         raise ValueError(
             f"warm_start with columns {', '.join(map(str, names))} in place of "
             f"{', '.join(map(str, before))}: give them as before, or start anew"

@@ -426,3 +426,36 @@ def test_images_of_another_range_are_told(quick):
     grey = VAE(**quick).fit((bytes_ // 16).astype(float))
     with pytest.warns(UserWarning, match="far outside"):
         grey.transform(bytes_)
+
+
+def test_warm_start_keeps_the_look_at_a_table(quick, table):
+    """Columns of arrays are told by their places, so those of the first fit stay."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table[:, :2], columns=list("ab")).assign(c=["x", "y"] * 30)
+    swapped, more = frame[["b", "a", "c"]], frame.assign(extra=1.0)
+    model = VAE(warm_start=True, **quick | {"epochs": 1}).fit(frame).fit(swapped)
+    codes = model.fit(more).transform(swapped)
+    array = frame.to_numpy(object)
+    np.testing.assert_array_equal(model.transform(array), codes)
+    assert list(model.feature_names_in_) == list("abc")
+    assert model.n_features_in_ == 3
+    for name, value in (
+        ("columns", {"a": "ignore"}),
+        ("missing", "impute"),
+        ("scaling", "none"),
+    ):
+        other = clone(model).fit(frame).set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"warm_start with {name}="):
+            other.fit(frame)
+
+
+def test_a_fit_of_one_seed_has_no_members(quick, table):
+    model = VAE(n_seeds=2, **quick | {"epochs": 1}).fit(table)
+    assert not hasattr(model.set_params(n_seeds=1).fit(table), "members_")
+
+
+@pytest.mark.parametrize(("rows", "fraction"), [(2, 0.1), (10, 0.99)])
+def test_a_single_row_to_train_on_is_refused(quick, table, rows, fraction):
+    early = {"early_stopping": True, "validation_fraction": fraction}
+    with pytest.raises(ValueError, match=f"leaves one of {rows} rows"):
+        VAE(**quick, **early).fit(table[:rows])
