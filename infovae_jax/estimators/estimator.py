@@ -556,11 +556,6 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 if self._trained_on is None:
                     images = self.image_shape_ is not None
                     return self._scaling.known(x, self._spec.likelihood, images)
-                # Values up to 1 are what a file would hold; bytes as floats what
-                # decoding gives.
-                as_bytes = self._scaling.dtype == "uint8" and x.dtype.kind == "f"
-                if as_bytes and x.size and x.max() > 1:
-                    x = self._scaling.stored(x)
                 return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
             return X

@@ -151,6 +151,9 @@ def outputs(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
     bare = copy.copy(model)  # that takes and gives arrays, whatever the model does
     for name in ("feature_names_in_", "_sklearn_output_config"):
         vars(bare).pop(name, None)
+    of_run = bare._trained_on is not None and bare._scheme is None
+    if of_run and bare._scaling.dtype == "uint8":
+        x = x / 255.0  # decoded rows are bytes as floats, those of a run fractions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged model: who compares will tell
         codes = bare.transform(x)
