@@ -58,6 +58,14 @@ def test_workdir_as_estimator(workdir_run, images):
         loaded.score_samples(images), model.score_samples(images)
     )
     assert loaded.sample(2).shape == (2, 6, 5, 3)
+    own, again = config_lib.from_json(model._config), clone(loaded)
+    config = again._prepared(images, None, 0)[0]
+    for group in ("model", "network", "optimizer", "weights"):
+        assert config[group].to_dict() == own[group].to_dict()
+    assert config.train.num_epochs == own.train.num_epochs
+    assert again.n_clusters == 3
+    warm = loaded.set_params(warm_start=True, epochs=1, verbose=0)
+    assert warm.fit(images).predict(images).shape == (40,)
 
 
 def test_fit_is_a_function_of_data_and_seed(table, quick):

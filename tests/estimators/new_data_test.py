@@ -132,11 +132,11 @@ def test_a_folder_of_pictures(run_main, tmp_path):
     assert list(made["predict"]["label_name"]) == [f.split("/")[0] for f in files]
     model = load(run)
     assert_rows_agree(model, x, made["predict"], made["encode"])
-    # Fractions of 1 are the same pictures, and so is what it decodes, up to 255.
+    # Fractions of 1 are the same pictures; what it decodes is up to 255.
     codes = model.transform(x)
     np.testing.assert_allclose(model.transform(x / 255.0), codes, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(model.predict(x / 255.0), model.predict(x))
-    assert model.predict(model.sample(3)).shape == (3,)
+    assert model.predict(model.sample(3) / 255).shape == (3,)
 
 
 @pytest.mark.long
