@@ -551,8 +551,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             size = config_lib.from_json(self._config).data.image_size
             X = inputs.read(X, size, self._scheme)
         if self._scheme is None:
-            x = inputs.as_images(self, X, reset=False)
             with value_errors():
+                x = inputs.as_images(self, X, reset=False)
                 if self._trained_on is None:
                     images = self.image_shape_ is not None
                     return self._scaling.known(x, self._spec.likelihood, images)

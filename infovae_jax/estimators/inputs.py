@@ -111,11 +111,12 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
       reset: whether the estimator is being fitted.
 
     Raises:
-      ValueError: another shape, NaN, infinity, complex numbers or text.
+      ValueError: another shape, NaN, infinity, complex numbers, dates or text.
+      DataError: two columns of one name.
       TypeError: a sparse matrix.
     """
-    if isinstance(X, list | tuple) and np.ndim(_first(_first(X))):
-        X = np.asarray(X)
+    if isinstance(X, list | tuple):
+        X = _of_lists(X)
     shape = getattr(X, "shape", ())
     image_shape = tuple(shape[1:]) if len(shape) > 2 else None
     if image_shape is not None:
@@ -140,6 +141,8 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if reset:
         estimator.image_shape_ = image_shape
         _require_names(estimator, before)
+    if X.dtype.kind in "mM":
+        raise ValueError("X holds dates or durations: give them as numbers")
     if X.dtype.kind == "O":  # decimals of lists and of polars, which are left so
         X = X.astype(np.float64)
     return X.reshape(len(X), *stored_shape(estimator))
@@ -162,10 +165,18 @@ def _require_names(estimator: Any, before: Any) -> None:
 def _require_known(X: Any) -> None:
     """Raises ValueError where a number is missing, with what to do about it.
 
-    scikit-learn would name estimators of its own that take NaN.
+    scikit-learn would name estimators of its own that take NaN. Neither does it tell of
+    frames without columns, or with two of one name.
     """
     if tables.package_of(X) is not None:
-        missing = tables.as_frame(X).isna().to_numpy()
+        frame = tables.as_frame(X)
+        columns.require_different(frame, "X")
+        if not frame.shape[1]:
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum "
+                "of 1 is required."
+            )
+        missing = frame.isna().to_numpy()
     elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim:
         missing = np.isnan(X)
     else:
@@ -178,9 +189,13 @@ def _require_known(X: Any) -> None:
         )
 
 
-def _first(values: Any) -> Any:
-    sized = isinstance(values, list | tuple | np.ndarray) and len(values)
-    return values[0] if sized else None
+def _of_lists(X: Any) -> Any:
+    """Images as an array; rows as they are, for scikit-learn to judge."""
+    try:
+        images = np.asarray(X)
+    except ValueError:
+        raise ValueError(f"examples of X differ in their shape: {_SHAPES}") from None
+    return images if images.ndim > 2 else X
 
 
 def stored_shape(estimator: Any) -> tuple[int, int, int]:
@@ -246,6 +261,8 @@ def known_classes(
       ValueError: y is not one-dimensional, continuous, or of numbers beside texts.
     """
     mixed = isinstance(y, list | tuple) and any(isinstance(v, str) for v in y)
+    # Types of pandas' own, whose integers beside what is missing would become floats.
+    mixed |= not isinstance(getattr(y, "dtype", np.dtype(int)), np.dtype)
     y = column_or_1d(np.asarray(y, object if mixed else None), warn=True)
     known = np.ones(len(y), bool)
     if y.dtype.kind in "Of":

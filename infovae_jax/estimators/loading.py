@@ -61,9 +61,9 @@ def load(
     Raises:
       CheckpointError: the folder holds no model, a damaged one, or one that gives
         other values here.
-      ConfigError: a workdir without run.
+      ConfigError: a workdir without run, no such member, or no path.
     """
-    folder = pathlib.Path(folder)
+    folder = saving.as_path(folder)
     names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
     if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():

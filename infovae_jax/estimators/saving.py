@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pathlib
 import platform
 import warnings
@@ -32,9 +33,10 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
     """Writes a fitted estimator, and programs of these `folder.FORMATS` beside it.
 
     Raises:
-      ConfigError: a parameter that JSON does not hold, an unknown format, or one that
-        cannot hold the model.
+      ConfigError: no path, a parameter that JSON does not hold, an unknown format, or
+        one that cannot hold the model.
     """
+    path = as_path(folder)
     formats = (formats,) if isinstance(formats, str) else formats
     folder_lib.check_formats(formats)
     lists = {
@@ -50,7 +52,7 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
     x = _check_rows(model)
     run = model._run()
     folder_lib.write(
-        pathlib.Path(folder),
+        path,
         record,
         tensors,
         {"x": x, **outputs(model, x)},
@@ -58,6 +60,14 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
         model._scaling,
         formats,
     )
+
+
+def as_path(folder: Any) -> pathlib.Path:
+    """The path of a folder; ConfigError: it is none."""
+    if not isinstance(folder, str | os.PathLike):
+        what = f"{str(folder)[:40]!r} is no path"
+        raise ConfigError(what, "folder", "give the path of a folder")
+    return pathlib.Path(folder)
 
 
 def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:

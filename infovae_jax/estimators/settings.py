@@ -231,9 +231,8 @@ def resolve(
     }
     for key, instead in _OF_PARAMETERS.items():
         if key in (estimator.config or {}):
-            raise ConfigError(
-                "an estimator does not look at it", f"config of {key}", instead
-            )
+            what, where = "an estimator does not look at it", f"config={{'{key}': ...}}"
+            raise ConfigError(what, where, instead)
     _apply(config, changes, type(estimator).__name__)
     clusters.fit(config.model, before, changes)
     if sweeps.is_population(config):

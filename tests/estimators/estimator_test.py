@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from infovae_jax import NVAE, VAE, CatVAE, InfoCatVAE, load
 from infovae_jax import config as config_lib
 from infovae_jax.data import arrays
-from infovae_jax.errors import NonFiniteError
+from infovae_jax.errors import ConfigError, NonFiniteError
 from infovae_jax.evaluation import encode_split
 from infovae_jax.training import loop, programs, train_step
 from infovae_jax.training.progress import COMPILING
@@ -64,6 +64,9 @@ def test_workdir_as_estimator(workdir_run, images):
         assert config[group].to_dict() == own[group].to_dict()
     assert config.train.num_epochs == own.train.num_epochs
     assert again.n_clusters == 3
+    for member in (-1, 0):
+        with pytest.raises(ConfigError, match=f"no member {member}"):
+            load(folder, member=member)
     warm = loaded.set_params(warm_start=True, epochs=1, verbose=0)
     assert warm.fit(images).predict(images).shape == (40,)
 
@@ -194,6 +197,7 @@ def test_verbosity(table, quick, capsys):
         ({"weights": "kl_z"}, "'kl_z' is no dict; VAE.weights"),
         ({"config": ["seed"]}, "no dict; VAE.config"),
         ({"config": {"num_seeds": 3}}, "give n_seeds"),
+        ({"config": {"data.missing": "impute"}}, "'data.missing': .*; give missing"),
         ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
         ({"scaling": "minmax"}, "unknown value 'minmax'"),
         ({"network": "cnn"}, "did you mean 'conv'"),
