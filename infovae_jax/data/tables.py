@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -203,6 +204,7 @@ def as_frame(table: Any, names: list[str] | None = None) -> Any:
     import pandas
 
     if isinstance(table, pandas.DataFrame):
+        table = pandas.DataFrame(table)  # of a class of another package
         return table.set_axis([str(name) for name in table.columns], axis=1)
     if package_of(table) == "polars":
         return pandas.DataFrame(
@@ -223,10 +225,38 @@ def _polars_column(values: Any) -> Any:
 
 
 def package_of(table: Any) -> str | None:
-    """'pandas' or 'polars' where the table is a DataFrame of it."""
-    module = type(table).__module__.partition(".")[0]
-    is_frame = type(table).__name__ == "DataFrame"
-    return module if is_frame and module in ("pandas", "polars") else None
+    """'pandas' or 'polars' where the table is a DataFrame of it, or of its kind."""
+    # What is not imported has made no table.
+    for name in ("pandas", "polars"):
+        own = getattr(sys.modules.get(name), "DataFrame", None)
+        if own is not None and isinstance(table, own):
+            return name
+    return None
+
+
+def known_frame(table: Any) -> Any:
+    """A table of another package as a pandas DataFrame; all else as it is.
+
+    Names of columns that nobody looks at would be columns in another order, unsaid.
+
+    Raises:
+      DataError: it has names of columns, and none of the known ways to pandas.
+    """
+    if package_of(table) or isinstance(table, np.ndarray):
+        return table
+    kind = f"{type(table).__module__.partition('.')[0]} {type(table).__name__}"
+    lazy = getattr(sys.modules.get("polars"), "LazyFrame", None)
+    if lazy is not None and isinstance(table, lazy):
+        raise DataError(f"a {kind}, whose rows are not there", "X", "give X.collect()")
+    if not hasattr(table, "columns") and not hasattr(table, "column_names"):
+        return table
+    convert = getattr(table, "to_pandas", None)
+    found = convert() if callable(convert) else None
+    if package_of(found) != "pandas":
+        raise DataError(
+            f"a {kind}, a table of unknown kind", "X", "make a pandas DataFrame of it"
+        )
+    return found
 
 
 def is_mixed(table: Any) -> bool:

@@ -19,16 +19,17 @@ _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 def read(X: Any, size: Any, scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
 
-    What a masked array masks is missing. `size`: `data.image_size` of the config;
-    `scheme`: of the model of a table that X is read for.
+    What a masked array masks is missing; tables of other packages than pandas and
+    polars become pandas's, see `tables.known_frame`. `size`: `data.image_size` of the
+    config; `scheme`: of the model of a table that X is read for.
 
     Raises:
-      DataError: nothing that can be read.
+      DataError: nothing that can be read, or a table of unknown kind.
     """
     if isinstance(X, np.ma.MaskedArray):
         return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
-        return X
+        return tables.known_frame(X)
     return sources.read_examples(os.fspath(X), size, scheme)
 
 

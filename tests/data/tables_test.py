@@ -221,6 +221,33 @@ def test_polars(frame):
     assert not tables.is_mixed(frame[["age", "member"]])
 
 
+def test_frames_of_other_packages_keep_their_names(frame, raises_line):
+    polars = pytest.importorskip("polars")
+    arrow = pytest.importorskip("pyarrow")
+
+    class GeoFrame(pd.DataFrame):
+        pass
+
+    class Dask:
+        columns = ("age",)
+
+    turned = frame[frame.columns[::-1]]
+    scheme = learned(frame)
+    for other in (GeoFrame(turned), arrow.Table.from_pandas(turned)):
+        known = tables.known_frame(other)
+        assert tables.package_of(known) == "pandas"
+        assert tables.is_mixed(known)
+        np.testing.assert_array_equal(
+            scheme.encode(tables.as_frame(known), "here"), scheme.encode(frame, "here")
+        )
+    with raises_line(DataError, 3, "a polars LazyFrame", "give X.collect()"):
+        tables.known_frame(polars.from_pandas(frame).lazy())
+    with raises_line(DataError, 3, "Dask, a table of unknown kind", "pandas DataFrame"):
+        tables.known_frame(Dask())
+    for same in (frame, polars.from_pandas(frame), frame.to_numpy(), [[1.0]]):
+        assert tables.known_frame(same) is same
+
+
 def test_a_slip_among_numbers_costs_no_column_unsaid(
     tmp_path, data_config, raises_line
 ):
