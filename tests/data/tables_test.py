@@ -292,6 +292,55 @@ def test_more_values_than_names(tmp_path, data_config, raises_line, rows):
         list(tables.read_chunks(path, 7))
 
 
+def test_words_of_a_missing_value_that_are_levels_are_none(tmp_path):
+    frame = pd.DataFrame(
+        {"v": few("NA", "None", "x", None), "w": few(1.5, None, 2.5, 4.0, 8.0)}
+    )
+    scheme = columns.learn(frame, np.arange(N), {}, "impute", "here")
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    for part in (
+        [tables.read_frame(path, scheme)],
+        tables.read_chunks(path, 7, scheme),
+    ):
+        pd.testing.assert_frame_equal(pd.concat(part, ignore_index=True), frame)
+    # Of other columns, and without a model, they stay what pandas takes them for.
+    path.write_text("v\n" + "".join(f'"{word}"\n' for word in tables.NA_WORDS))
+    assert tables.read_frame(path).isna().all(axis=None)
+    found = tables.read_frame(path, scheme)["v"].dropna()
+    assert sorted(found) == ["NA", "None"]
+
+
+def test_a_blank_line_of_a_single_column_is_a_row(tmp_path):
+    path = tmp_path / "t.csv"
+    for text, rows in (
+        ("a\n1.0\n\n2.0\n3.0\n", 4),
+        ("\ufeff\r\na\r\n1.0\r\n\r\n2.0\r\n3.0", 4),
+        ("a,b\n1.0,1\n\n2.0,1\n3.0,1\n\n", 3),
+    ):
+        path.write_text(text, newline="")
+        for part in ([tables.read_frame(path)], tables.read_chunks(path, 2)):
+            found = pd.concat(part)["a"].tolist()
+            assert len(found) == rows, text
+            np.testing.assert_array_equal(
+                found, [1.0, np.nan, 2.0, 3.0] if rows == 4 else [1.0, 2.0, 3.0]
+            )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_two_columns_of_one_name_in_a_file(tmp_path, data_config, raises_line, suffix):
+    path = tmp_path / f"t{suffix}"
+    text = "age,b,age\n" + "1,2,3\n" * 40
+    path.write_text(text if suffix == ".csv" else text.replace(",", "\t"))
+    words = "two columns called 'age'", path.name, "rename one"
+    with raises_line(DataError, 3, *words):
+        data.load(data_config(path))
+    with raises_line(DataError, 3, *words):
+        list(tables.read_chunks(path, 7))
+    path.write_text(path.read_text().replace("age", ""))  # two without a name
+    assert len(tables.read_frame(path).columns) == 3
+
+
 def test_a_comma_at_the_end_of_each_row_names_nothing(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{i},{2 * i},\n" for i in range(10)))
