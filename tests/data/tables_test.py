@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import columns, intake, new_rows, tables
+from infovae_jax.data import columns, intake, kinds, new_rows, tables
 from infovae_jax.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -444,6 +444,28 @@ def test_values_of_no_use_are_told(values, raises_line):
         columns.learn(frame, np.arange(9), {}, "impute", "here")
     scheme = columns.learn(frame, np.arange(9), {"v": "ignore"}, "refuse", "here")
     assert [c.name for c in scheme.used] == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("levels", "values", "numbers"),
+    [
+        ((1, "x"), ["1", "x", "1.0", None, "2"], [0, 1, 0, -1, -1]),
+        (("1", "2", "3"), [3.0, 1.0, np.nan, 1.5], [2, 0, -1, -1]),
+        (("1", "2", "3"), ["3", "1.0", "x"], [2, 0, -1]),
+        (("01", "1"), [1], [1]),
+        (("01", "1"), ["1.0", "01"], [-1, 0]),
+        (("False", "True"), [True, False], [1, 0]),
+        ((False, True), ["True", "False", "1"], [1, 0, -1]),
+        (("nan", "x"), [np.nan, 1.0], [-1, -1]),
+        ((1, 10), ["1_0", "1"], [-1, 0]),
+    ],
+)
+def test_numbers_and_their_texts_are_the_same_level(levels, values, numbers):
+    found = kinds.level_numbers(pd.Series(values), levels)
+    assert found.tolist() == numbers
+    assert found.dtype == np.int32
+    found = kinds.level_numbers(pd.Series(values, dtype="category"), levels)
+    assert found.tolist() == numbers
 
 
 def test_numbers_beside_bools_and_texts_are_a_table():
