@@ -5,18 +5,19 @@ A file gets its name when it is whole. None of the writers holds more than a par
 
 import contextlib
 import csv
+import glob
 import os
 import pathlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import tables
-from infovae_jax.errors import ConfigError, StorageError
+from infovae_jax.data import leftovers, tables
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, StorageError
 
 Table = dict[str, np.ndarray]
 _FLAG = "--output"
@@ -33,6 +34,9 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         )
     if not path.parent.is_dir():
         raise ConfigError(f"no folder '{path.parent}'", _FLAG, "make it")
+    if path.is_dir():
+        what = "a folder of this name is there"
+        raise ConfigError(what, f"{_FLAG}={path}", "name another")
     if path.suffix.lower() == ".parquet":
         tables.require(("pyarrow",), "Parquet files")
 
@@ -68,20 +72,44 @@ def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
       StorageError: the disk is full, or the folder cannot be written.
     """
     check(path)
+    with whole(path) as temporary:
+        return _WRITERS[path.suffix.lower()](temporary, parts)
+
+
+@contextlib.contextmanager
+def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Where to write a file that gets its name, `path`, when it is whole.
+
+    Raises:
+      StorageError: the disk is full, or the folder cannot be written.
+    """
+    SIGNAL_ENDING.stage(f"while {path.name} was written", f"{_FLAG}={path}")
+    prefix = f".{path.name}-infovae-"
+    leftovers.sweep(path.parent, f"{glob.escape(prefix)}*")
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.name}-{os.getpid()}-", dir=path.parent
-        ) as folder:
+        with (
+            tempfile.TemporaryDirectory(
+                prefix=f"{prefix}{os.getpid()}-", dir=path.parent
+            ) as folder,
+            leftovers.held(pathlib.Path(folder)),
+        ):
             temporary = pathlib.Path(folder) / path.name
-            count = _WRITERS[path.suffix.lower()](temporary, parts)
+            yield temporary
             temporary.replace(path)
-        return count
     except OSError as error:
         raise StorageError(
             f"cannot write: {error.strerror or error}",
             f"{_FLAG}={path}",
             "free some space, or name another folder",
         ) from error
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An `.npz` of arrays of any names: `numpy.savez` knows none called 'file'."""
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array))
 
 
 def flat(table: Table) -> Table:
