@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import leftovers, tables
+from infovae_jax import config as config_lib
+from infovae_jax.data import cache, leftovers, tables
 from infovae_jax.errors import SIGNAL_ENDING, ConfigError, StorageError
 
 Table = dict[str, np.ndarray]
@@ -41,21 +42,29 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         tables.require(("pyarrow",), "Parquet files")
 
 
-def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
-    """Raises ConfigError where a file to be written is the one that is read."""
+def check_apart(
+    targets: Iterable[pathlib.Path], source: pathlib.Path, what: str = "the input"
+) -> None:
+    """Raises ConfigError where a file to be written is one that is read."""
     for target in targets:
         if target.exists() and source.exists() and target.samefile(source):
-            raise ConfigError(
-                "the input would be overwritten", f"{_FLAG}={target}", "name another"
-            )
+            told = f"{what} would be overwritten"
+            raise ConfigError(told, f"{_FLAG}={target}", "name another")
 
 
 def check_outside(target: pathlib.Path, run: str | None) -> None:
-    """Raises ConfigError where a file that is there lies in the folder of the run."""
-    own = run and target.resolve().is_relative_to(pathlib.Path(run).resolve())
-    if own and target.exists():
+    """Raises ConfigError where a file that is there is one of the run, or its data."""
+    if not run or not target.exists():
+        return
+    if target.resolve().is_relative_to(pathlib.Path(run).resolve()):
         what = "a file in the run's own folder would be overwritten"
         raise ConfigError(what, f"{_FLAG}={target}", "name another")
+    try:
+        config = config_lib.from_json((pathlib.Path(run) / "config.json").read_text())
+        source = cache.expanded(config.data.source)
+    except (OSError, ValueError, AttributeError, TypeError, ConfigError):
+        return  # said where the run is opened
+    check_apart([target], source, "the training data of the run")
 
 
 def verb(target: pathlib.Path) -> str:

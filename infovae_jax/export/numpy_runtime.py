@@ -177,9 +177,8 @@ class Model:
 
     def _encoded(self, x):
         x = np.asarray(x)
-        given, known = (
-            s[:2] if s[2:] == (1,) else s for s in (x.shape[1:], self.shape)
-        )
+        shapes = x.shape[1:], self.shape  # a channel of one may be left out
+        given, known = (s[:2] if s[2:] == (1,) else s for s in shapes)
         if given != known or x.dtype.kind not in "fiub":
             raise ValueError(
                 f"x has shape {x.shape} and type {x.dtype}: give numbers "
