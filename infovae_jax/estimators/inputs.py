@@ -121,7 +121,7 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
             what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
             warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
-        if not reset and image_shape != estimator.image_shape_:
+        if not reset and _grey(image_shape) != _grey(estimator.image_shape_):
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)
             raise ValueError(
                 f"X has examples of shape {image_shape}, but "
@@ -174,6 +174,11 @@ def _require_known(X: Any) -> None:
 def _first(values: Any) -> Any:
     sized = isinstance(values, list | tuple | np.ndarray) and len(values)
     return values[0] if sized else None
+
+
+def _grey(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The shape of an image without a channel of one, which need not be given."""
+    return shape[:2] if shape is not None and shape[2:] == (1,) else shape
 
 
 def stored_shape(estimator: Any) -> tuple[int, int, int]:
