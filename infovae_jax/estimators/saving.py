@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 import infovae_jax
-from infovae_jax.data import columns, intake, scaling
+from infovae_jax.data import cache, columns, intake, scaling
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators.settings import plain
 from infovae_jax.export import files, functions
@@ -63,11 +63,11 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
 
 
 def as_path(folder: Any) -> pathlib.Path:
-    """The path of a folder; ConfigError: it is none."""
+    """The path of a folder, `~` filled in; ConfigError: it is none."""
     if not isinstance(folder, str | os.PathLike):
         what = f"{str(folder)[:40]!r} is no path"
         raise ConfigError(what, "folder", "give the path of a folder")
-    return pathlib.Path(folder)
+    return cache.expanded(folder)
 
 
 def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:

@@ -193,6 +193,15 @@ def test_unknown_classes_are_summed_out(quick):
     assert model.sample(2, cluster=2).shape == (2, 3)
 
 
+def test_a_channel_of_one_may_be_left_out():
+    x = np.random.default_rng(0).random((4, 5, 6))
+    for fitted, other in ((x, x[..., None]), (x[..., None], x)):
+        model = VAE()
+        expected = inputs.as_images(model, fitted, reset=True)
+        found = inputs.as_images(model, other, reset=False)
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (4, 4, 5)])
 def test_channels_that_are_probably_first_are_told(shape):
     x = np.zeros((2, *shape))

@@ -205,3 +205,16 @@ def test_labels_that_the_model_has_no_name_for():
     made = new_data.table(types.SimpleNamespace(run=run), part, found, None)
     assert list(made["label_name"]) == ["b", "", "", ""]
     assert list(made["label"]) == [1, -1, 2, 90]
+
+
+def test_labels_of_which_training_knew_none():
+    dataset = types.SimpleNamespace(label_names=("False", "True"))
+    run = types.SimpleNamespace(dataset=dataset)
+    summary = new_data._Summary(types.SimpleNamespace(run=run), None)
+    x, cluster = np.zeros((2, 1, 2, 1), np.float32), np.zeros(2, np.int32)
+    found = Results(None, None, cluster, None, None)
+    summary.add(Rows(0, x), found)
+    assert summary.lines() == []
+    summary.add(Rows(0, x, labels=np.array([-1, -1])), found)
+    (line,) = summary.lines()
+    assert line == "note: no accuracy, no row has a label of training: False, True"
