@@ -185,13 +185,10 @@ class Model:
             else had["low"] >= 0 and had["high"] <= 1
         )
         if inside and x.size and not (x.min() >= -ROUNDING and x.max() <= 1 + ROUNDING):
-            of = (
-                "whole numbers from 0 to 255"
-                if self._is_bytes
-                else "values from 0 to 1"
-            )
-            if self._is_bytes and had is not None:
-                of += ", or floats from 0 to 1"
+            of = "values from 0 to 1"
+            if self._is_bytes:
+                of = "whole numbers from 0 to 255"
+                of += "" if had is None else ", or floats from 0 to 1"
             raise ValueError(f"x holds values outside those of training: give {of}")
 
     def _encoded(self, x):
