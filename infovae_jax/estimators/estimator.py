@@ -5,6 +5,7 @@ kept beside it (`training.programs`), so that it can be copied, pickled and clon
 """
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import warnings
@@ -39,6 +40,8 @@ from infovae_jax.types import Dataset
 
 # Samples decoded at once.
 _DRAWN_AT_ONCE = 256
+# Parameters that the first look at the data heeds.
+_OF_THE_LOOK = ("columns", "missing", "scaling")
 
 
 @contextlib.contextmanager
@@ -267,6 +270,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             fits.append(self._trained(own, dataset, start))
             say(fits[-1][1].reason)
         chosen = 0
+        vars(self).pop("members_", None)
         if self.n_seeds > 1:
             chosen, self.members_ = bounds.choose(fits)
             seed = self.members_["seed"][chosen]
@@ -281,19 +285,20 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self, X: Any, labels: np.ndarray | None, num_labels: int
     ) -> tuple[ConfigDict, Dataset, scaling_lib.Scaling]:
         """The resolved config and the scaled data of the run that is asked for."""
-        fraction = self.validation_fraction if self.early_stopping else 0.0
         seed, scheme = settings.seed_of(self.random_state), None
+        if self.goes_on():
+            self._require_as_learned()
         if inputs.is_table(self, X):
-            frame = inputs.as_frame(self, X)
-            away = arrays.held_out(len(frame), fraction, seed)
-            kept = np.setdiff1d(np.arange(len(frame)), away)
             scheme = self._scheme if self.goes_on() else None
+            frame = inputs.as_frame(self, X, scheme, least=2)
+            away = self._held_out(len(frame), seed)
             if scheme is None:
+                kept = np.setdiff1d(np.arange(len(frame)), away)
                 scheme = inputs.learn(X, frame, kept, self.columns, self.missing)
             x = train = scheme.encode(frame, "X")
         else:
             x = inputs.as_images(self, X, reset=True)
-            away = arrays.held_out(len(x), fraction, seed)
+            away = self._held_out(len(x), seed)
             train = np.delete(x, away, axis=0) if len(away) else x
         if self.goes_on() and (
             x.shape[1:] != self._spec.shape or scheme is not self._scheme
@@ -342,6 +347,30 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         return config, dataset, scale
 
+    def _require_as_learned(self) -> None:
+        """Raises ValueError where a fit that goes on could not heed a parameter."""
+        for name, before in self._learned_by.items():
+            if (now := getattr(self, name)) != before:
+                raise ValueError(
+                    f"warm_start with {name}={now!r} in place of {before!r}, by which "
+                    "the data were looked at: give it as before, or start anew"
+                )
+
+    def _held_out(self, count: int, seed: int) -> np.ndarray:
+        """Indices of the rows that are held out.
+
+        Raises:
+          ValueError: they leave a single one, of which nothing can be learned.
+        """
+        fraction = self.validation_fraction if self.early_stopping else 0.0
+        away = arrays.held_out(count, fraction, seed)
+        if count - len(away) < 2:
+            raise ValueError(
+                f"early_stopping with validation_fraction={fraction} leaves one of "
+                f"{count} rows to train on: give more rows, or a smaller fraction"
+            )
+        return away
+
     def _chosen_scaling(
         self, config: ConfigDict, train: np.ndarray
     ) -> scaling_lib.Scaling:
@@ -384,6 +413,8 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self._networks = networks
         self._config, self._spec = config_lib.to_json(run.config), run.dataset.spec
         self._scaling, self._scheme, self._trained_on = scale, scheme, None
+        learned_by = {name: getattr(self, name) for name in _OF_THE_LOOK}
+        self._learned_by = copy.deepcopy(learned_by)
         self.params_ = jax.tree.map(np.asarray, params)
         self._n_features_out = run.objective.latent_dim
 
@@ -520,22 +551,16 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             size = config_lib.from_json(self._config).data.image_size
             X = inputs.read(X, size, self._scheme)
         if self._scheme is None:
-            x = inputs.as_images(self, X, reset=False)
             with value_errors():
+                x = inputs.as_images(self, X, reset=False)
                 if self._trained_on is None:
                     images = self.image_shape_ is not None
                     return self._scaling.known(x, self._spec.likelihood, images)
-                # Values up to 1 are what a file would hold; bytes as floats what
-                # decoding gives.
-                as_bytes = self._scaling.dtype == "uint8" and x.dtype.kind == "f"
-                if as_bytes and x.size and x.max() > 1:
-                    x = self._scaling.stored(x)
                 return new_rows.as_stored(x, self._trained_on, "X")
         if isinstance(X, np.ndarray) and X.shape[1:] == self._spec.shape:
             return X
         with value_errors():
-            names = [column.name for column in self._scheme.columns]
-            frame = inputs.as_frame(self, X, names)
+            frame = inputs.as_frame(self, X, self._scheme)
             return self._scheme.encode(frame, "X")
 
     def _encoded(self, X) -> Encoded:

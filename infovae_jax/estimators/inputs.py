@@ -19,16 +19,17 @@ _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 def read(X: Any, size: Any, scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
 
-    What a masked array masks is missing. `size`: `data.image_size` of the config;
-    `scheme`: of the model of a table that X is read for.
+    What a masked array masks is missing; tables of other packages than pandas and
+    polars become pandas's, see `tables.known_frame`. `size`: `data.image_size` of the
+    config; `scheme`: of the model of a table that X is read for.
 
     Raises:
-      DataError: nothing that can be read.
+      DataError: nothing that can be read, or a table of unknown kind.
     """
     if isinstance(X, np.ma.MaskedArray):
         return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
-        return X
+        return tables.known_frame(X)
     return sources.read_examples(os.fspath(X), size, scheme)
 
 
@@ -36,29 +37,35 @@ def is_table(estimator: Any, X: Any) -> bool:
     """Whether X is to be looked at column by column.
 
     A DataFrame with a column that holds no numbers, or any X where `columns` says what
-    its columns are, or `missing` that some values may not be there.
+    its columns are, or `missing` that some values may not be there, or the fit goes on
+    from one of a table.
     """
+    if estimator.goes_on() and estimator._scheme is not None:
+        return True
     if estimator.columns is not None or estimator.missing != "refuse":
         return True
     return tables.is_mixed(X)
 
 
-def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
+def as_frame(
+    estimator: Any, X: Any, scheme: Scheme | None = None, least: int = 1
+) -> Any:
     """A table as a pandas DataFrame.
 
     As in scikit-learn's ColumnTransformer the names of a DataFrame say what is what:
     their order is free, and columns that the fit had none of are not looked at.
 
     Args:
-      estimator: gets `n_features_in_` and `feature_names_in_` where it is being fitted.
+      estimator: gets `n_features_in_` and `feature_names_in_` without a scheme.
       X: DataFrame of pandas or polars, or an array `[n, d]` in the order of the fit.
-      fitted: names of the columns of the fit; None: this is it.
+      scheme: of the fit; None: this is the first.
+      least: rows that it must have.
 
     Raises:
       DataError: two columns of one name.
       ValueError: an array of another width, or too few rows.
     """
-    reset, names = fitted is None, fitted
+    names = scheme and [column.name for column in scheme.columns]
     if tables.package_of(X) is None:
         # Of lists: numbers beside texts would become texts.
         X = np.asarray(X, object if isinstance(X, list | tuple) else None)
@@ -75,13 +82,13 @@ def as_frame(estimator: Any, X: Any, fitted: list[str] | None = None) -> Any:
             )
     frame = tables.as_frame(X, names)
     columns.require_different(frame, "X")
-    if reset:
+    if scheme is None:
         validate_data(estimator, X, skip_check_array=True)
         estimator.image_shape_ = None
-    if len(frame) < (2 if reset else 1):
+    if len(frame) < least:
         raise ValueError(
-            f"Found array with {len(frame)} sample(s) while a minimum of "
-            f"{2 if reset else 1} is required."
+            f"Found array with {len(frame)} sample(s) while a minimum of {least} is "
+            "required."
         )
     return frame
 
@@ -105,11 +112,12 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
       reset: whether the estimator is being fitted.
 
     Raises:
-      ValueError: another shape, NaN, infinity, complex numbers or text.
+      ValueError: another shape, NaN, infinity, complex numbers, dates or text.
+      DataError: two columns of one name.
       TypeError: a sparse matrix.
     """
-    if isinstance(X, list | tuple) and np.ndim(_first(_first(X))):
-        X = np.asarray(X)
+    if isinstance(X, list | tuple):
+        X = _of_lists(X)
     shape = getattr(X, "shape", ())
     image_shape = tuple(shape[1:]) if len(shape) > 2 else None
     if image_shape is not None:
@@ -120,7 +128,7 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
             what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
             warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
-        if not reset and image_shape != estimator.image_shape_:
+        if not reset and _grey(image_shape) != _grey(estimator.image_shape_):
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)
             raise ValueError(
                 f"X has examples of shape {image_shape}, but "
@@ -134,17 +142,21 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     if reset:
         estimator.image_shape_ = image_shape
         _require_names(estimator, before)
+    if X.dtype.kind in "mM":
+        raise ValueError("X holds dates or durations: give them as numbers")
     if X.dtype.kind == "O":  # decimals of lists and of polars, which are left so
         X = X.astype(np.float64)
     return X.reshape(len(X), *stored_shape(estimator))
 
 
 def _require_names(estimator: Any, before: Any) -> None:
-    """Raises ValueError where a fit that goes on has columns of other names."""
+    """Keeps the names of a fit that goes on; raises ValueError of other ones."""
     names = getattr(estimator, "feature_names_in_", None)
-    if before is None or names is None or not estimator.goes_on():
+    if before is None or not estimator.goes_on():
         return
-    if list(names) != list(before):
+    if names is None:
+        estimator.feature_names_in_ = before
+    elif list(names) != list(before):
         raise ValueError(
             f"warm_start with columns {', '.join(map(str, names))} in place of "
             f"{', '.join(map(str, before))}: give them as before, or start anew"
@@ -154,10 +166,18 @@ def _require_names(estimator: Any, before: Any) -> None:
 def _require_known(X: Any) -> None:
     """Raises ValueError where a number is missing, with what to do about it.
 
-    scikit-learn would name estimators of its own that take NaN.
+    scikit-learn would name estimators of its own that take NaN. Neither does it tell of
+    frames without columns, or with two of one name.
     """
     if tables.package_of(X) is not None:
-        missing = tables.as_frame(X).isna().to_numpy()
+        frame = tables.as_frame(X)
+        columns.require_different(frame, "X")
+        if not frame.shape[1]:
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum "
+                "of 1 is required."
+            )
+        missing = frame.isna().to_numpy()
     elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim:
         missing = np.isnan(X)
     else:
@@ -170,9 +190,18 @@ def _require_known(X: Any) -> None:
         )
 
 
-def _first(values: Any) -> Any:
-    sized = isinstance(values, list | tuple | np.ndarray) and len(values)
-    return values[0] if sized else None
+def _of_lists(X: Any) -> Any:
+    """Images as an array; rows as they are, for scikit-learn to judge."""
+    try:
+        images = np.asarray(X)
+    except ValueError:
+        raise ValueError(f"examples of X differ in their shape: {_SHAPES}") from None
+    return images if images.ndim > 2 else X
+
+
+def _grey(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The shape of an image without a channel of one, which need not be given."""
+    return shape[:2] if shape is not None and shape[2:] == (1,) else shape
 
 
 def stored_shape(estimator: Any) -> tuple[int, int, int]:
@@ -238,6 +267,8 @@ def known_classes(
       ValueError: y is not one-dimensional, continuous, or of numbers beside texts.
     """
     mixed = isinstance(y, list | tuple) and any(isinstance(v, str) for v in y)
+    # Types of pandas' own, whose integers beside what is missing would become floats.
+    mixed |= not isinstance(getattr(y, "dtype", np.dtype(int)), np.dtype)
     y = column_or_1d(np.asarray(y, object if mixed else None), warn=True)
     known = np.ones(len(y), bool)
     if y.dtype.kind in "Of":

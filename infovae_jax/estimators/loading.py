@@ -47,7 +47,9 @@ def load(
     """The estimator that `save` wrote, or the model of a trained run's workdir.
 
     What it makes of the rows that lie beside it is compared with what it made when it
-    was saved.
+    was saved. A clone of a run's model is trained as the run was: by the same networks,
+    loss and steps. Which rows, without a column of labels, and which labels are seen
+    is not the run's then, but what `fit` is given.
 
     Args:
       folder: of `est.save` or of a run.
@@ -59,9 +61,9 @@ def load(
     Raises:
       CheckpointError: the folder holds no model, a damaged one, or one that gives
         other values here.
-      ConfigError: a workdir without run.
+      ConfigError: a workdir without run, no such member, or no path.
     """
-    folder = pathlib.Path(folder)
+    folder = saving.as_path(folder)
     names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
     if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():
@@ -177,13 +179,18 @@ def of_run(saved: Saved) -> Any:
             str(saved.folder),
             "use --mode=encode --workdir",
         )
-    model = by_objective[config.objective](random_state=config.seed)
+    system, known = by_objective[config.objective], run.dataset.intake
+    scheme, scale = (known.scheme, known.scaling) if known else (None, None)
+    scaled = scale.kind if scale else "none"
+    of_columns = scheme is not None or scaled == "standardize"
+    model = system(
+        **settings.parameters_of(system, config, spec.shape, of_columns),
+        **_look(config, scheme, scaled),
+    )
     model.image_shape_ = None if raw_splits.are_rows(spec.shape) else spec.shape
     if model.image_shape_ is not None and spec.shape[2] == 1:
         model.image_shape_ = spec.shape[:2]
     model.n_features_in_ = math.prod(spec.shape)
-    known = run.dataset.intake
-    scheme, scale = (known.scheme, known.scaling) if known else (None, None)
     if scale is None:
         how = "as the run took them"
         scale = scaling.UNCHANGED._replace(dtype=spec.dtype, decision=how)
@@ -200,6 +207,14 @@ def of_run(saved: Saved) -> Any:
     if run.objective.uses_labels:
         model.classes_ = np.arange(spec.num_labels)
     return model
+
+
+def _look(config: Any, scheme: Any, scaled: str) -> dict[str, Any]:
+    """Parameters by which an estimator looks at X as a run did at its data."""
+    if scheme is None:
+        return {"scaling": scaled}
+    kinds = columns.parse(config.data.columns)
+    return {"columns": kinds, "missing": config.data.missing}
 
 
 def _tuples(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pathlib
 import platform
 import warnings
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 
 import infovae_jax
-from infovae_jax.data import columns, intake, scaling
+from infovae_jax.data import cache, columns, intake, scaling
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators.settings import plain
 from infovae_jax.export import files, functions
@@ -32,9 +33,10 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
     """Writes a fitted estimator, and programs of these `folder.FORMATS` beside it.
 
     Raises:
-      ConfigError: a parameter that JSON does not hold, an unknown format, or one that
-        cannot hold the model.
+      ConfigError: no path, a parameter that JSON does not hold, an unknown format, or
+        one that cannot hold the model.
     """
+    path = as_path(folder)
     formats = (formats,) if isinstance(formats, str) else formats
     folder_lib.check_formats(formats)
     lists = {
@@ -50,7 +52,7 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
     x = _check_rows(model)
     run = model._run()
     folder_lib.write(
-        pathlib.Path(folder),
+        path,
         record,
         tensors,
         {"x": x, **outputs(model, x)},
@@ -58,6 +60,14 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
         model._scaling,
         formats,
     )
+
+
+def as_path(folder: Any) -> pathlib.Path:
+    """The path of a folder, `~` filled in; ConfigError: it is none."""
+    if not isinstance(folder, str | os.PathLike):
+        what = f"{str(folder)[:40]!r} is no path"
+        raise ConfigError(what, "folder", "give the path of a folder")
+    return cache.expanded(folder)
 
 
 def _record(model: Any, lists: dict[str, list]) -> dict[str, Any]:
@@ -151,6 +161,9 @@ def outputs(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
     bare = copy.copy(model)  # that takes and gives arrays, whatever the model does
     for name in ("feature_names_in_", "_sklearn_output_config"):
         vars(bare).pop(name, None)
+    of_run = bare._trained_on is not None and bare._scheme is None
+    if of_run and bare._scaling.dtype == "uint8":
+        x = x / 255.0  # decoded rows are bytes as floats, those of a run fractions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged model: who compares will tell
         codes = bare.transform(x)

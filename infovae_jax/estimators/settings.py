@@ -2,6 +2,7 @@
 
 import numbers
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,13 @@ PARAMETERS = {
     "train.batch_size": "batch_size",
     "train.num_epochs": "epochs",
 }
+# Groups and keys of a run that its estimator has besides; the others are of its data,
+# of its folder or of its evaluation.
+_GROUPS = ("model", "network", "optimizer", "weights")
+_KEYS = (
+    *("data.levels", "data.binarize", "data.image_size"),
+    *("train.precision", "train.labelled_batch_size"),
+)
 # Optimiser steps that the default number of epochs amounts to, and its limits.
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 2000, 20, 500
 _SMALL_HIDDEN = (256, 256)
@@ -223,9 +231,8 @@ def resolve(
     }
     for key, instead in _OF_PARAMETERS.items():
         if key in (estimator.config or {}):
-            raise ConfigError(
-                "an estimator does not look at it", f"config of {key}", instead
-            )
+            what, where = "an estimator does not look at it", f"config={{'{key}': ...}}"
+            raise ConfigError(what, where, instead)
     _apply(config, changes, type(estimator).__name__)
     clusters.fit(config.model, before, changes)
     if sweeps.is_population(config):
@@ -236,6 +243,45 @@ def resolve(
         )
     # Through JSON and back, as the command line does: equal runs see equal values.
     return config_lib.from_json(config_lib.to_json(config))
+
+
+def parameters_of(
+    system: type, config: ConfigDict, shape: tuple[int, int, int], columns: bool
+) -> dict[str, Any]:
+    """Parameters by which `resolve` gives what a run was trained by: its inverse.
+
+    Such that `model`, `network`, `optimizer` and `weights` are the run's, its length
+    and batches, and of `data` what is no matter of where they came from. What the
+    recipe gives is left to it. How X is looked at (`columns`, `missing`, `scaling`) is
+    told by the run's scheme and scaling, not by its config.
+
+    Args:
+      system: the class of the estimator.
+      config: resolved, of a single run.
+      shape: `(H, W, C)` of an example.
+      columns: whether the numbers of a row have scales of their own.
+    """
+    flat, own = config_lib.flatten(config), system().get_params(deep=False)
+    found = {"random_state": config.seed, "hidden": config.network.encoder_hidden}
+    for key, name in PARAMETERS.items():
+        if key in flat and name in own and not key.startswith("data."):
+            found.setdefault(name, flat[key])
+    found["likelihood"] = config.data.likelihood
+    if "n_clusters" in own:
+        found.pop("latent_dim")  # follows their number, where nothing else is asked for
+    given = shape, sys.maxsize, config.seed, False, columns
+    recipe = config_lib.flatten(resolve(system(**found), *given))
+    other = {
+        key: value
+        for key, value in flat.items()
+        if (key.partition(".")[0] in _GROUPS or key in _KEYS)
+        and recipe.get(key) != value
+    }
+    if "model.latent_dim" in other:
+        found["latent_dim"] = other.pop("model.latent_dim")
+    weights = {key: other.pop(key) for key in [*other] if key.startswith("weights.")}
+    weights = {key.removeprefix("weights."): value for key, value in weights.items()}
+    return found | {"weights": weights or None, "config": other or None}
 
 
 def _apply(config: ConfigDict, changes: dict[str, Any], whose: str) -> None:

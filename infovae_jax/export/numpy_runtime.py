@@ -33,6 +33,9 @@ OF_TABLE = (
 )
 # Rows at once, and the most numbers that a step may make of them.
 ROWS, MAX_NUMBERS = 1024, 1 << 28
+# Likelihoods of values in [0, 1], and what rounding may add to those.
+OF_UNIT = ("bernoulli", "continuous_bernoulli", "discretized_logistic")
+ROUNDING = 1e-6
 # Another processor rounds otherwise.
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -134,10 +137,13 @@ class Model:
 
     def compare(self, check):
         """Raises ModelError where the saved rows give other values than they did."""
-        made = {"codes": self.encode(check["x"])}
+        x = check["x"]
+        if self._is_bytes and self._run_had is not None:
+            x = x / 255.0  # decoded rows are bytes as floats, those of a run fractions
+        made = {"codes": self.encode(x)}
         made["decoded"] = self.decode(check["codes"])
         if "probabilities" in check:
-            made["probabilities"] = self.predict_proba(check["x"])
+            made["probabilities"] = self.predict_proba(x)
         for name, value in made.items():
             saved = check[name]
             if saved.shape != value.shape or not np.allclose(
@@ -165,27 +171,40 @@ class Model:
         had = self._run_had
         inside = had["low"] >= 0 and had["high"] <= 1
         divided = had["divisor"] != 1
-        by = f"divide x by {had['divisor']:g}"
         if x.dtype.kind != "f":
             if not inside or divided:
                 span = f"floats from {had['low']:.4g} to {had['high']:.4g}"
-                how = f"{by}, and give floats" if divided else f"give {span}"
+                by = f"divide x by {had['divisor']:g}, and give floats"
+                how = by if divided else f"give {span}"
                 raise ValueError(f"x holds whole numbers: {how}, as in training")
             if x.dtype.kind == "b":
                 return x  # black and white
             x = np.where(x == 1, 255, x) / 255.0 if had["bits"] else x / 255.0
-        elif self._is_bytes and x.size and x.max() > 1:
-            x = x / 255.0
-        if inside and x.size and not (x.min() >= -1e-6 and x.max() <= 1 + 1e-6):
-            raise ValueError(
-                "x holds values outside those of training, from 0 to 1: "
-                + (by if divided else "scale x as the training data were")
-            )
         return x
 
+    def _require_range(self, x):
+        had = self._run_had
+        inside = self.record["scaling"]["kind"] == "none" and (
+            self.record["spec"]["likelihood"] in OF_UNIT
+            if had is None
+            else had["low"] >= 0 and had["high"] <= 1
+        )
+        if inside and x.size and not (x.min() >= -ROUNDING and x.max() <= 1 + ROUNDING):
+            of = "values from 0 to 1"
+            if had is not None and had["divisor"] != 1:
+                of += f", which is to divide x by {had['divisor']:g}"
+            if self._is_bytes:
+                of = "whole numbers from 0 to 255"
+                of += "" if had is None else ", or floats from 0 to 1"
+            raise ValueError(f"x holds values outside those of training: give {of}")
+
     def _encoded(self, x):
+        if np.ma.is_masked(x):
+            raise ValueError("x holds masked values: fill them")
         x = np.asarray(x)
-        if x.shape[1:] != self.shape or x.dtype.kind not in "fiub":
+        shapes = x.shape[1:], self.shape  # a channel of one may be left out
+        given, known = (s[:2] if s[2:] == (1,) else s for s in shapes)
+        if given != known or x.dtype.kind not in "fiub":
             raise ValueError(
                 f"x has shape {x.shape} and type {x.dtype}: give numbers "
                 f"[n, {', '.join(map(str, self.shape))}]"
@@ -195,6 +214,7 @@ class Model:
         x = x.astype(np.float32)
         if not np.isfinite(x).all():
             raise ValueError("x holds NaN or infinity")
+        self._require_range(x)
         return self._run("encode", "x", x)
 
     def _run(self, name, argument, rows):

@@ -189,7 +189,7 @@ def _read_config(
     config_lib.check(config)
     many = sweeps.is_population(config)
     count = len(sweeps.members_of(config)) if many else 0
-    if member is not None and member >= count:
+    if member is not None and member not in range(count):
         there = (
             f"members 0 to {count - 1}" if many else "no members: it is a single run"
         )

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from infovae_jax import NVAE, VAE, CatVAE, InfoCatVAE, load
 from infovae_jax import config as config_lib
 from infovae_jax.data import arrays
-from infovae_jax.errors import NonFiniteError
+from infovae_jax.errors import ConfigError, NonFiniteError
 from infovae_jax.evaluation import encode_split
 from infovae_jax.training import loop, programs, train_step
 from infovae_jax.training.progress import COMPILING
@@ -58,6 +58,17 @@ def test_workdir_as_estimator(workdir_run, images):
         loaded.score_samples(images), model.score_samples(images)
     )
     assert loaded.sample(2).shape == (2, 6, 5, 3)
+    own, again = config_lib.from_json(model._config), clone(loaded)
+    config = again._prepared(images, None, 0)[0]
+    for group in ("model", "network", "optimizer", "weights"):
+        assert config[group].to_dict() == own[group].to_dict()
+    assert config.train.num_epochs == own.train.num_epochs
+    assert again.n_clusters == 3
+    for member in (-1, 0):
+        with pytest.raises(ConfigError, match=f"no member {member}"):
+            load(folder, member=member)
+    warm = loaded.set_params(warm_start=True, epochs=1, verbose=0)
+    assert warm.fit(images).predict(images).shape == (40,)
 
 
 def test_fit_is_a_function_of_data_and_seed(table, quick):
@@ -186,6 +197,7 @@ def test_verbosity(table, quick, capsys):
         ({"weights": "kl_z"}, "'kl_z' is no dict; VAE.weights"),
         ({"config": ["seed"]}, "no dict; VAE.config"),
         ({"config": {"num_seeds": 3}}, "give n_seeds"),
+        ({"config": {"data.missing": "impute"}}, "'data.missing': .*; give missing"),
         ({"likelihood": "gaussain"}, "did you mean 'gaussian'"),
         ({"scaling": "minmax"}, "unknown value 'minmax'"),
         ({"network": "cnn"}, "did you mean 'conv'"),
@@ -426,3 +438,36 @@ def test_images_of_another_range_are_told(quick):
     grey = VAE(**quick).fit((bytes_ // 16).astype(float))
     with pytest.warns(UserWarning, match="far outside"):
         grey.transform(bytes_)
+
+
+def test_warm_start_keeps_the_look_at_a_table(quick, table):
+    """Columns of arrays are told by their places, so those of the first fit stay."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table[:, :2], columns=list("ab")).assign(c=["x", "y"] * 30)
+    swapped, more = frame[["b", "a", "c"]], frame.assign(extra=1.0)
+    model = VAE(warm_start=True, **quick | {"epochs": 1}).fit(frame).fit(swapped)
+    codes = model.fit(more).transform(swapped)
+    array = frame.to_numpy(object)
+    np.testing.assert_array_equal(model.transform(array), codes)
+    assert list(model.feature_names_in_) == list("abc")
+    assert model.n_features_in_ == 3
+    for name, value in (
+        ("columns", {"a": "ignore"}),
+        ("missing", "impute"),
+        ("scaling", "none"),
+    ):
+        other = clone(model).fit(frame).set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"warm_start with {name}="):
+            other.fit(frame)
+
+
+def test_a_fit_of_one_seed_has_no_members(quick, table):
+    model = VAE(n_seeds=2, **quick | {"epochs": 1}).fit(table)
+    assert not hasattr(model.set_params(n_seeds=1).fit(table), "members_")
+
+
+@pytest.mark.parametrize(("rows", "fraction"), [(2, 0.1), (10, 0.99)])
+def test_a_single_row_to_train_on_is_refused(quick, table, rows, fraction):
+    early = {"early_stopping": True, "validation_fraction": fraction}
+    with pytest.raises(ValueError, match=f"leaves one of {rows} rows"):
+        VAE(**quick, **early).fit(table[:rows])

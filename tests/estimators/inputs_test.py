@@ -83,6 +83,11 @@ def test_memory_maps(tmp_path, quick, table):
         (np.zeros((4, 3)) + 1j, ValueError, "Complex"),
         (np.array([["a", "b"], ["c", "d"]]), ValueError, "numeric"),
         (scipy.sparse.csr_array(np.eye(4)), TypeError, "toarray"),
+        (np.zeros((4, 2), "M8[D]"), ValueError, "dates or durations"),
+        (pd.DataFrame(np.eye(4)[:, :2], columns=["a", "a"]), ValueError, "two columns"),
+        (pd.DataFrame(index=range(4)), ValueError, r"0 feature\(s\)"),
+        ([[1, 2], [3]], ValueError, "differ in their shape"),
+        ([np.zeros((3, 3)), np.zeros((3, 4))], ValueError, "differ in their shape"),
     ],
 )
 def test_what_cannot_be_used(quick, x, error, message):
@@ -117,6 +122,12 @@ def test_classes():
     classes, labels = inputs.as_classes(["b", "a", "b"], 3)
     assert list(classes) == ["a", "b"]
     assert list(labels) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["Int64", "int64[pyarrow]", "UInt8"])
+def test_classes_stay_integers_beside_what_is_missing(kind):
+    y = pd.Series([3, None, 5], dtype="Int64").astype(kind)
+    assert inputs.as_classes(y, 3)[0].dtype.kind == "i"
 
 
 @pytest.mark.parametrize("y", [[1, -1, 1], np.array(["1", "-1", "1"])])
@@ -180,6 +191,15 @@ def test_unknown_classes_are_summed_out(quick):
     with pytest.raises(ValueError, match="none of"):
         model.sample(1, cluster=0)
     assert model.sample(2, cluster=2).shape == (2, 3)
+
+
+def test_a_channel_of_one_may_be_left_out():
+    x = np.random.default_rng(0).random((4, 5, 6))
+    for fitted, other in ((x, x[..., None]), (x[..., None], x)):
+        model = VAE()
+        expected = inputs.as_images(model, fitted, reset=True)
+        found = inputs.as_images(model, other, reset=False)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (4, 4, 5)])

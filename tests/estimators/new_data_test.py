@@ -133,11 +133,11 @@ def test_a_folder_of_pictures(run_main, tmp_path):
     assert list(made["predict"]["label_name"]) == [f.split("/")[0] for f in files]
     model = load(run)
     assert_rows_agree(model, x, made["predict"], made["encode"])
-    # Fractions of 1 are the same pictures, and so is what it decodes, up to 255.
+    # Fractions of 1 are the same pictures; what it decodes is up to 255.
     codes = model.transform(x)
     np.testing.assert_allclose(model.transform(x / 255.0), codes, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(model.predict(x / 255.0), model.predict(x))
-    assert model.predict(model.sample(3)).shape == (3,)
+    assert model.predict(model.sample(3) / 255).shape == (3,)
 
 
 @pytest.mark.long
@@ -209,3 +209,16 @@ def test_labels_that_the_model_has_no_name_for():
     made = new_data.table(types.SimpleNamespace(run=run), part, found, None)
     assert list(made["label_name"]) == ["b", "", "", ""]
     assert list(made["label"]) == [1, -1, 2, 90]
+
+
+def test_labels_of_which_training_knew_none():
+    dataset = types.SimpleNamespace(label_names=("False", "True"))
+    run = types.SimpleNamespace(dataset=dataset)
+    summary = new_data._Summary(types.SimpleNamespace(run=run), None)
+    x, cluster = np.zeros((2, 1, 2, 1), np.float32), np.zeros(2, np.int32)
+    found = Results(None, None, cluster, None, None)
+    summary.add(Rows(0, x), found)
+    assert summary.lines() == []
+    summary.add(Rows(0, x, labels=np.array([-1, -1])), found)
+    (line,) = summary.lines()
+    assert line == "note: no accuracy, no row has a label of training: False, True"

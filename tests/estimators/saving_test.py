@@ -148,6 +148,12 @@ def test_no_model(tmp_path):
         load(tmp_path)
 
 
+def test_what_is_no_path(table, quick):
+    for use in (load, VAE(**quick).fit(table).save):
+        with pytest.raises(ConfigError, match="'None' is no path"):
+            use(None)
+
+
 def test_a_parameter_that_json_does_not_hold(tmp_path, table, quick):
     model = VAE(**quick).fit(table)
     model.config = {"seed": object()}

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
-from infovae_jax import VAE, BetaVAE, InfoCatVAE
+from infovae_jax import VAE, BetaVAE, InfoCatVAE, objectives
 from infovae_jax import config as config_lib
-from infovae_jax.estimators import settings
+from infovae_jax.config import groups
+from infovae_jax.estimators import loading, settings
 
 
 def resolve(model, shape=(1, 8, 1), count=1000, seed=0):
@@ -84,6 +86,35 @@ def test_columns_of_their_own_scale_have_noise_in_place_of_adversarial_changes()
     assert model._prepared(x, None, 0)[0].model.noise
     grey = rng.integers(0, 17, (30, 16)).astype(float)
     assert model._prepared(grey, None, 0)[0].model.invariance
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_a_clone_of_a_run_is_trained_as_the_run_was(name):
+    """Its recipe, of few and of many pixels, and whatever was changed of it."""
+    system = {cls.objective: cls for cls in loading.classes().values()}[name]
+    for few, shape in ((True, (1, 8, 1)), (False, (20, 20, 3))):
+        config = objectives.use(groups.default_config(), name, few)
+        own, weight = config.model, sorted(config.weights)[0]
+        config.network.activation, config.network.encoder_hidden = "gelu", (7, 5)
+        config.optimizer.learning_rate, config.seed = "linear(1e-3, 1e-4, 5)", 3
+        config.weights[weight] = "linear(0, 1, 9)"
+        config.train.batch_size, config.train.num_epochs = 17, 9
+        config.train.precision, config.data.levels = "bfloat16", 17
+        if "num_clusters" in own:
+            own.num_clusters, own.latent_dim = 3, 9
+        for kind in ("conv", "mlp"):
+            config.network.kind = kind
+            given = system, config, shape, False
+            model = clone(system(**settings.parameters_of(*given)))
+            again = settings.resolve(model, shape, 1000, config.seed)
+            for group in ("model", "network", "optimizer", "weights"):
+                assert again[group].to_dict() == config[group].to_dict()
+            assert (again.train.batch_size, again.train.num_epochs) == (17, 9)
+            assert (again.train.precision, again.data.levels) == ("bfloat16", 17)
+            assert (again.seed, model.hidden) == (3, (7, 5))
+            assert model.weights[weight] == "linear(0, 1, 9)"
+            if "num_clusters" in own:
+                assert (model.n_clusters, model.latent_dim) == (3, 9)
 
 
 def test_dims_follow_the_clusters():

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from hostile_models import DAMAGES
 
+from infovae_jax import VAE, objectives
 from infovae_jax import config as config_lib
-from infovae_jax import objectives
 from infovae_jax.config import groups
+from infovae_jax.distributions import likelihoods
 from infovae_jax.export import files, functions, graphs, numpy_runtime
 from infovae_jax.types import DataSpec
 
@@ -138,6 +139,33 @@ def test_fractions_are_refused_by_a_model_of_bytes(tmp_path, conv_model, images)
     conv_model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
         numpy_runtime.load(tmp_path / "model").encode(images / 255)
+
+
+@pytest.mark.long
+def test_what_the_estimator_refuses_is_refused(tmp_path, images):
+    options = {"hidden": (4,), "epochs": 1, "verbose": 0, "random_state": 0}
+    strange = images.astype(int) * 10, -images.astype(int)
+    masked = np.ma.masked_less(images, 9)
+    for name, x, wrong in (
+        ("bytes", images, (*strange, masked)),
+        ("fractions", images / 255.0, (*strange, images, masked / 255.0)),
+    ):
+        model = VAE(latent_dim=2, **options).fit(x)
+        model.save(tmp_path / name)
+        alone = numpy_runtime.load(tmp_path / name)
+        np.testing.assert_allclose(alone.encode(x), model.transform(x), **TOLERANCE)
+        for values in wrong:
+            with pytest.raises(ValueError, match="training|NaN"):
+                model.transform(values)
+            with pytest.raises(ValueError, match="x holds"):
+                alone.encode(values)
+
+
+@pytest.mark.parametrize("name", likelihoods.LIKELIHOODS)
+def test_likelihoods_of_the_unit_interval_are_known(name):
+    spec = DataSpec((1, 1, 1), "float32", name, 256, 0, False)
+    of_unit = likelihoods.make_likelihood(spec).support == (0.0, 1.0)
+    assert of_unit == (name in numpy_runtime.OF_UNIT)
 
 
 def test_a_process_without_jax(tmp_path, model, table):

@@ -67,8 +67,7 @@ def test_what_is_unlike_the_data_is_refused_by_all(exported, name):
     saved = open_model(str(workdir)).chosen(None)
     models = infovae_jax.load(workdir), infovae_jax.load(folder)
     strange = [-GREY.astype(int), GREY.astype(np.uint16) * 256]
-    if name == "fractions":
-        strange.append(GREY * 1.0)
+    strange.append(np.maximum(GREY, 2) * 1.0)
     for x in strange:
         with pytest.raises(DataError):
             new_rows.as_stored(x, saved.run.dataset, "X")
@@ -82,9 +81,9 @@ def test_what_is_unlike_the_data_is_refused_by_all(exported, name):
 @pytest.mark.parametrize(
     ("had", "x", "told"),
     [
-        ({"divisor": 16.0}, GREY[:1] * 1.0, "from 0 to 1: divide x by 16"),
+        ({"divisor": 16.0}, GREY[:1] * 1.0, "from 0 to 1, which is to divide x by 16"),
         ({"divisor": 16.0}, GREY[:1], "divide x by 16, and give floats"),
-        ({}, GREY[:1] * 1.0, "scale x as the training data were"),
+        ({}, GREY[:1] * 1.0, "give values from 0 to 1$"),
         ({"low": -2.0}, GREY[:1], "give floats from -2 to 1, as in training"),
     ],
 )
@@ -93,6 +92,20 @@ def test_numpy_says_what_to_do_with_other_values(exported, had, x, told):
     alone._run_had = alone._run_had | had
     with pytest.raises(ValueError, match=told):
         alone.encode(x)
+
+
+def test_what_a_row_means_does_not_depend_on_the_others(exported):
+    """Floats are fractions, whether or not another row of the call is above 1."""
+    workdir, folder = exported("bytes")
+    rows = np.concatenate([np.ones((1, 4, 4)), np.full((1, 4, 4), 2.0)])
+    for take in (
+        infovae_jax.load(workdir).transform,
+        infovae_jax.load(folder).transform,
+        numpy_runtime.load(folder).encode,
+    ):
+        assert np.isfinite(take(rows[:1])).all()
+        with pytest.raises(ValueError, match="value"):
+            take(rows)
 
 
 def test_programs_do_not_know_bits(exported, tmp_path):
