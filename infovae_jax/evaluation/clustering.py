@@ -6,6 +6,8 @@ several labels has NMI and ARI 0; one cluster beside one label 1, as the partiti
 the same. Empty, unlike or negative arrays are a DataError, NaN a MetricError.
 """
 
+import warnings
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats.contingency import crosstab
@@ -139,13 +141,16 @@ def beside_kmeans(x: np.ndarray, clusters: np.ndarray, num: int) -> dict[str, fl
       'cluster/silhouette', the mean silhouettes (Rousseeuw 1987) in the space of x,
       where there are at least two clusters; nothing of fewer than 10 rows a cluster.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
     if num < 2 or len(x) < 10 * num:
         return {}
     chosen = subsets.draw(MAX_ROWS, len(x), 0)
     x = np.asarray(x[chosen], np.float32).reshape(len(chosen), -1)
-    own, kmeans = clusters[chosen], kmeans_clusters(x, x, num)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of few different rows
+        own, kmeans = clusters[chosen], kmeans_clusters(x, x, num)
     found = {"kmeans/agreement": normalized_mutual_information(own, kmeans)}
     for name, numbers in (("kmeans", kmeans), ("cluster", own)):
         if 1 < len(np.unique(numbers)) < len(x):

@@ -258,6 +258,9 @@ def test_clusters_of_a_table_are_judged_without_labels():
     found = tabular.of_clusters(noise, city, 3, None)
     assert found["kmeans/agreement"] < 0.1
     assert verdicts.judge(Facts(found)) == []
+    # Rows that are all alike have no clusters to compare.
+    alike = tabular.of_clusters(np.zeros_like(x), city, 3, None)
+    assert "kmeans/silhouette" not in alike
     # Labels say more.
     found = tabular.of_clusters(x, city, 3, None) | {"kmeans/accuracy": 0.9}
     assert verdicts.kmeans_is_clearer(Facts(found)) is None
