@@ -192,7 +192,8 @@ def sample(
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG.
 
     The numbers are those of the model; where `data.scaling` changed the data's, they
-    are brought back. Of a table `samples.csv`: rows drawn from p(x | z), in its units.
+    are brought back. Of a table `samples.csv`: rows drawn from p(x | z), in its units,
+    behind the cluster (of an N-VAE the class) of each.
     """
     saved = open_model(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
@@ -208,8 +209,8 @@ def sample(
     if run.dataset.spec.blocks:
         from infovae_jax.evaluation import tabular
 
-        rows = tabular.draw(key, run.objective, params, num, cluster)
-        frame = run.dataset.intake.scheme.decode(np.asarray(rows), drawn=True)
+        scheme = run.dataset.intake.scheme
+        frame = tabular.drawn(key, run.objective, params, scheme, num, cluster)
         frame.to_csv(files.outlet(folder / "samples.csv"), index=False)
         print(f"wrote {folder / 'samples.csv'}: {num} rows")
         return

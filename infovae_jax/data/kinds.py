@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import plain_values
+from infovae_jax.data.labels import UNKNOWN
 from infovae_jax.distributions.columns import COUNTS
 from infovae_jax.errors import ConfigError, DataError, printable
 
@@ -26,8 +27,14 @@ MAX_FEW, TIMES = 10, 10
 # Share of a column's values up to which texts among numbers are taken for slips.
 MOST_SLIPS = 0.2
 _COMMAS = re.compile(r"[+-]?\d*(,\d+)*(\.\d+)?")
+_SHOWN = 6  # columns in a message
 # log(1 + count) in float32 still tells all counts up to this apart.
 MAX_COUNT = 100_000
+
+
+SAID, ROW_NUMBERS = "as data.columns says", "row numbers"
+EACH = "a different text in every row"
+_OF_IDS = (SAID, ROW_NUMBERS, EACH)
 
 
 class Column(NamedTuple):
@@ -57,6 +64,11 @@ class Column(NamedTuple):
     def size(self) -> int:
         """Numbers that it takes in a row."""
         return len(self.levels) if self.kind == "categorical" else 1
+
+    @property
+    def is_id(self) -> bool:
+        """Whether it was left out as it tells rows apart, or by the user's word."""
+        return self.kind == IGNORE and self.why.startswith(_OF_IDS)
 
 
 class Place(NamedTuple):
@@ -92,7 +104,7 @@ def judge(
       where: names the table in messages.
     """
     if kind == IGNORE:
-        return Column(name, kind, "as data.columns says")
+        return Column(name, kind, SAID)
     values, said = plain_values.plain(values, Place(name, where, 0)), kind is not None
     if said:
         plain_values.require_no_dates(values, Place(name, where, 0))
@@ -100,26 +112,18 @@ def judge(
     levels = _levels(there)
     if not said:
         _require_points(values, levels, Place(name, where, 0))
-    kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
+    kind, why = (kind, SAID) if said else _infer(there, levels)
     if kind == IGNORE:
         if len(levels) > MAX_LEVELS:
             _require_numbers(values, levels, name, where)
         return Column(name, kind, why)
-    if len(there) < len(values) and missing == "refuse":
-        index = int(values.isna().to_numpy().argmax())
-        count = len(values) - len(there)
-        raise DataError(
-            f"{_missing(count)} in column '{name}', the first in row {index}",
-            where,
-            f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
-        )
     column = Column(name, kind, why, whole=_are_whole(there))
     if kind in ("binary", "categorical"):
         column = _with_levels(column, levels, said)
         column = column._replace(why=f"{why}: {_shown(column.levels)}")
     else:
         column = _with_moments(column, values, train, where, said)
-    if len(there) < len(values):
+    if len(there) < len(values) and missing == "impute":
         fill = column.shift if kind == "numeric" else _most_frequent(values, train)
         how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
         count = len(values) - len(there)
@@ -127,6 +131,24 @@ def judge(
         text = f"{column.why}; {_missing(count)} {become} the {how}"
         column = column._replace(fill=fill, why=text)
     return column
+
+
+def require_whole(frame: Any, names: list[str], where: str) -> None:
+    """Raises DataError where values of some columns are missing, of all of them."""
+    absent = frame[names].isna()
+    counts = {name: int(n) for name, n in absent.sum().items() if n}
+    if not counts:
+        return
+    (name, count), *rest = counts.items()
+    index = int(absent[name].to_numpy().argmax())
+    more = "".join(f"; {n} in '{other}'" for other, n in rest[: _SHOWN - 1])
+    if len(rest) >= _SHOWN:
+        more += f"; and in {len(rest) - _SHOWN + 1} columns more"
+    raise DataError(
+        f"{_missing(count)} in column '{name}', the first in row {index}{more}",
+        where,
+        f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
+    )
 
 
 def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> None:
@@ -180,7 +202,7 @@ def _levels(there: Any) -> list[Any]:
 
 def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
     dtype, count = there.dtype, len(levels)
-    if plain_values.are_dates(there):
+    if plain_values.are_dates(there) or plain_values.are_written_dates(levels):
         return IGNORE, "dates; make numbers of what matters in them"
     if count == 0:
         return IGNORE, "no value"
@@ -192,12 +214,12 @@ def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
     if category or not _are_numbers(levels):
         if count > MAX_LEVELS:
             each = count == len(there) and not category
-            what = "a different text in every row" if each else f"{count} categories"
+            what = EACH if each else f"{count} categories"
             return IGNORE, f"{what}; at most {MAX_LEVELS} are taken by themselves"
         return "categorical", f"{count} categories"
     if _are_whole(there):
         if count == len(there) and levels[-1] - levels[0] == count - 1:
-            return IGNORE, "row numbers"
+            return IGNORE, ROW_NUMBERS
         if count <= MAX_FEW and len(there) >= TIMES * count:
             return "categorical", f"{count} whole numbers only"
     return "numeric", f"numbers from {levels[0]:.4g} to {levels[-1]:.4g}"
@@ -372,6 +394,15 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
     out[:, at.start] = scaled
 
 
+def texts(values: Any) -> np.ndarray:
+    """A column `[n]` as texts, whole numbers without a point, '' where missing."""
+    missing = values.isna()
+    if values.dtype.kind == "f" and _are_whole(values.dropna()):
+        values = values.fillna(0).astype(np.int64)
+    found = values.astype(str).astype(object)
+    return found.mask(missing, "").to_numpy(object)
+
+
 def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
     """Number of each value among the levels, int32 `[n]`; -1 where it is none."""
     if values.dtype.kind in "biuf":
@@ -400,24 +431,23 @@ def _indices(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
 
 
 def label_levels(values: Any, where: str) -> tuple[Any, ...]:
-    """The labels in order.
+    """The labels in order, without what says that a label is not known.
+
+    That is a missing value, and -1 (of texts the text '-1') where there is more than
+    one other label: y of two classes may be -1 and 1.
 
     Raises:
-      DataError: some are missing, there is one label only, or one for almost every row.
+      DataError: there are fewer than two labels, or one for almost every row.
     """
     name = f"{where}, data.label_column '{values.name}'"
     place = Place(str(values.name), name, 0)
     values = plain_values.plain(values, place)
     plain_values.require_no_dates(values, place)
-    missing = values.isna().to_numpy()
-    if missing.any():
-        index = int(missing.argmax())
-        raise DataError(
-            f"{int(missing.sum())} missing labels, the first in row {index}",
-            name,
-            "fill them, or leave those rows out",
-        )
-    levels = _levels(values)
+    levels = _levels(values.dropna())
+    if all(type(v) is float and v.is_integer() for v in levels):
+        levels = [int(v) for v in levels]  # which they were, but for empty cells
+    others = [v for v in levels if v not in (UNKNOWN, str(UNKNOWN))]
+    levels = others if len(others) > 1 else levels
     if not 2 <= len(levels) <= max(MOST_LEVELS, 2):
         raise DataError(
             f"{len(levels)} different labels", name, f"give 2 to {MOST_LEVELS} classes"

@@ -50,8 +50,9 @@ def read_table(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """
     where = f"file {path}"
     frame = read_frame(path)
+    labels = columns.labels(frame, config.label_column, where)
     train, test = raw_splits.split_indices(
-        len(frame), config.test_fraction, config.split_seed, where
+        len(frame), config.test_fraction, config.split_seed, where, labels
     )
     scheme = columns.learn(
         frame,
@@ -141,6 +142,7 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
             for name, levels in known
             if levels and all(isinstance(level, str) for level in levels)
         }
+        texts |= {c.name: str for c in scheme.columns if c.is_id}
     # Where rows hold more values than there are names, pandas would take the first ones
     # for names of the rows and shift the others; told not to, it drops the last ones.
     sep = SEPARATORS[path.suffix.lower()]
