@@ -41,10 +41,11 @@ def train(
     config: ConfigDict | None,
     workdir: str | None,
     opening: Opening = DEFAULT,
+    fit_batch: bool = False,
 ) -> None:
     """Trains (or goes on training), then evaluates and reports.
 
-    `opening`: of a run that is there already.
+    `opening`: of a run that is there already; `fit_batch`: see `open_run`.
     """
     if config is None:
         raise ConfigError("no --config", "command line", "e.g. --config=infocatvae")
@@ -58,7 +59,7 @@ def train(
     processes.require_devices()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
-    run = open_run(config, say=processes.say)
+    run = open_run(config, processes.say, fit_batch=fit_batch)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
     members = len(sweeps.members_of(config)) if many else 1
