@@ -169,7 +169,7 @@ def parse_flags(
         evaluation = _evaluation_values(texts)
         argv, texts = _take(argv, _DATA, _PLACES)
         places = {_DATA + key: text for key, text in texts.items()}
-    named = [] if mode == "train" else named_keys(argv)
+    named = [] if mode == "train" else _named_keys(argv)
     _check_input(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
@@ -190,7 +190,7 @@ def parse_flags(
                 config.update_from_flattened_dict(dict.fromkeys(nones))
                 if objective is not None:
                     recast(config, objective, own)
-                elif told := clusters.fit(config.model, before, named_keys(argv)):
+                elif told := clusters.fit(config.model, before, _named_keys(argv)):
                     print(told)
         if mode == "evaluate" and flags.FLAGS.inception is not None:
             evaluation["inception"] = flags.FLAGS.inception
@@ -236,11 +236,16 @@ def _with_config_file(argv: list[str]) -> tuple[list[str], ConfigDict | None]:
     return argv, None
 
 
-def named_keys(argv: list[str]) -> list[str]:
+def _named_keys(argv: list[str]) -> list[str]:
     """The keys that `--config.<key>=<text>` name."""
     names = (a.lstrip("-").partition("=")[0] for a in argv if a.startswith("-"))
     prefix = f"{CONFIG_FLAG}."
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def may_fit_batch() -> bool:
+    """Whether the command leaves it to the data how large a batch is at most."""
+    return "train.batch_size" not in _named_keys(sys.argv)
 
 
 def _require_same(config: ConfigDict, named: list[str]) -> None:
