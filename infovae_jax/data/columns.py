@@ -248,7 +248,7 @@ def learn(
     )
     scheme = Scheme(found, label, levels, package)
     if missing == "refuse":
-        kinds.require_whole(frame, [c.name for c in scheme.used], where)
+        kinds.require_whole(frame[[c.name for c in scheme.used]], where)
     if not scheme.used:
         reasons = "; ".join(f"{c.name}: {c.why}" for c in found[:_SHOWN])
         raise DataError(

@@ -133,22 +133,28 @@ def judge(
     return column
 
 
-def require_whole(frame: Any, names: list[str], where: str) -> None:
-    """Raises DataError where values of some columns are missing, of all of them."""
-    absent = frame[names].isna()
-    counts = {name: int(n) for name, n in absent.sum().items() if n}
+def missing_values(frame: Any) -> tuple[str, str]:
+    """Which columns lack values, in words, and the first of them; '' twice for none."""
+    absent = frame.isna().to_numpy()
+    pairs = zip(map(str, frame.columns), absent.sum(0).tolist(), strict=True)
+    counts = [(name, count) for name, count in pairs if count]
     if not counts:
-        return
-    (name, count), *rest = counts.items()
-    index = int(absent[name].to_numpy().argmax())
+        return "", ""
+    (name, count), *rest = counts
+    index = int(absent[:, absent.any(0).argmax()].argmax())
     more = "".join(f"; {n} in '{other}'" for other, n in rest[: _SHOWN - 1])
     if len(rest) >= _SHOWN:
-        more += f"; and in {len(rest) - _SHOWN + 1} columns more"
-    raise DataError(
-        f"{_missing(count)} in column '{name}', the first in row {index}{more}",
-        where,
-        f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
-    )
+        more += f"; and in {len(rest) - _SHOWN + 1} more"
+    first = f"{_missing(count)} in column '{name}', the first in row {index}"
+    return first + more, name
+
+
+def require_whole(frame: Any, where: str) -> None:
+    """Raises DataError where a value of a table is missing, with all such columns."""
+    what, name = missing_values(frame)
+    if what:
+        fix = f"fill them, set data.missing='impute', or data.columns='{name}=ignore'"
+        raise DataError(what, where, fix)
 
 
 def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> None:
