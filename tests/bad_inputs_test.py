@@ -6,6 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
+from infovae_jax import config as config_lib
+
 SMALL = ("--config.train.num_epochs=1", "--config.evaluation.nll_samples=2")
 
 
@@ -474,3 +476,19 @@ def test_no_file_of_the_run_is_overwritten(run_main_inprocess, tmp_path, argumen
     done = run_main_inprocess(*arguments, "--workdir=run", cwd=tmp_path)
     assert_refused(done, 2, "the run's own folder", "clusters.npz", "name another")
     assert (tmp_path / "run" / "clusters.npz").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("mode", ["predict", "encode"])
+def test_the_training_data_are_not_overwritten(run_main_inprocess, tmp_path, mode):
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n")
+    config = config_lib.load_config_file("vae")
+    config.data.source = str(tmp_path / "data.csv")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(config_lib.to_json(config))
+    new = ("--input=new.csv",) if mode == "predict" else ()
+    done = run_main_inprocess(
+        f"--mode={mode}", "--workdir=run", "--output=data.csv", *new, cwd=tmp_path
+    )
+    assert_refused(done, 2, "the training data of the run would be overwritten")
+    assert (tmp_path / "data.csv").read_text() == "a,b\n1,2\n"

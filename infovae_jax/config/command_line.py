@@ -1,6 +1,7 @@
 """The command line's flags -> a config, with every fault named."""
 
 import ast
+import os
 import pathlib
 import re
 import sys
@@ -50,6 +51,16 @@ _BUT = "but for config.evaluation in --mode=evaluate, and where its data lie"
 # Modes that take images of one's own and show what the model makes of them.
 OF_IMAGES = ("reconstruct", "interpolate", "traverse")
 _OF_NEW_DATA = ("encode", "predict", "evaluate", *OF_IMAGES)
+# Flags that only some modes look at.
+_OF_MODES = {
+    "input": _OF_NEW_DATA,
+    "output": (*_OF_NEW_DATA, "export"),
+    "num_samples": ("sample", *OF_IMAGES),
+    "cluster": ("sample",),
+    "metrics": ("evaluate",),
+    "inception": ("evaluate",),
+    "formats": ("export",),
+}
 
 
 def define_config_flag() -> config_flags.config_flags._ConfigFlag:
@@ -170,7 +181,7 @@ def parse_flags(
         argv, texts = _take(argv, _DATA, _PLACES)
         places = {_DATA + key: text for key, text in texts.items()}
     named = [] if mode == "train" else _named_keys(argv)
-    _check_input(argv, mode)
+    _check_modes(argv, mode)
     if evaluation and mode != "evaluate":
         raise ConfigError(
             "only --mode=evaluate can change keys of a saved run",
@@ -183,6 +194,7 @@ def parse_flags(
     whole, sys.argv = sys.argv, argv  # which is what config_flags reads
     try:
         rest = flags.FLAGS(argv)
+        _fill_in_home()
         config = flags.FLAGS[CONFIG_FLAG].value
         if config is not None:
             with config.unlocked():
@@ -270,15 +282,30 @@ def _is_packaged(path: pathlib.Path) -> bool:
     return path.resolve().parent == packaged_configs().resolve()
 
 
-def _check_input(argv: list[str], mode: str) -> None:
-    """Refuses --input where the mode takes none."""
-    given = any(a.lstrip("-").partition("=")[0] == "input" for a in argv[1:])
-    if given and mode not in _OF_NEW_DATA:
+def _check_modes(argv: list[str], mode: str) -> None:
+    """Refuses a flag that the mode does not look at."""
+    given = {a.lstrip("-").partition("=")[0] for a in argv[1:] if a.startswith("-")}
+    for name, modes in _OF_MODES.items():
+        if name in given and mode not in modes:
+            raise ConfigError(
+                f"--mode={mode} takes no --{name}",
+                "command line",
+                f"leave it out, or use --mode={', '.join(modes)}",
+            )
+    if mode == "evaluate" and "output" in given and "input" not in given:
         raise ConfigError(
-            f"--mode={mode} takes no new data",
-            "--input",
-            f"use --mode={', '.join(_OF_NEW_DATA)}",
+            "--output of an evaluation is of new data",
+            "command line",
+            "name them by --input, or leave it out",
         )
+
+
+def _fill_in_home() -> None:
+    """`~` in the flags that name files: after an = no shell does it."""
+    for name in ("workdir", "input", "output"):
+        value = flags.FLAGS[name].value
+        if value is not None:
+            flags.FLAGS[name].value = os.path.expanduser(value)
 
 
 def _of_table(argv: list[str]) -> bool:

@@ -10,6 +10,7 @@ The rules of `judge`, in this order; values that are missing are left aside:
     numeric      other numbers
 """
 
+import contextlib
 import re
 from typing import Any, NamedTuple
 
@@ -425,15 +426,39 @@ def _indices(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
     """`level_numbers` value by value; numbers and texts that say them are the same."""
     import pandas
 
-    if values.dtype.kind in "biuf" and all(isinstance(v, str) for v in levels):
-        values = values.astype(str)
-    elif _are_plain_numbers(levels):
+    if _are_plain_numbers(levels):
         kind = values.dtype.kind
         if kind == "b":
             values = values.astype(np.int64)
         elif kind not in "iuf":
             values = pandas.to_numeric(pandas.Series(values), errors="coerce")
-    return pandas.Index(levels).get_indexer(values).astype(np.int32)
+    found = pandas.Index(levels).get_indexer(values).astype(np.int32)
+    unknown = found < 0
+    if unknown.any():
+        codes, others = pandas.factorize(np.asarray(values)[unknown])
+        texts = {level: i for i, level in enumerate(levels) if isinstance(level, str)}
+        meant: dict[Any, int] = {}
+        for i, level in enumerate(levels):
+            key = _meant(level)
+            meant[key] = -1 if key in meant else i  # of two it may be either
+        alike = [
+            texts.get(str(value), meant.get(_meant(value), -1))
+            for value in others.tolist()
+        ]
+        found[unknown] = np.array([*alike, -1], np.int32)[codes]
+    return found
+
+
+def _meant(value: Any) -> Any:
+    """The number that a text is; a bool is a word."""
+    if isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or "_" in value:
+        return value
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(value)
+    return value
 
 
 def label_levels(values: Any, where: str) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,11 @@ from infovae_jax.errors import DataError, UserError, printable
 
 CSV, TSV, PARQUET = SUFFIXES
 SEPARATORS = {CSV: ",", TSV: "\t"}
+# What pandas takes for a missing value in a file.
+NA_WORDS = frozenset(
+    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"]
+    + ["1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+)
 _SAMPLE = 1 << 16  # letters in which separators are looked for
 
 
@@ -133,21 +139,11 @@ def read_chunks(
 def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterator[Any]:
     import pandas
 
-    texts = {}
-    if scheme is not None:
-        known = [(c.name, c.levels) for c in scheme.columns]
-        known.append((scheme.label, scheme.label_levels))
-        texts = {
-            name: str
-            for name, levels in known
-            if levels and all(isinstance(level, str) for level in levels)
-        }
-        texts |= {c.name: str for c in scheme.columns if c.is_id}
-    # Where rows hold more values than there are names, pandas would take the first ones
-    # for names of the rows and shift the others; told not to, it drops the last ones.
     sep = SEPARATORS[path.suffix.lower()]
     _require_separator(path, sep)
-    options = {"sep": sep, "dtype": texts, "index_col": False}
+    # Where rows hold more values than there are names, pandas would take the first ones
+    # for names of the rows and shift the others; told not to, it drops the last ones.
+    options = {"sep": sep, "index_col": False} | _words(path, sep, scheme)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pandas.errors.ParserWarning)
         try:
@@ -163,6 +159,42 @@ def _csv(path: pathlib.Path, rows: int | None, scheme: Scheme | None) -> Iterato
                 f"file {path}",
                 f"name every column in the first line, and separate by {sep!r} alone",
             ) from None
+
+
+def _words(path: pathlib.Path, sep: str, scheme: Scheme | None) -> dict[str, Any]:
+    """What pandas is told of the texts in a file, by its names and a model's levels.
+
+    Raises:
+      DataError: two columns of one name, of which pandas would rename one.
+    """
+    import pandas
+
+    first = pandas.read_csv(
+        path, sep=sep, header=None, nrows=1, dtype=str, keep_default_na=False
+    )
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(first.iloc[0])]
+    columns.require_different(pandas.DataFrame(columns=names), f"file {path}")
+    options: dict[str, Any] = {}
+    if len(names) == 1:  # a blank line is a row without a value
+        with open(path, encoding="utf-8-sig") as lines:
+            before = next(i for i, line in enumerate(lines) if line.strip())
+        options = {"skip_blank_lines": False, "header": before}
+    if scheme is None:
+        return options
+    levels = {c.name: c.levels for c in scheme.columns}
+    levels[scheme.label] = scheme.label_levels
+    options["dtype"] = {
+        name: str
+        for name, known in levels.items()
+        if known and all(isinstance(level, str) for level in known)
+    }
+    options["dtype"] |= {c.name: str for c in scheme.columns if c.is_id}
+    if any(NA_WORDS.intersection(map(str, known)) for known in levels.values()):
+        options["keep_default_na"] = False
+        options["na_values"] = {
+            name: sorted(NA_WORDS.difference(levels.get(name, ()))) for name in names
+        }
+    return options
 
 
 def _require_separator(path: pathlib.Path, sep: str) -> None:
@@ -205,6 +237,7 @@ def as_frame(table: Any, names: list[str] | None = None) -> Any:
     import pandas
 
     if isinstance(table, pandas.DataFrame):
+        table = pandas.DataFrame(table)  # of a class of another package
         return table.set_axis([str(name) for name in table.columns], axis=1)
     if package_of(table) == "polars":
         return pandas.DataFrame(
@@ -225,10 +258,38 @@ def _polars_column(values: Any) -> Any:
 
 
 def package_of(table: Any) -> str | None:
-    """'pandas' or 'polars' where the table is a DataFrame of it."""
-    module = type(table).__module__.partition(".")[0]
-    is_frame = type(table).__name__ == "DataFrame"
-    return module if is_frame and module in ("pandas", "polars") else None
+    """'pandas' or 'polars' where the table is a DataFrame of it, or of its kind."""
+    # What is not imported has made no table.
+    for name in ("pandas", "polars"):
+        own = getattr(sys.modules.get(name), "DataFrame", None)
+        if own is not None and isinstance(table, own):
+            return name
+    return None
+
+
+def known_frame(table: Any) -> Any:
+    """A table of another package as a pandas DataFrame; all else as it is.
+
+    Names of columns that nobody looks at would be columns in another order, unsaid.
+
+    Raises:
+      DataError: it has names of columns, and none of the known ways to pandas.
+    """
+    if package_of(table) or isinstance(table, np.ndarray):
+        return table
+    kind = f"{type(table).__module__.partition('.')[0]} {type(table).__name__}"
+    lazy = getattr(sys.modules.get("polars"), "LazyFrame", None)
+    if lazy is not None and isinstance(table, lazy):
+        raise DataError(f"a {kind}, whose rows are not there", "X", "give X.collect()")
+    if not hasattr(table, "columns") and not hasattr(table, "column_names"):
+        return table
+    convert = getattr(table, "to_pandas", None)
+    found = convert() if callable(convert) else None
+    if package_of(found) != "pandas":
+        raise DataError(
+            f"a {kind}, a table of unknown kind", "X", "make a pandas DataFrame of it"
+        )
+    return found
 
 
 def is_mixed(table: Any) -> bool:

@@ -20,16 +20,17 @@ _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 def read(X: Any, size: Any, scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
 
-    What a masked array masks is missing. `size`: `data.image_size` of the config;
-    `scheme`: of the model of a table that X is read for.
+    What a masked array masks is missing; tables of other packages than pandas and
+    polars become pandas's, see `tables.known_frame`. `size`: `data.image_size` of the
+    config; `scheme`: of the model of a table that X is read for.
 
     Raises:
-      DataError: nothing that can be read.
+      DataError: nothing that can be read, or a table of unknown kind.
     """
     if isinstance(X, np.ma.MaskedArray):
         return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
-        return X
+        return tables.known_frame(X)
     return sources.read_examples(os.fspath(X), size, scheme)
 
 
@@ -121,7 +122,7 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
             what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
             warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
-        if not reset and image_shape != estimator.image_shape_:
+        if not reset and _grey(image_shape) != _grey(estimator.image_shape_):
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)
             raise ValueError(
                 f"X has examples of shape {image_shape}, but "
@@ -175,6 +176,11 @@ def _require_known(X: Any) -> None:
 def _first(values: Any) -> Any:
     sized = isinstance(values, list | tuple | np.ndarray) and len(values)
     return values[0] if sized else None
+
+
+def _grey(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The shape of an image without a channel of one, which need not be given."""
+    return shape[:2] if shape is not None and shape[2:] == (1,) else shape
 
 
 def stored_shape(estimator: Any) -> tuple[int, int, int]:

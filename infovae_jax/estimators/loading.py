@@ -10,7 +10,7 @@ import numpy as np
 
 from infovae_jax import config as config_lib
 from infovae_jax import objectives
-from infovae_jax.data import columns, intake, numpy_files, raw_splits, scaling
+from infovae_jax.data import cache, columns, intake, numpy_files, raw_splits, scaling
 from infovae_jax.errors import CheckpointError, ConfigError, DataError
 from infovae_jax.estimators import saving, settings, systems
 from infovae_jax.estimators.estimator import BaseVAE
@@ -61,7 +61,7 @@ def load(
         other values here.
       ConfigError: a workdir without run.
     """
-    folder = pathlib.Path(folder)
+    folder = cache.expanded(folder)
     names = (numpy_runtime.MANIFEST, numpy_runtime.MODEL)
     if not any((folder / name).is_file() for name in names):
         if (folder / "config.json").is_file():

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 import infovae_jax
-from infovae_jax.data import columns, intake, scaling
+from infovae_jax.data import cache, columns, intake, scaling
 from infovae_jax.errors import ConfigError
 from infovae_jax.estimators.settings import plain
 from infovae_jax.export import files, functions
@@ -50,7 +50,7 @@ def save(model: Any, folder: str | pathlib.Path, formats: Sequence[str] = ()) ->
     x = _check_rows(model)
     run = model._run()
     folder_lib.write(
-        pathlib.Path(folder),
+        cache.expanded(folder),
         record,
         tensors,
         {"x": x, **outputs(model, x)},

@@ -50,10 +50,10 @@ def figures(logits: Float[Array | np.ndarray, "n K"]) -> dict[str, Any]:
     Raises:
       DataError: no examples; MetricError: a value that is not finite.
     """
+    known = cluster_information(logits)
     shares = clustering.occupancy(logits.argmax(-1), logits.shape[-1])
     dead = int((shares < DEAD_SHARE).sum())
-    found = {"occupancy": shares.tolist(), "dead": dead}
-    return found | cluster_information(logits)
+    return {"occupancy": shares.tolist(), "dead": dead} | known
 
 
 @jax.jit

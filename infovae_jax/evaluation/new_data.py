@@ -16,7 +16,7 @@ from infovae_jax.training.saved import Saved
 # What each mode asks for beside clusters and probabilities.
 WANTED = {"encode": ("codes",), "predict": ("bounds",), "evaluate": ("bounds",)}
 _BATCHES = 32  # in a part
-_NAMED = 8  # columns in a note
+_NAMED = 8  # columns or labels in a note
 
 
 def apply(
@@ -181,8 +181,14 @@ class _Summary:
                     f"{self._unusual} unusual rows: bound below {self._below:.6g}, the "
                     f"{rows.QUANTILE:.1%} quantile of training rows"
                 )
-        labels = np.concatenate(self._labels) if self._labels else np.zeros(0)
+        if not self._labels:
+            return lines
+        labels = np.concatenate(self._labels)
         if not len(labels):
+            names = self._saved.run.dataset.label_names
+            more = ", ..." if len(names) > _NAMED else ""
+            known = f": {', '.join(names[:_NAMED])}{more}" if names else ""
+            lines.append(f"note: no accuracy, no row has a label of training{known}")
             return lines
         clusters = np.concatenate(self._clusters)
         if self._saved.run.objective.uses_labels:

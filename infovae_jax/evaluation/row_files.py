@@ -5,18 +5,20 @@ A file gets its name when it is whole. None of the writers holds more than a par
 
 import contextlib
 import csv
+import glob
 import os
 import pathlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import tables
-from infovae_jax.errors import ConfigError, StorageError
+from infovae_jax import config as config_lib
+from infovae_jax.data import cache, leftovers, tables
+from infovae_jax.errors import SIGNAL_ENDING, ConfigError, StorageError
 
 Table = dict[str, np.ndarray]
 _FLAG = "--output"
@@ -33,25 +35,36 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         )
     if not path.parent.is_dir():
         raise ConfigError(f"no folder '{path.parent}'", _FLAG, "make it")
+    if path.is_dir():
+        what = "a folder of this name is there"
+        raise ConfigError(what, f"{_FLAG}={path}", "name another")
     if path.suffix.lower() == ".parquet":
         tables.require(("pyarrow",), "Parquet files")
 
 
-def check_apart(targets: Iterable[pathlib.Path], source: pathlib.Path) -> None:
-    """Raises ConfigError where a file to be written is the one that is read."""
+def check_apart(
+    targets: Iterable[pathlib.Path], source: pathlib.Path, what: str = "the input"
+) -> None:
+    """Raises ConfigError where a file to be written is one that is read."""
     for target in targets:
         if target.exists() and source.exists() and target.samefile(source):
-            raise ConfigError(
-                "the input would be overwritten", f"{_FLAG}={target}", "name another"
-            )
+            told = f"{what} would be overwritten"
+            raise ConfigError(told, f"{_FLAG}={target}", "name another")
 
 
 def check_outside(target: pathlib.Path, run: str | None) -> None:
-    """Raises ConfigError where a file that is there lies in the folder of the run."""
-    own = run and target.resolve().is_relative_to(pathlib.Path(run).resolve())
-    if own and target.exists():
+    """Raises ConfigError where a file that is there is one of the run, or its data."""
+    if not run or not target.exists():
+        return
+    if target.resolve().is_relative_to(pathlib.Path(run).resolve()):
         what = "a file in the run's own folder would be overwritten"
         raise ConfigError(what, f"{_FLAG}={target}", "name another")
+    try:
+        config = config_lib.from_json((pathlib.Path(run) / "config.json").read_text())
+        source = cache.expanded(config.data.source)
+    except (OSError, ValueError, AttributeError, TypeError, ConfigError):
+        return  # said where the run is opened
+    check_apart([target], source, "the training data of the run")
 
 
 def verb(target: pathlib.Path) -> str:
@@ -68,20 +81,44 @@ def write(path: pathlib.Path, parts: Iterable[Table]) -> int:
       StorageError: the disk is full, or the folder cannot be written.
     """
     check(path)
+    with whole(path) as temporary:
+        return _WRITERS[path.suffix.lower()](temporary, parts)
+
+
+@contextlib.contextmanager
+def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Where to write a file that gets its name, `path`, when it is whole.
+
+    Raises:
+      StorageError: the disk is full, or the folder cannot be written.
+    """
+    SIGNAL_ENDING.stage(f"while {path.name} was written", f"{_FLAG}={path}")
+    prefix = f".{path.name}-infovae-"
+    leftovers.sweep(path.parent, f"{glob.escape(prefix)}*")
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.name}-{os.getpid()}-", dir=path.parent
-        ) as folder:
+        with (
+            tempfile.TemporaryDirectory(
+                prefix=f"{prefix}{os.getpid()}-", dir=path.parent
+            ) as folder,
+            leftovers.held(pathlib.Path(folder)),
+        ):
             temporary = pathlib.Path(folder) / path.name
-            count = _WRITERS[path.suffix.lower()](temporary, parts)
+            yield temporary
             temporary.replace(path)
-        return count
     except OSError as error:
         raise StorageError(
             f"cannot write: {error.strerror or error}",
             f"{_FLAG}={path}",
             "free some space, or name another folder",
         ) from error
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An `.npz` of arrays of any names: `numpy.savez` knows none called 'file'."""
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array))
 
 
 def flat(table: Table) -> Table:

@@ -33,7 +33,9 @@ from infovae_jax.training.files import write_atomically
 
 FORMATS = ("stablehlo", "onnx")
 # Folder of a save that goes on, or was cut off.
-_NEW = ".new-"
+_NEW = ".infovae-new-"
+# Files that only some models have.
+_PROGRAMS = (".stablehlo", ".onnx")
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -71,16 +73,23 @@ def claim(folder: pathlib.Path) -> pathlib.Path:
 
 
 def holds_model(folder: pathlib.Path) -> bool:
-    """Whether a folder is one of ours."""
-    return (folder / MANIFEST).exists() or _is_first_version(folder / MODEL)
+    """Whether a folder is one of ours.
+
+    By `model.json`, or where that is damaged by the manifest; of other programs there
+    are files of either name.
+    """
+    record, listed = _read(folder / MODEL), _read(folder / MANIFEST).get("sha256")
+    ours = type(record.get("format_version")) is int and "class" in record
+    return ours or (isinstance(listed, dict) and {MODEL, GRAPHS, CHECK} <= set(listed))
 
 
-def _is_first_version(path: pathlib.Path) -> bool:
-    """Whether it is our `model.json`, of which the first version had no manifest."""
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    """The record of a JSON file; empty where it holds none."""
     try:
-        return "format_version" in json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def write(
@@ -191,12 +200,10 @@ def _manifest_last(path: pathlib.Path) -> tuple[bool, str]:
 
 def _remove_old(folder: pathlib.Path, place: pathlib.Path) -> None:
     """The manifest first: what is then left is no model. `place` holds the new one."""
-    try:
-        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-        named = [name for name in listed if pathlib.PurePath(name).name == name]
-    except (OSError, ValueError, KeyError, TypeError):
-        named = []
-    for name in [MANIFEST, MODEL, *ARRAYS, GRAPHS, CHECK, *named]:
+    listed = _read(folder / MANIFEST).get("sha256")
+    programs = [path for path in folder.iterdir() if path.suffix in _PROGRAMS]
+    programs = [path.name for path in programs if path.name in (listed or ())]
+    for name in [MANIFEST, MODEL, *ARRAYS, GRAPHS, CHECK, *programs]:
         (folder / name).unlink(missing_ok=True)
     for cut_off in folder.glob(f"{_NEW}*"):
         if cut_off != place:

@@ -153,6 +153,10 @@ class _Tracer:
             made = [np.asarray(value) for value in made]
             if name not in _RESHAPING:
                 return [self.constant(value) for value in made]
+        if operands and not any(isinstance(operand, str) for operand in operands):
+            # Nothing else would say of which type the numbers are.
+            pairs = zip(operands, equation.invars, strict=True)
+            operands = [self.constant(np.asarray(o, v.aval.dtype)) for o, v in pairs]
         attributes = _with_rows(_attributes(equation), self._rows)
         key = f"{attributes} {operands}"
         if key not in self._known:

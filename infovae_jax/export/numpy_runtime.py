@@ -177,7 +177,9 @@ class Model:
 
     def _encoded(self, x):
         x = np.asarray(x)
-        if x.shape[1:] != self.shape or x.dtype.kind not in "fiub":
+        shapes = x.shape[1:], self.shape  # a channel of one may be left out
+        given, known = (s[:2] if s[2:] == (1,) else s for s in shapes)
+        if given != known or x.dtype.kind not in "fiub":
             raise ValueError(
                 f"x has shape {x.shape} and type {x.dtype}: give numbers "
                 f"[n, {', '.join(map(str, self.shape))}]"

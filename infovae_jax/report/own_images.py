@@ -155,17 +155,13 @@ def apply(
     }
     for output in outputs:
         verb = row_files.verb(output)
-        if output.suffix.lower() == ".npz":
-            with open(output, "wb") as stream:  # a path of .NPZ would get an ending
-                np.savez(stream, **kept)
-        else:
-            limits = shown_range(dataset.spec, shown.arrays["x"])
-            grids.save(
-                grids.image_grid(
-                    shown.grid, limits, shown.row_names, shown.column_names
-                ),
-                output,
-            )
+        with row_files.whole(output) as path:
+            if output.suffix.lower() == ".npz":
+                row_files.write_arrays(path, kept)
+            else:
+                limits = shown_range(dataset.spec, shown.arrays["x"])
+                names = shown.row_names, shown.column_names
+                grids.save(grids.image_grid(shown.grid, limits, *names), path)
         lines.append(f"{verb} {output}")
     return lines
 

@@ -1,5 +1,7 @@
 """Questions to the command line, and slips that get their hint."""
 
+import pathlib
+
 import pytest
 
 import infovae_jax
@@ -47,6 +49,11 @@ def test_the_version(run_main_inprocess):
         (["train.num_epochs=3"], "write --config.train.num_epochs=3"),
         (["workdir=x"], "write --workdir=x"),
         (["train"], "flags start with --"),
+        (["--mode=report", "--output=x.html"], "--mode=report takes no --output;"),
+        (["--mode=sample", "--workdir=x", "--output", "x.csv"], "takes no --output;"),
+        (["--mode=predict", "--workdir=x", "--cluster=1"], "use --mode=sample"),
+        (["--mode=evaluate", "--workdir=x", "--output=x.csv"], "name them by --input"),
+        (["--mode=sample", "--workdir=~/none"], f"{pathlib.Path.home()}/none"),
     ],
 )
 def test_slips_get_their_hint(run_main_inprocess, arguments, hint):

@@ -260,6 +260,33 @@ def test_polars(frame):
     assert not tables.is_mixed(frame[["age", "member"]])
 
 
+def test_frames_of_other_packages_keep_their_names(frame, raises_line):
+    polars = pytest.importorskip("polars")
+    arrow = pytest.importorskip("pyarrow")
+
+    class GeoFrame(pd.DataFrame):
+        pass
+
+    class Dask:
+        columns = ("age",)
+
+    turned = frame[frame.columns[::-1]]
+    scheme = learned(frame)
+    for other in (GeoFrame(turned), arrow.Table.from_pandas(turned)):
+        known = tables.known_frame(other)
+        assert tables.package_of(known) == "pandas"
+        assert tables.is_mixed(known)
+        np.testing.assert_array_equal(
+            scheme.encode(tables.as_frame(known), "here"), scheme.encode(frame, "here")
+        )
+    with raises_line(DataError, 3, "a polars LazyFrame", "give X.collect()"):
+        tables.known_frame(polars.from_pandas(frame).lazy())
+    with raises_line(DataError, 3, "Dask, a table of unknown kind", "pandas DataFrame"):
+        tables.known_frame(Dask())
+    for same in (frame, polars.from_pandas(frame), frame.to_numpy(), [[1.0]]):
+        assert tables.known_frame(same) is same
+
+
 def test_a_slip_among_numbers_costs_no_column_unsaid(
     tmp_path, data_config, raises_line
 ):
@@ -302,6 +329,55 @@ def test_more_values_than_names(tmp_path, data_config, raises_line, rows):
         data.load(data_config(path))
     with raises_line(DataError, 3, "names of columns"):
         list(tables.read_chunks(path, 7))
+
+
+def test_words_of_a_missing_value_that_are_levels_are_none(tmp_path):
+    frame = pd.DataFrame(
+        {"v": few("NA", "None", "x", None), "w": few(1.5, None, 2.5, 4.0, 8.0)}
+    )
+    scheme = columns.learn(frame, np.arange(N), {}, "impute", "here")
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    for part in (
+        [tables.read_frame(path, scheme)],
+        tables.read_chunks(path, 7, scheme),
+    ):
+        pd.testing.assert_frame_equal(pd.concat(part, ignore_index=True), frame)
+    # Of other columns, and without a model, they stay what pandas takes them for.
+    path.write_text("v\n" + "".join(f'"{word}"\n' for word in tables.NA_WORDS))
+    assert tables.read_frame(path).isna().all(axis=None)
+    found = tables.read_frame(path, scheme)["v"].dropna()
+    assert sorted(found) == ["NA", "None"]
+
+
+def test_a_blank_line_of_a_single_column_is_a_row(tmp_path):
+    path = tmp_path / "t.csv"
+    for text, rows in (
+        ("a\n1.0\n\n2.0\n3.0\n", 4),
+        ("\ufeff\r\na\r\n1.0\r\n\r\n2.0\r\n3.0", 4),
+        ("a,b\n1.0,1\n\n2.0,1\n3.0,1\n\n", 3),
+    ):
+        path.write_text(text, newline="")
+        for part in ([tables.read_frame(path)], tables.read_chunks(path, 2)):
+            found = pd.concat(part)["a"].tolist()
+            assert len(found) == rows, text
+            np.testing.assert_array_equal(
+                found, [1.0, np.nan, 2.0, 3.0] if rows == 4 else [1.0, 2.0, 3.0]
+            )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_two_columns_of_one_name_in_a_file(tmp_path, data_config, raises_line, suffix):
+    path = tmp_path / f"t{suffix}"
+    text = "age,b,age\n" + "1,2,3\n" * 40
+    path.write_text(text if suffix == ".csv" else text.replace(",", "\t"))
+    words = "two columns called 'age'", path.name, "rename one"
+    with raises_line(DataError, 3, *words):
+        data.load(data_config(path))
+    with raises_line(DataError, 3, *words):
+        list(tables.read_chunks(path, 7))
+    path.write_text(path.read_text().replace("age", ""))  # two without a name
+    assert len(tables.read_frame(path).columns) == 3
 
 
 def test_a_comma_at_the_end_of_each_row_names_nothing(tmp_path):
@@ -440,6 +516,28 @@ def test_values_of_no_use_are_told(values, raises_line):
         columns.learn(frame, np.arange(9), {}, "impute", "here")
     scheme = columns.learn(frame, np.arange(9), {"v": "ignore"}, "refuse", "here")
     assert [c.name for c in scheme.used] == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("levels", "values", "numbers"),
+    [
+        ((1, "x"), ["1", "x", "1.0", None, "2"], [0, 1, 0, -1, -1]),
+        (("1", "2", "3"), [3.0, 1.0, np.nan, 1.5], [2, 0, -1, -1]),
+        (("1", "2", "3"), ["3", "1.0", "x"], [2, 0, -1]),
+        (("01", "1"), [1], [1]),
+        (("01", "1"), ["1.0", "01"], [-1, 0]),
+        (("False", "True"), [True, False], [1, 0]),
+        ((False, True), ["True", "False", "1"], [1, 0, -1]),
+        (("nan", "x"), [np.nan, 1.0], [-1, -1]),
+        ((1, 10), ["1_0", "1"], [-1, 0]),
+    ],
+)
+def test_numbers_and_their_texts_are_the_same_level(levels, values, numbers):
+    found = kinds.level_numbers(pd.Series(values), levels)
+    assert found.tolist() == numbers
+    assert found.dtype == np.int32
+    found = kinds.level_numbers(pd.Series(values, dtype="category"), levels)
+    assert found.tolist() == numbers
 
 
 def test_numbers_beside_bools_and_texts_are_a_table():

@@ -79,6 +79,11 @@ def test_memory_maps(tmp_path, quick, table):
         (np.zeros(4), ValueError, "Expected 2D array"),
         (np.zeros((1, 3)), ValueError, "minimum of 2"),
         (np.full((4, 3), np.nan), ValueError, "NaN: 12 missing .* in row 0; fill"),
+        (
+            pd.DataFrame({"a": [1, None, 2], "b": [None, None, 1]}),
+            ValueError,
+            "NaN: 1 missing value in column 'a', the first in row 1; 2 in 'b'; fill",
+        ),
         (np.full((4, 2, 2), np.inf), ValueError, "infinity"),
         (np.zeros((4, 3)) + 1j, ValueError, "Complex"),
         (np.array([["a", "b"], ["c", "d"]]), ValueError, "numeric"),
@@ -180,6 +185,15 @@ def test_unknown_classes_are_summed_out(quick):
     with pytest.raises(ValueError, match="none of"):
         model.sample(1, cluster=0)
     assert model.sample(2, cluster=2).shape == (2, 3)
+
+
+def test_a_channel_of_one_may_be_left_out():
+    x = np.random.default_rng(0).random((4, 5, 6))
+    for fitted, other in ((x, x[..., None]), (x[..., None], x)):
+        model = VAE()
+        expected = inputs.as_images(model, fitted, reset=True)
+        found = inputs.as_images(model, other, reset=False)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (4, 4, 5)])

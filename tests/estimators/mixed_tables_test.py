@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import infovae_jax
@@ -77,6 +78,8 @@ def test_names_say_what_is_what(model, frame):
         frame.assign(age=frame["age"].astype(str)),
         frame.assign(smoker=frame["smoker"].astype(bool)),
         frame.assign(smoker=frame["smoker"].astype(str)),
+        type("GeoFrame", (pd.DataFrame,), {})(frame[frame.columns[::-1]]),
+        pa.Table.from_pandas(frame[frame.columns[::-1]]),
         frame.to_numpy(),
         frame.to_numpy().tolist(),
     ):

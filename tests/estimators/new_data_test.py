@@ -227,3 +227,16 @@ def test_columns_that_tell_rows_apart_come_first(tmp_path, suffix):
         back = pd.read_parquet(path)
     assert list(back["id"]) == ["007", "é"] * 2
     assert list(back["row"]) == [0, 1] * 2
+
+
+def test_labels_of_which_training_knew_none():
+    dataset = types.SimpleNamespace(label_names=("False", "True"))
+    run = types.SimpleNamespace(dataset=dataset)
+    summary = new_data._Summary(types.SimpleNamespace(run=run), None)
+    x, cluster = np.zeros((2, 1, 2, 1), np.float32), np.zeros(2, np.int32)
+    found = Results(None, None, cluster, None, None)
+    summary.add(Rows(0, x), found)
+    assert summary.lines() == []
+    summary.add(Rows(0, x, labels=np.array([-1, -1])), found)
+    (line,) = summary.lines()
+    assert line == "note: no accuracy, no row has a label of training: False, True"

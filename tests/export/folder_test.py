@@ -122,6 +122,17 @@ def test_onnx(tmp_path, kind, model, conv_model, table, images):
     np.testing.assert_allclose(decoded, fitted.inverse_transform(codes), **close)
 
 
+def test_onnx_of_numbers_that_stand_alone(tmp_path, table):
+    """The gates of N-VAE's code begin as a number of no array."""
+    pytest.importorskip("onnxruntime")
+    y = np.arange(len(table)) % 3
+    quick = {"hidden": (8,), "epochs": 1, "verbose": 0, "random_state": 0}
+    nvae = infovae_jax.NVAE(**quick).fit(table, y)
+    nvae.save(tmp_path, ("onnx",))
+    decoded = run_onnx(tmp_path / "decode.onnx", nvae.transform(table))["decoded"]
+    assert decoded.dtype == np.float32
+
+
 def test_onnx_that_gives_other_values_is_refused(whole):
     pytest.importorskip("onnxruntime")
     with np.load(whole / "check.npz") as archive:
@@ -135,13 +146,32 @@ def test_onnx_that_gives_other_values_is_refused(whole):
 def test_unknown_formats_and_taken_folders(tmp_path, model):
     with pytest.raises(ConfigError, match="did you mean 'onnx'"):
         model.save(tmp_path, ("onx",))
-    for name, text in (("thesis.txt", "mine"), ("model.json", '{"mine": 1}')):
+    foreign = {
+        "thesis.txt": "mine",
+        "model.json": '{"format_version": "1.2", "class": "Sequential"}',
+        # Of a web page, and of a checkpoint.
+        "manifest.json": '{"sha256": {"thesis.txt": "00", "_METADATA": "00"}}',
+        ".new-words": "mine",
+    }
+    for name, text in foreign.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(ConfigError, match="no model"):
             folder_lib.claim(tmp_path)
         with pytest.raises(ConfigError, match="no model"):
             model.save(tmp_path)
-        assert (tmp_path / name).read_text() == text
+        (tmp_path / name).unlink()
+    for text in ("5", '["format_version"]', "{"):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(ConfigError, match="no model"):
+            model.save(tmp_path)
+
+
+def test_home_is_filled_in(tmp_path, model, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model.save("~/kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    infovae_jax.load("~/kept")
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left"), TypeError("odd")])
@@ -159,12 +189,12 @@ def test_a_save_that_fails_costs_no_model(folder, model, monkeypatch, failure):
 
 
 def test_what_a_killed_save_left_is_cleared_away(folder, model, tmp_path):
-    (folder / ".new-cut").mkdir()
+    (folder / ".infovae-new-cut").mkdir()
     (folder / "other.onnx").write_text("somebody's own")
     model.save(folder)
-    assert not (folder / ".new-cut").exists()
+    assert not (folder / ".infovae-new-cut").exists()
     assert (folder / "other.onnx").exists()
-    (tmp_path / "first" / ".new-cut").mkdir(parents=True)
+    (tmp_path / "first" / ".infovae-new-cut").mkdir(parents=True)
     model.save(tmp_path / "first")
     infovae_jax.load(tmp_path / "first")
 
@@ -172,5 +202,5 @@ def test_what_a_killed_save_left_is_cleared_away(folder, model, tmp_path):
 def test_a_later_save_replaces_the_earlier_one(folder, model):
     model.save(folder)
     assert not list(folder.glob("*.onnx")) + list(folder.glob("*.stablehlo"))
-    assert not list(folder.glob(".new-*"))
+    assert not list(folder.glob(".infovae-new-*"))
     infovae_jax.load(folder)

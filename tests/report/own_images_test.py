@@ -6,7 +6,7 @@ import small_run
 from PIL import Image
 
 from infovae_jax import load
-from infovae_jax.evaluation import code_paths
+from infovae_jax.evaluation import code_paths, row_files
 from infovae_jax.training.saved import open_model
 
 MODES = ("reconstruct", "interpolate", "traverse")
@@ -103,6 +103,37 @@ def test_an_output_and_a_number_of_images(folder, run_main_inprocess, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["reconstruction"].shape == (2, 4, 4, 1)
+
+
+def test_names_of_files_and_a_fault_on_the_way(
+    folder, run_main_inprocess, tmp_path, monkeypatch
+):
+    for number, x in enumerate(np.load(folder / "new.npy")[:3]):
+        path = tmp_path / "pictures" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.uint8(255 * x)).save(path)
+    command = (
+        "--mode=reconstruct",
+        f"--workdir={folder / 'run'}",
+        f"--input={path.parent}",
+        f"--output={tmp_path / 'a.npz'}",
+    )
+    done = run_main_inprocess(*command)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["file"].tolist() == ["0.png", "1.png", "2.png"]
+    before = (tmp_path / "a.npz").read_bytes()
+    left = tmp_path / ".a.npz-infovae-999999999-abcdefgh"
+    left.mkdir()
+    monkeypatch.setattr(row_files, "write_arrays", fails)
+    assert run_main_inprocess(*command).returncode == 6
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npz", "pictures"}
+
+
+def fails(path, arrays):
+    path.write_bytes(b"half")
+    raise OSError(28, "No space left")
 
 
 REFUSALS = {
