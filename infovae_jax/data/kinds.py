@@ -404,7 +404,9 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
 def texts(values: Any) -> np.ndarray:
     """A column `[n]` as texts, whole numbers without a point, '' where missing."""
     missing = values.isna()
-    if values.dtype.kind == "f" and _are_whole(values.dropna()):
+    # Above 2^53 a float is no longer every whole number.
+    small = values.dtype.kind == "f" and bool((values.dropna().abs() < 2**53).all())
+    if small and _are_whole(values.dropna()):
         values = values.fillna(0).astype(np.int64)
     found = values.astype(str).astype(object)
     return found.mask(missing, "").to_numpy(object)

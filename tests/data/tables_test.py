@@ -506,6 +506,7 @@ def test_columns_that_tell_rows_apart_stay_beside_them(tmp_path, frame, data_con
     assert [set(part.ids) for part in parts] == [{"row", "name", "number"}] * 4
     assert [n for part in parts for n in part.ids["number"]] == number
     assert list(kinds.texts(pd.Series([1.0, np.nan, 3.0]))) == ["1", "", "3"]
+    assert list(kinds.texts(pd.Series([np.inf, 1e300]))) == ["inf", "1e+300"]
 
 
 @pytest.mark.parametrize("values", [few(b"a", b"b"), few((1, 2)), few(1j), few({})])
