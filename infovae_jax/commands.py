@@ -41,10 +41,11 @@ def train(
     config: ConfigDict | None,
     workdir: str | None,
     opening: Opening = DEFAULT,
+    fit_batch: bool = False,
 ) -> None:
     """Trains (or goes on training), then evaluates and reports.
 
-    `opening`: of a run that is there already.
+    `opening`: of a run that is there already; `fit_batch`: see `open_run`.
     """
     if config is None:
         raise ConfigError("no --config", "command line", "e.g. --config=infocatvae")
@@ -58,7 +59,7 @@ def train(
     processes.require_devices()
     folder = pathlib.Path(workdir) if workdir else default_workdir(config)
     SIGNAL_ENDING.stage("before the first step", str(folder))
-    run = open_run(config, say=processes.say)
+    run = open_run(config, processes.say, fit_batch=fit_batch)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
     members = len(sweeps.members_of(config)) if many else 1
@@ -192,7 +193,8 @@ def sample(
     """Draws images from the prior: `samples.npz` (`x [num, H, W, C]`) and a PNG.
 
     The numbers are those of the model; where `data.scaling` changed the data's, they
-    are brought back. Of a table `samples.csv`: rows drawn from p(x | z), in its units.
+    are brought back. Of a table `samples.csv`: rows drawn from p(x | z), in its units,
+    behind the cluster (of an N-VAE the class) of each.
     """
     saved = open_model(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
@@ -208,8 +210,8 @@ def sample(
     if run.dataset.spec.blocks:
         from infovae_jax.evaluation import tabular
 
-        rows = tabular.draw(key, run.objective, params, num, cluster)
-        frame = run.dataset.intake.scheme.decode(np.asarray(rows), drawn=True)
+        scheme = run.dataset.intake.scheme
+        frame = tabular.drawn(key, run.objective, params, scheme, num, cluster)
         frame.to_csv(files.outlet(folder / "samples.csv"), index=False)
         print(f"wrote {folder / 'samples.csv'}: {num} rows")
         return

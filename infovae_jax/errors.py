@@ -233,9 +233,13 @@ SIGNAL_ENDING = SignalEnding()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as " (did you mean 'seed'?)", or the empty string."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean '{match[0]}'?)" if match else ""
+    """A hint such as " (did you mean 'seed'?)", or the empty string.
+
+    Names that differ by letters' case, or by space around them, are the nearest.
+    """
+    alike = {text.strip().casefold(): text for text in known}
+    match = difflib.get_close_matches(name.strip().casefold(), alike, n=1, cutoff=0.5)
+    return f" (did you mean '{alike[match[0]]}'?)" if match else ""
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str) -> ConfigError:

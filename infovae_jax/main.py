@@ -41,7 +41,7 @@ def run_mode(argv: list[str], evaluation: dict, places: dict) -> None:
         raise ConfigError("all members are trained", "--member", "leave it out")
     if mode == "train":
         processes.start_from_flags()
-        commands.train(CONFIG.value, workdir, how)
+        commands.train(CONFIG.value, workdir, how, command_line.may_fit_batch())
     elif mode == "sample":
         commands.sample(workdir, FLAGS.num_samples, FLAGS.cluster, member, how)
     elif mode == "export":

@@ -255,6 +255,11 @@ def _named_keys(argv: list[str]) -> list[str]:
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
+def may_fit_batch() -> bool:
+    """Whether the command leaves it to the data how large a batch is at most."""
+    return "train.batch_size" not in _named_keys(sys.argv)
+
+
 def _require_same(config: ConfigDict, named: list[str]) -> None:
     """Raises ConfigError where a key that is named has another value in a saved run."""
     path = pathlib.Path(flags.FLAGS.workdir or "") / "config.json"

@@ -54,6 +54,13 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     return num_examples // batch_size
 
 
+def fitting(batch_size: int, num_examples: int) -> int:
+    """The same, or of fewer examples the power of two below their number."""
+    if num_examples >= batch_size:
+        return batch_size
+    return 1 << (num_examples.bit_length() - 1)
+
+
 # A population asks for the order of every seed in turn.
 @functools.lru_cache(maxsize=64)
 def _epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from infovae_jax.data import kinds, plain_values
 from infovae_jax.data.kinds import Column
 from infovae_jax.distributions.columns import COUNTS, KINDS
-from infovae_jax.errors import ConfigError, DataError, unknown
+from infovae_jax.errors import ConfigError, DataError, nearest, unknown
 from infovae_jax.types import ColumnBlock
 
 MISSING = ("refuse", "impute")
@@ -90,15 +90,18 @@ class Scheme(NamedTuple):
           DataError: a column is missing, or a value is: names the row; or it is no
             number, no whole number, infinite, or a category that training had none of.
         """
-        absent = [c.name for c in self.used if c.name not in frame.columns]
-        if absent:
-            more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-            raise DataError(
-                f"no column {', '.join(map(repr, absent[:_SHOWN]))}{more}",
-                where,
-                f"give the {len(self.used)} columns that the model was trained on",
-            )
         require_different(frame, where)
+        used = [c.name for c in self.used]
+        absent = [name for name in used if name not in frame.columns]
+        if absent:
+            others = self.extra(frame)
+            missed = [f"{name!r}{nearest(name, others)}" for name in absent]
+            raise DataError(
+                f"no column {_listed(missed)}",
+                where,
+                f"give the {len(used)} columns that the model was trained on: "
+                f"{_listed(used)}",
+            )
         out = np.zeros((len(frame), self.width), np.float32)
         at = self.slices()
         for column in self.ordered:
@@ -116,6 +119,14 @@ class Scheme(NamedTuple):
         """Columns of a table that training did not have; they are not looked at."""
         known = {c.name for c in self.columns} | {self.label}
         return [name for name in map(str, frame.columns) if name not in known]
+
+    def ids(self, frame: Any) -> dict[str, np.ndarray]:
+        """Columns of a table that tell its rows apart, and those left out on demand.
+
+        As texts, '' where missing: parts of a file may differ in the type of numbers.
+        """
+        here = [c.name for c in self.columns if c.is_id and c.name in frame.columns]
+        return {name: kinds.texts(frame[name]) for name in here}
 
     def labels(self, frame: Any) -> np.ndarray | None:
         """Number of each row's label, int32 `[n]`, -1 where unknown or missing.
@@ -164,12 +175,25 @@ class Scheme(NamedTuple):
         return float(sum(np.log(c.factor) for c in self.used if c.kind == "numeric"))
 
 
+def _listed(texts: list[str]) -> str:
+    """The first of some texts, and how many more there are."""
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
+
+
 def require_different(frame: Any, where: str) -> None:
-    """Raises DataError where two columns of a table have one name."""
+    """Raises DataError where two columns have one name, or one holds them all."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = min(name for name in names if names.count(name) > 1)
         raise DataError(f"two columns called '{twice}'", where, "rename one of them")
+    marks = [mark for mark in ";\t|," if names and mark in names[0]]
+    if len(names) == 1 and marks and len(frame) and marks[0] in str(frame.iat[0, 0]):
+        raise DataError(
+            f"one column, '{names[0][:40]}', that was read with another separator",
+            where,
+            f"read the table by pandas.read_csv(..., sep={marks[0]!r})",
+        )
 
 
 def learn(
@@ -216,23 +240,36 @@ def learn(
             raise unknown("column", name, names, _COLUMNS)
         if kind not in (*KINDS, kinds.IGNORE):
             raise unknown("kind", kind, (*KINDS, kinds.IGNORE), f"{_COLUMNS}, '{name}'")
-    levels: tuple[Any, ...] = ()
-    if label is not None:
-        if label not in names:
-            raise unknown("column", label, names, "config.data.label_column")
-        levels = kinds.label_levels(frame[label], where)
+    levels = _label_levels(frame, label, where)
     found = tuple(
         kinds.judge(name, frame[name], train, columns.get(name), missing, where)
         for name in names
         if name != label
     )
     scheme = Scheme(found, label, levels, package)
+    if missing == "refuse":
+        kinds.require_whole(frame[[c.name for c in scheme.used]], where)
     if not scheme.used:
         reasons = "; ".join(f"{c.name}: {c.why}" for c in found[:_SHOWN])
         raise DataError(
             f"no column can be used ({reasons})", where, f"name kinds by {_COLUMNS}"
         )
     return scheme
+
+
+def _label_levels(frame: Any, label: str | None, where: str) -> tuple[Any, ...]:
+    if label is None:
+        return ()
+    names = list(map(str, frame.columns))
+    if label not in names:
+        raise unknown("column", label, names, "config.data.label_column")
+    return kinds.label_levels(frame[label], where)
+
+
+def labels(frame: Any, label: str | None, where: str) -> np.ndarray | None:
+    """`Scheme.labels` of a table that is learned from; raises what `learn` does."""
+    require_different(frame, where)
+    return Scheme((), label, _label_levels(frame, label, where)).labels(frame)
 
 
 def parse(text: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import plain_values
+from infovae_jax.data.labels import UNKNOWN
 from infovae_jax.distributions.columns import COUNTS
 from infovae_jax.errors import ConfigError, DataError, printable
 
@@ -27,8 +28,14 @@ MAX_FEW, TIMES = 10, 10
 # Share of a column's values up to which texts among numbers are taken for slips.
 MOST_SLIPS = 0.2
 _COMMAS = re.compile(r"[+-]?\d*(,\d+)*(\.\d+)?")
+_SHOWN = 6  # columns in a message
 # log(1 + count) in float32 still tells all counts up to this apart.
 MAX_COUNT = 100_000
+
+
+SAID, ROW_NUMBERS = "as data.columns says", "row numbers"
+EACH = "a different text in every row"
+_OF_IDS = (SAID, ROW_NUMBERS, EACH)
 
 
 class Column(NamedTuple):
@@ -58,6 +65,11 @@ class Column(NamedTuple):
     def size(self) -> int:
         """Numbers that it takes in a row."""
         return len(self.levels) if self.kind == "categorical" else 1
+
+    @property
+    def is_id(self) -> bool:
+        """Whether it was left out as it tells rows apart, or by the user's word."""
+        return self.kind == IGNORE and self.why.startswith(_OF_IDS)
 
 
 class Place(NamedTuple):
@@ -93,7 +105,7 @@ def judge(
       where: names the table in messages.
     """
     if kind == IGNORE:
-        return Column(name, kind, "as data.columns says")
+        return Column(name, kind, SAID)
     values, said = plain_values.plain(values, Place(name, where, 0)), kind is not None
     if said:
         plain_values.require_no_dates(values, Place(name, where, 0))
@@ -101,26 +113,18 @@ def judge(
     levels = _levels(there)
     if not said:
         _require_points(values, levels, Place(name, where, 0))
-    kind, why = (kind, "as data.columns says") if said else _infer(there, levels)
+    kind, why = (kind, SAID) if said else _infer(there, levels)
     if kind == IGNORE:
         if len(levels) > MAX_LEVELS:
             _require_numbers(values, levels, name, where)
         return Column(name, kind, why)
-    if len(there) < len(values) and missing == "refuse":
-        index = int(values.isna().to_numpy().argmax())
-        count = len(values) - len(there)
-        raise DataError(
-            f"{_missing(count)} in column '{name}', the first in row {index}",
-            where,
-            f"fill them, set data.missing='impute', or data.columns='{name}=ignore'",
-        )
     column = Column(name, kind, why, whole=_are_whole(there))
     if kind in ("binary", "categorical"):
         column = _with_levels(column, levels, said)
         column = column._replace(why=f"{why}: {_shown(column.levels)}")
     else:
         column = _with_moments(column, values, train, where, said)
-    if len(there) < len(values):
+    if len(there) < len(values) and missing == "impute":
         fill = column.shift if kind == "numeric" else _most_frequent(values, train)
         how = f"mean {fill:.4g}" if kind == "numeric" else f"most frequent {fill!r}"
         count = len(values) - len(there)
@@ -128,6 +132,30 @@ def judge(
         text = f"{column.why}; {_missing(count)} {become} the {how}"
         column = column._replace(fill=fill, why=text)
     return column
+
+
+def missing_values(frame: Any) -> tuple[str, str]:
+    """Which columns lack values, in words, and the first of them; '' twice for none."""
+    absent = frame.isna().to_numpy()
+    pairs = zip(map(str, frame.columns), absent.sum(0).tolist(), strict=True)
+    counts = [(name, count) for name, count in pairs if count]
+    if not counts:
+        return "", ""
+    (name, count), *rest = counts
+    index = int(absent[:, absent.any(0).argmax()].argmax())
+    more = "".join(f"; {n} in '{other}'" for other, n in rest[: _SHOWN - 1])
+    if len(rest) >= _SHOWN:
+        more += f"; and in {len(rest) - _SHOWN + 1} more"
+    first = f"{_missing(count)} in column '{name}', the first in row {index}"
+    return first + more, name
+
+
+def require_whole(frame: Any, where: str) -> None:
+    """Raises DataError where a value of a table is missing, with all such columns."""
+    what, name = missing_values(frame)
+    if what:
+        fix = f"fill them, set data.missing='impute', or data.columns='{name}=ignore'"
+        raise DataError(what, where, fix)
 
 
 def _require_numbers(values: Any, levels: list[Any], name: str, where: str) -> None:
@@ -181,7 +209,7 @@ def _levels(there: Any) -> list[Any]:
 
 def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
     dtype, count = there.dtype, len(levels)
-    if plain_values.are_dates(there):
+    if plain_values.are_dates(there) or plain_values.are_written_dates(levels):
         return IGNORE, "dates; make numbers of what matters in them"
     if count == 0:
         return IGNORE, "no value"
@@ -193,12 +221,12 @@ def _infer(there: Any, levels: list[Any]) -> tuple[str, str]:
     if category or not _are_numbers(levels):
         if count > MAX_LEVELS:
             each = count == len(there) and not category
-            what = "a different text in every row" if each else f"{count} categories"
+            what = EACH if each else f"{count} categories"
             return IGNORE, f"{what}; at most {MAX_LEVELS} are taken by themselves"
         return "categorical", f"{count} categories"
     if _are_whole(there):
         if count == len(there) and levels[-1] - levels[0] == count - 1:
-            return IGNORE, "row numbers"
+            return IGNORE, ROW_NUMBERS
         if count <= MAX_FEW and len(there) >= TIMES * count:
             return "categorical", f"{count} whole numbers only"
     return "numeric", f"numbers from {levels[0]:.4g} to {levels[-1]:.4g}"
@@ -373,6 +401,17 @@ def write(out: np.ndarray, at: slice, column: Column, values: Any, place: Place)
     out[:, at.start] = scaled
 
 
+def texts(values: Any) -> np.ndarray:
+    """A column `[n]` as texts, whole numbers without a point, '' where missing."""
+    missing = values.isna()
+    # Above 2^53 a float is no longer every whole number.
+    small = values.dtype.kind == "f" and bool((values.dropna().abs() < 2**53).all())
+    if small and _are_whole(values.dropna()):
+        values = values.fillna(0).astype(np.int64)
+    found = values.astype(str).astype(object)
+    return found.mask(missing, "").to_numpy(object)
+
+
 def level_numbers(values: Any, levels: tuple[Any, ...]) -> np.ndarray:
     """Number of each value among the levels, int32 `[n]`; -1 where it is none."""
     if values.dtype.kind in "biuf":
@@ -425,24 +464,23 @@ def _meant(value: Any) -> Any:
 
 
 def label_levels(values: Any, where: str) -> tuple[Any, ...]:
-    """The labels in order.
+    """The labels in order, without what says that a label is not known.
+
+    That is a missing value, and -1 (of texts the text '-1') where there is more than
+    one other label: y of two classes may be -1 and 1.
 
     Raises:
-      DataError: some are missing, there is one label only, or one for almost every row.
+      DataError: there are fewer than two labels, or one for almost every row.
     """
     name = f"{where}, data.label_column '{values.name}'"
     place = Place(str(values.name), name, 0)
     values = plain_values.plain(values, place)
     plain_values.require_no_dates(values, place)
-    missing = values.isna().to_numpy()
-    if missing.any():
-        index = int(missing.argmax())
-        raise DataError(
-            f"{int(missing.sum())} missing labels, the first in row {index}",
-            name,
-            "fill them, or leave those rows out",
-        )
-    levels = _levels(values)
+    levels = _levels(values.dropna())
+    if all(type(v) is float and v.is_integer() for v in levels):
+        levels = [int(v) for v in levels]  # which they were, but for empty cells
+    others = [v for v in levels if v not in (UNKNOWN, str(UNKNOWN))]
+    levels = others if len(others) > 1 else levels
     if not 2 <= len(levels) <= max(MOST_LEVELS, 2):
         raise DataError(
             f"{len(levels)} different labels", name, f"give 2 to {MOST_LEVELS} classes"

@@ -8,7 +8,8 @@ million rows need no more memory than a few thousand.
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class Rows(NamedTuple):
       labels: int32 `[m]`, -1 where unknown; None: the input has none.
       extra: columns of a table that training did not have; they are not looked at.
       imputed: how many missing values of a table were filled.
+      ids: columns of a table that tell its rows apart; the model does not see them.
       left_out: what else lies in the input and is not read, in words.
     """
 
@@ -41,6 +43,7 @@ class Rows(NamedTuple):
     extra: tuple[str, ...] = ()
     imputed: int = 0
     left_out: str = ""
+    ids: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def require(path: pathlib.Path) -> pathlib.Path:
@@ -102,7 +105,8 @@ def _of_table(path: pathlib.Path, dataset: Dataset, size: int) -> Iterator[Rows]
         x = scheme.encode(frame, where, first)
         extra = tuple(scheme.extra(frame))
         filled = scheme.imputed(frame)
-        yield Rows(first, x, None, scheme.labels(frame), extra, filled)
+        labels, ids = scheme.labels(frame), scheme.ids(frame)
+        yield Rows(first, x, None, labels, extra, filled, ids=ids)
         first += len(x)
     if not first:
         raise DataError("no rows", where, "give a table of rows")
@@ -164,7 +168,8 @@ def _of_archive(path: pathlib.Path, size: int):
     found = None
     if labels in names:
         found = numpy_files.read_archive(path, lambda names: [labels])[labels]
-        found = raw_splits.as_labels(found, len(found), f"array '{labels}' of {path}")
+        name = f"array '{labels}' of {path}"
+        found = raw_splits.as_labels(found, len(found), name, unknown=True)
     return numpy_files.stream_member(path, images, size), found
 
 

@@ -440,16 +440,22 @@ def _arrange(found, keys, path, config) -> raw_splits.Raw:
         given = (train_x, train_y, test_x, test_y, num_labels, (), title, where)
         return raw_splits.Raw(*given, scaling=scale)
 
-    def labels(key, x, num_labels=None):
+    def labels(key, x, *more):
         name = f"array '{key}' of file {path}"
-        return raw_splits.as_labels(found[key], len(x), name, num_labels)
+        return raw_splits.as_labels(found[key], len(x), name, *more)
 
     x = images(train_key)
-    y = labels(label_key, x) if label_key in found else None
+    y = labels(label_key, x, None, True) if label_key in found else None
+    if y is not None and y.min() < 0 and len(np.unique(y)) <= 2:
+        raise DataError(
+            f"labels {', '.join(map(str, np.unique(y)))}, of which -1 means not known",
+            f"array '{label_key}' of file {path}",
+            "give two classes or more from 0, or leave the labels out",
+        )
     num_labels = 0 if y is None else int(y.max()) + 1
     if test_key not in found:
         train, test = raw_splits.split_indices(
-            len(x), config.test_fraction, config.split_seed, where
+            len(x), config.test_fraction, config.split_seed, where, y
         )
         train_y, test_y = (None, None) if y is None else (y[train], y[test])
         raw = arranged(x[train], train_y, x[test], test_y)

@@ -1,7 +1,9 @@
 """Columns of a table's any objects as numbers and texts, which a file can keep."""
 
+import datetime
 import decimal
 import numbers
+import re
 import uuid
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 # What pandas says that a column holds.
 _PLAIN = ("string", "boolean", "integer", "floating", "mixed-integer-float", "empty")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64")
 
 
@@ -71,6 +74,22 @@ def _content(values: Any) -> str:
 def are_dates(values: Any) -> bool:
     """Whether a column holds dates, times or durations."""
     return _content(values) in _DATES
+
+
+def are_written_dates(levels: list[Any]) -> bool:
+    """Whether values are all texts of ISO 8601 dates, such as a CSV file has.
+
+    YYYY-MM-DD, and a time behind it or none.
+    """
+    return bool(levels) and all(isinstance(v, str) and _is_date(v) for v in levels)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.datetime.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return _DAY.match(text.strip()) is not None
 
 
 def require_no_dates(values: Any, place: Any) -> None:

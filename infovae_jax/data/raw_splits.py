@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infovae_jax.data import subsets
+from infovae_jax.data.labels import UNKNOWN
 from infovae_jax.data.permutation import TEST_SPLIT, VALIDATION, permutation
 from infovae_jax.errors import ConfigError, DataError
 from infovae_jax.types import Dataset
@@ -193,7 +194,13 @@ def require_float32(low: Any, high: Any, where: str) -> None:
         )
 
 
-def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = None):
+def as_labels(
+    y: Any,
+    num_examples: int,
+    where: str,
+    num_labels: int | None = None,
+    unknown: bool = False,
+) -> np.ndarray:
     """Checks labels and brings them to int32 `[n]`.
 
     Args:
@@ -201,6 +208,7 @@ def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = No
       num_examples: length of the images they belong to.
       where: names the array in messages.
       num_labels: number of classes where it is known.
+      unknown: whether -1 may stand for what is not known.
 
     Returns:
       int32 `[n]`.
@@ -229,7 +237,8 @@ def as_labels(y: Any, num_examples: int, where: str, num_labels: int | None = No
             "store labels as integers from 0",
         )
     limit = num_labels or max(MAX_FREE_LABEL, num_examples)
-    outside = (y < 0) | (y >= limit)
+    hidden = (y == UNKNOWN) & unknown
+    outside = ((y < 0) & ~hidden) | (y >= limit)
     if outside.any():
         index = int(np.argmax(outside))
         raise DataError(
@@ -270,7 +279,11 @@ def some_examples(raw: Raw, num_train: int, seed: int) -> Raw:
 
 
 def split_indices(
-    num_examples: int, test_fraction: float, split_seed: int, where: str
+    num_examples: int,
+    test_fraction: float,
+    split_seed: int,
+    where: str,
+    labels: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sets a random fraction aside for testing.
 
@@ -280,6 +293,8 @@ def split_indices(
         the training examples once more.
       split_seed: fixes the choice.
       where: names the source in messages.
+      labels: `[n]`, or None; of those that are -1, not known, the examples are for
+        training alone: the test split is what figures against labels are of.
 
     Returns:
       Indices of the training and of the test examples, each ascending, so that a
@@ -295,6 +310,12 @@ def split_indices(
             "config.data.test_fraction",
             "set data.test_fraction to, say, 0.2, or 0 to train on all",
         )
+    if labels is not None and (labels < 0).any():
+        known = np.flatnonzero(labels >= 0)
+        own = f"{where}, examples with a label"
+        _, test = split_indices(len(known), test_fraction, split_seed, own)
+        test, train = known[test], np.arange(num_examples)
+        return np.setdiff1d(train, test) if test_fraction else train, test
     if not test_fraction and num_examples:
         return np.arange(num_examples), np.arange(num_examples)
     num_test = round(num_examples * test_fraction)

@@ -68,6 +68,11 @@ def load(config: Any) -> Dataset:
         count, seed = len(raw.train_x), config.split_seed
         raw = raw_splits.some_examples(raw, config.num_train, seed)
     dataset = spec.decide(raw, config)
+    if config.source in SOURCES and os.path.exists(config.source):
+        note = (
+            f"  note: a file or folder of this name lies here; write ./{config.source}"
+        )
+        dataset = dataset._replace(decision=f"{dataset.decision}\n{note} for it")
     if config.num_train is not None:
         used = f"{config.num_train} of {count} examples"
         note = f"  training on {used}, drawn by seed {seed}"

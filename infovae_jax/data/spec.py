@@ -242,8 +242,16 @@ def _is_standardised(raw: raw_splits.Raw) -> bool:
 
 
 def _tests_on_training(raw: raw_splits.Raw) -> bool:
-    """Whether every example is in both splits, as nothing was to be held out."""
-    return raw.origin is not None and np.array_equal(*raw.origin)
+    """Whether every example is in both splits, as nothing was to be held out.
+
+    Those of unknown label are for training alone; see `raw_splits.split_indices`.
+    """
+    if raw.origin is None:
+        return False
+    train, test = raw.origin
+    if raw.train_y is not None:
+        train = train[raw.train_y >= 0]
+    return np.array_equal(train, test)
 
 
 def _check_table(raw: raw_splits.Raw, config: Any) -> None:
@@ -342,6 +350,8 @@ def _labels_text(raw: raw_splits.Raw) -> str:
     text = f"{len(there)} classes"
     if len(known) < len(raw.train_y):
         text += f", unknown of {len(raw.train_y) - len(known)} training examples"
+        if len(raw.test_y) and raw.test_y.min() >= 0:
+            text += " and of no test example"
     absent = [n for n, c in zip(names, counts, strict=True) if not c]
     if absent:
         more = ", ..." if len(absent) > 5 else ""

@@ -23,7 +23,7 @@ def in_order(total: int, seed: int, labels: np.ndarray | None = None) -> np.ndar
       labels: `[total]` integers; None: one class, so a plain draw.
 
     Returns:
-      int64 `[total]`.
+      int64 `[total]`, or less where labels are below 0, not known: those are left out.
     """
     shuffle, place = words(seed, SUBSETS, 2 * total).reshape(2, total)
     order = np.argsort(shuffle, kind="stable")
@@ -37,7 +37,8 @@ def in_order(total: int, seed: int, labels: np.ndarray | None = None) -> np.ndar
         rank[by_group] = np.arange(total) - np.repeat(starts, counts)
         size = counts[group]
     share = (rank + place / 2.0**64) / np.maximum(size, 1)
-    return order[np.argsort(share, kind="stable")]
+    order = order[np.argsort(share, kind="stable")]
+    return order if labels is None else order[np.asarray(labels)[order] >= 0]
 
 
 def draw(
@@ -51,8 +52,11 @@ def draw(
       seed: of the draw; those of one seed are nested.
       labels: see `in_order`.
     """
-    if count is None or count >= total:
-        return np.arange(total)
+    known = np.arange(total)
+    if labels is not None:
+        known = np.flatnonzero(np.asarray(labels) >= 0)
+    if count is None or count >= len(known):
+        return known
     return np.sort(in_order(total, seed, labels)[:count])
 
 

@@ -56,8 +56,9 @@ def read_table(path: pathlib.Path, config: Any) -> raw_splits.Raw:
     """
     where = f"file {path}"
     frame = read_frame(path)
+    labels = columns.labels(frame, config.label_column, where)
     train, test = raw_splits.split_indices(
-        len(frame), config.test_fraction, config.split_seed, where
+        len(frame), config.test_fraction, config.split_seed, where, labels
     )
     scheme = columns.learn(
         frame,
@@ -187,6 +188,7 @@ def _words(path: pathlib.Path, sep: str, scheme: Scheme | None) -> dict[str, Any
         for name, known in levels.items()
         if known and all(isinstance(level, str) for level in known)
     }
+    options["dtype"] |= {c.name: str for c in scheme.columns if c.is_id}
     if any(NA_WORDS.intersection(map(str, known)) for known in levels.values()):
         options["keep_default_na"] = False
         options["na_values"] = {

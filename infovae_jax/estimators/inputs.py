@@ -11,6 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from infovae_jax.data import columns, raw_splits, sources, tables
 from infovae_jax.data.columns import Scheme
+from infovae_jax.data.kinds import missing_values
 from infovae_jax.data.labels import UNKNOWN
 
 _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
@@ -169,6 +170,7 @@ def _require_known(X: Any) -> None:
     scikit-learn would name estimators of its own that take NaN. Neither does it tell of
     frames without columns, or with two of one name.
     """
+    what = ""
     if tables.package_of(X) is not None:
         frame = tables.as_frame(X)
         columns.require_different(frame, "X")
@@ -177,16 +179,16 @@ def _require_known(X: Any) -> None:
                 f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum "
                 "of 1 is required."
             )
-        missing = frame.isna().to_numpy()
+        what, _ = missing_values(frame)
     elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim:
         missing = np.isnan(X)
-    else:
-        return
-    if missing.any():
-        row = int(missing.reshape(len(missing), -1).any(1).argmax())
+        if missing.any():
+            row = int(missing.reshape(len(missing), -1).any(1).argmax())
+            what = f"{int(missing.sum())} missing values, the first in row {row}"
+    if what:
         raise ValueError(
-            f"Input X contains NaN: {int(missing.sum())} missing values, the first in "
-            f"row {row}; fill them, or of a table set missing='impute'"
+            f"Input X contains NaN: {what}; fill them, or of a table set "
+            "missing='impute'"
         )
 
 

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from infovae_jax import config as config_lib
 from infovae_jax import networks, objectives
 from infovae_jax.config import clusters, groups, sweeps
+from infovae_jax.data import batches
 from infovae_jax.errors import ConfigError, nearest
 from infovae_jax.training.run import Run
 from infovae_jax.types import Dataset, DataSpec
@@ -87,9 +88,7 @@ def table_batch_size(default: int, num_examples: int) -> int:
 
 def batch_size_of(asked: int | None, default: int, num_examples: int) -> int:
     """What was asked for, else the recipe's; of few rows the power of two below."""
-    if asked is not None or num_examples >= default:
-        return default if asked is None else asked
-    return 1 << (num_examples.bit_length() - 1)
+    return batches.fitting(default, num_examples) if asked is None else asked
 
 
 def epochs_of(asked: int | None, steps_per_epoch: int, num_values: int) -> int:

@@ -28,10 +28,11 @@ def apply(
 ) -> list[str]:
     """Writes a row for every example of an input; returns lines that sum them up.
 
-    Columns: `row`; `file` of images in files, with escapes for what is no letter;
-    `label` where the input has known ones; `cluster` and `probability` (of an N-VAE
-    `class`, its name) where there are some; `mean` and `log_var` of the code (encode);
-    `bound`, nats, and `unusual` (predict and evaluate).
+    Columns: those of a table that tell its rows apart (`input_row` where one is called
+    as one of ours); `row`; `file` of images in files, with escapes for what is no
+    letter; `label` where the input has known ones; `cluster` and `probability` (of an
+    N-VAE `class`, its name) where there are some; `mean` and `log_var` of the code
+    (encode); `bound`, nats, and `unusual` (predict and evaluate).
 
     Args:
       saved: the run, possibly without its data.
@@ -115,7 +116,14 @@ def table(
         made["bound"] = found.bound
         if unusual_below is not None:
             made["unusual"] = _are_unusual(found.bound, unusual_below)
-    return made
+    names = {*made, *row_files.flat(made)}
+    return {**{_free(name, names): v for name, v in part.ids.items()}, **made}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name of a column of the input, with a prefix where it is one of ours."""
+    name = printable(name)
+    return _free(f"input_{name}", taken) if name in taken else name
 
 
 def _are_unusual(bound: np.ndarray, below: float) -> np.ndarray:

@@ -25,12 +25,14 @@ class Use(NamedTuple):
         `config.evaluation`, whose 0 is all.
       group: of `--metrics`.
       stratified: whether it is spread evenly over the labels.
+      labelled: whether examples of unknown label are left out.
     """
 
     split: str
     count: int | str
     group: str = "core"
     stratified: bool = True
+    labelled: bool = True
 
 
 USES = {
@@ -39,7 +41,7 @@ USES = {
     "information/label": Use("train", 2000),
     "information/total_correlation": Use("test", 1000),
     "codes": Use("train", 60_000),  # training codes that probes are fitted on
-    "kmeans": Use("train", 10_000),
+    "kmeans": Use("train", 10_000, labelled=False),
     "members": Use("train", 10_000, stratified=False),  # their agreement
     "ais": Use("test", 20, "likelihood"),
     "probe/tsvm": Use("test", 2000, "representation"),
@@ -68,7 +70,10 @@ def _split(run: Run, use: Use, seed: int) -> tuple[int, int, np.ndarray | None]:
     x, labels = (getattr(run.dataset, f"{use.split}_{kind}") for kind in "xy")
     # The splits are drawn apart: one may hold the other's images.
     seed = seed if use.split == "test" else seed + 2**32
-    return len(x), seed, labels if use.stratified else None
+    if labels is None or not use.stratified:
+        return len(x), seed, None
+    # Else the unknown ones are a class of their own, and none is below 0.
+    return len(x), seed, labels if use.labelled else np.asarray(labels) + 1
 
 
 def _most(run: Run, use: Use) -> int | None:

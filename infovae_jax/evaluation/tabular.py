@@ -141,12 +141,45 @@ def of_clusters(
 
 
 def draw(
-    key: Array, objective: Objective, params: Any, num: int, cluster: int | None = None
+    key: Array, objective: Objective, params: Any, num: int, cluster: Any = None
 ) -> Array:
-    """New rows `[num, 1, W, 1]` as stored: draws of p(x | z), z of the prior."""
+    """New rows `[num, 1, W, 1]` as stored: draws of p(x | z), z of the prior.
+
+    `cluster`: the one that all are of, or that of each, `[num]`; None: of any.
+    """
     key_z, key_x = jax.random.split(key)
     z = objective.sample_code(key_z, params, num, cluster)
     return objective.draw(key_x, params, z)
+
+
+def drawn(
+    key: Array,
+    objective: Objective,
+    params: Any,
+    scheme: Scheme,
+    num: int,
+    cluster: int | None = None,
+) -> Any:
+    """`draw` as a frame in the table's units, with the cluster of each row first.
+
+    Its column is `cluster`, of an N-VAE `class`, or where the table has such a one
+    `drawn_cluster` or `drawn_class`; of systems without clusters there is none.
+    """
+    if objective.classify is None:
+        return scheme.decode(draw(key, objective, params, num, cluster), drawn=True)
+    if cluster is None:
+        count = objective.prior.mean.shape[0]
+        clusters = jax.random.randint(jax.random.fold_in(key, 2), (num,), 0, count)
+    else:
+        clusters = np.full(num, cluster, np.int32)
+    rows = draw(key, objective, params, num, clusters)
+    frame, name = scheme.decode(rows, drawn=True), "cluster"
+    if objective.uses_labels:
+        name = "class"
+    if name in frame.columns:
+        name = f"drawn_{name}"
+    frame.insert(0, name, np.asarray(clusters))
+    return frame
 
 
 def profiles(

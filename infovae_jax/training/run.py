@@ -146,7 +146,11 @@ class Run(NamedTuple):
 
 
 def open_run(
-    config: ConfigDict, say=print, dataset: Dataset | None = None, **own: Any
+    config: ConfigDict,
+    say=print,
+    dataset: Dataset | None = None,
+    fit_batch: bool = False,
+    **own: Any,
 ) -> Run:
     """Checks a config, reads its data, prints the decision, builds the objective.
 
@@ -157,6 +161,8 @@ def open_run(
       say: takes the decision.
       dataset: the data, where they are not to be read from `config.data.source`. Such
         runs share their programs, unless they have parts of the caller's.
+      fit_batch: whether `config.train.batch_size` shrinks to the data, as it was not
+        asked for; else a larger one is refused.
       own: `encoder`, `decoder` or `prior` in place of the config's, see `types.Own`. No
         folder could tell of them: such a run trains by `in_memory.fit`.
 
@@ -176,6 +182,10 @@ def open_run(
         )
     say(dataset.decision)
     count = dataset.spec.num_examples
+    if fit_batch and config.train.batch_size > count:
+        config.train.batch_size = batches.fitting(config.train.batch_size, count)
+        size = config.train.batch_size
+        say(f"batch size {size}: there are {count} training examples")
     steps_per_epoch = batches.steps_per_epoch(count, config.train.batch_size)
     _check_clusters(config.model.get("num_clusters"), count, 1 if given else 2)
     run = Run(

@@ -67,11 +67,11 @@ def value(chance):
     return chance.choice(WORDS)
 
 
-def trace(config, workdir, how):
+def trace(config, workdir, how, fit_batch):
     """What training does before the first compilation, and a step without numbers."""
     del workdir, how
     config = config_lib.from_json(config_lib.to_json(config))
-    run = open_run(config, say=lambda text: None)
+    run = open_run(config, lambda text: None, fit_batch=fit_batch)
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
     members = len(sweeps.members_of(config)) if many else 1

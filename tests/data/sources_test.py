@@ -36,6 +36,14 @@ def test_split_is_fixed_by_its_seed(data_config):
     assert not np.array_equal(a.test_x, c.test_x)
 
 
+def test_a_folder_called_as_a_source_is_told(data_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "write ./" not in data.load(data_config("shapes")).decision
+    (tmp_path / "shapes").mkdir()
+    told = "a file or folder of this name lies here; write ./shapes for it"
+    assert told in data.load(data_config("shapes")).decision
+
+
 def test_image_size_is_said_to_be_unused(data_config):
     pytest.importorskip("sklearn")
     dataset = data.load(data_config("digits", image_size=16))

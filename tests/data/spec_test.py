@@ -239,7 +239,9 @@ def test_no_images(load, raises_line, x, words):
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (np.arange(10) - 1, ["label -1 at index 0", "out of range"]),
+        (np.arange(10) - 2, ["label -2 at index 0", "out of range"]),
+        (np.arange(10) % 2 - 1, ["labels -1, 0", "-1 means not known"]),
+        (np.full(10, -1), ["labels -1", "leave the labels out"]),
         (np.arange(9), ["9 labels for 10 images"]),
         (np.eye(10), ["(10, 10)", "argmax"]),
         (np.full(10, 0.5), ["float64"]),
@@ -251,6 +253,18 @@ def test_no_images(load, raises_line, x, words):
 def test_bad_labels(load, raises_line, y, words):
     with raises_line(DataError, 3, "'y'", "set.npz", *words):
         load({"x": GREY, "y": y})
+
+
+def test_labels_that_are_not_known_are_of_training_alone(load):
+    y = np.array([0, 1, 2, 0, 1, 2, -1, -1, -1, -1])
+    dataset = load({"x": GREY, "y": y})
+    assert len(dataset.test_y) == 1
+    assert dataset.test_y[0] >= 0
+    assert (dataset.train_y < 0).sum() == 4
+    assert len(dataset.train_y) == 9
+    assert "unknown of 4 training examples and of no test" in dataset.decision
+    with_test = {"x_train": GREY, "y_train": y, "x_test": GREY, "y_test": y.clip(0)}
+    assert load(with_test).spec.labels_missing
 
 
 def test_test_label_unknown_in_training(load, raises_line):

@@ -37,6 +37,14 @@ def test_all_examples_are_equally_likely(labels):
         assert block.mean() == pytest.approx(80, abs=5)
 
 
+def test_examples_of_unknown_label_are_left_out():
+    labels = np.where(np.arange(1000) % 10, -1, SORTED)
+    known = np.arange(0, 1000, 10)
+    np.testing.assert_array_equal(subsets.draw(None, 1000, 0, labels), known)
+    assert set(subsets.draw(20, 1000, 0, labels)) < set(known)
+    assert sorted(subsets.in_order(1000, 0, labels)) == list(known)
+
+
 def test_the_whole_is_left_as_it_is():
     x = np.arange(7)
     for count in (None, 7, 9):

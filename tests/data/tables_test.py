@@ -104,7 +104,8 @@ def test_texts_of_any_type_are_the_same(frame, kind):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda f: f.drop(columns="age"), ("no column 'age'",)),
+        (lambda f: f.drop(columns="age"), ("no column 'age'", "on: age, colour, me")),
+        (lambda f: f.rename(columns={"age": " AGE "}), ("did you mean ' AGE '",)),
         (lambda f: f.replace({"colour": {"red": "pink"}}), ("'pink'", "known are")),
         (lambda f: f.assign(age=[np.nan] * N), ("missing value", "'age', row 5")),
         (lambda f: f.assign(age=["x"] * N), ("'x' is no number", "row 5")),
@@ -122,6 +123,9 @@ def test_missing_values(frame, raises_line):
     frame.loc[9, "colour"] = None
     with raises_line(DataError, 3, "1 missing value in column 'age'", "row 7"):
         learned(frame)
+    many = "row 7; 1 in 'colour'; 200 in 'c0'; 200 in 'c1'"
+    with raises_line(DataError, 3, many, "and in 3 more", "data.columns='age"):
+        kinds.require_whole(frame.assign(**{f"c{i}": None for i in range(7)}), "here")
     scheme = learned(frame, missing="impute")
     back = scheme.decode(scheme.encode(frame, "here"))
     assert back["age"][7] == pytest.approx(frame["age"][:150].mean(), rel=1e-6)
@@ -129,6 +133,41 @@ def test_missing_values(frame, raises_line):
     assert "1 missing value becomes the mean" in "\n".join(scheme.decision())
     assert scheme.imputed(frame) == 2
     assert scheme.imputed(frame.fillna({"age": 1, "colour": "red"})) == 0
+
+
+@pytest.mark.parametrize(
+    ("unknown", "others", "names"),
+    [
+        ("", ["ada", "bob"], ("ada", "bob")),
+        ("", [1, 2], ("1", "2")),
+        (-1, [0, 1, 2], ("0", "1", "2")),
+        ("-1", ["ada", "bob", "eve"], ("ada", "bob", "eve")),
+    ],
+)
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_labels_that_are_not_known(
+    tmp_path, frame, data_config, unknown, others, names, share
+):
+    path = tmp_path / "t.csv"
+    labels = np.resize([*others, unknown], N).astype(object)
+    frame.assign(species=labels).to_csv(path, index=False)
+    config = data_config(path, label_column="species", test_fraction=share)
+    dataset = data.load(config)
+    hidden, known = (labels == unknown).sum(), (labels != unknown).sum()
+    assert dataset.label_names == names
+    assert (dataset.train_y < 0).sum() == hidden
+    assert dataset.spec.labels_missing
+    assert len(dataset.test_y) == round((share or 1) * known)
+    assert min(dataset.test_y) == 0
+    assert dataset.tests_on_training == (share == 0)
+    assert f"unknown of {hidden} training examples" in dataset.decision
+    (part,) = new_rows.read(path, dataset, N)
+    assert (part.labels < 0).sum() == hidden
+
+
+def test_two_classes_may_be_minus_one_and_one(frame):
+    signs = frame.assign(species=np.resize([-1.0, 1.0, np.nan], N))
+    assert learned(signs).label_levels == (-1, 1)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +473,40 @@ def test_dates_of_any_type_are_left_out(values, raises_line):
         columns.learn(frame, np.arange(9), {"v": "categorical"}, "refuse", "here")
     with raises_line(DataError, 3, "a date in place of", "label_column 'v'"):
         columns.learn(frame.dropna(), np.arange(9), {}, "refuse", "here", "v")
+
+
+def test_dates_of_a_csv_are_left_out():
+    times = ["2020-01-01", "2020-01-02T13:05:09Z", "2021-12-31 08:00", None]
+    frame = pd.DataFrame({"v": times * 3, "w": list("xyxy") * 3})
+    (first, _) = columns.learn(frame, np.arange(9), {}, "refuse", "here").columns
+    assert (first.kind, first.why.split(";")[0]) == ("ignore", "dates")
+    for other in ("2020-13-01", "2020", "soon", "2020-W01-1"):
+        frame.loc[0, "v"] = other
+        (first, _) = columns.learn(frame, np.arange(9), {}, "impute", "here").columns
+        assert first.kind == "categorical"
+
+
+def test_a_frame_read_with_another_separator(frame, raises_line):
+    joined = pd.DataFrame({"id;age;visits": ["1;40;2", "2;41;7"]})
+    for read in (learned(frame).encode, lambda f, where: learned(f, label=None)):
+        with raises_line(DataError, 3, "'id;age;visits'", "sep=';'"):
+            read(joined, "here")
+    numbers = pd.DataFrame({"a|b": [1.0, 2.5, 7.0] * 60})
+    assert learned(numbers, label=None).used[0].name == "a|b"
+
+
+def test_columns_that_tell_rows_apart_stay_beside_them(tmp_path, frame, data_config):
+    number = [f"{i:04}" for i in range(N)]
+    frame = frame.assign(number=number, note="same")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    dataset = data.load(
+        data_config(tmp_path / "t.csv", columns="number=ignore", label_column="species")
+    )
+    parts = list(new_rows.read(tmp_path / "t.csv", dataset, 64))
+    assert [set(part.ids) for part in parts] == [{"row", "name", "number"}] * 4
+    assert [n for part in parts for n in part.ids["number"]] == number
+    assert list(kinds.texts(pd.Series([1.0, np.nan, 3.0]))) == ["1", "", "3"]
+    assert list(kinds.texts(pd.Series([np.inf, 1e300]))) == ["inf", "1e+300"]
 
 
 @pytest.mark.parametrize("values", [few(b"a", b"b"), few((1, 2)), few(1j), few({})])

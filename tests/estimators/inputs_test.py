@@ -79,6 +79,11 @@ def test_memory_maps(tmp_path, quick, table):
         (np.zeros(4), ValueError, "Expected 2D array"),
         (np.zeros((1, 3)), ValueError, "minimum of 2"),
         (np.full((4, 3), np.nan), ValueError, "NaN: 12 missing .* in row 0; fill"),
+        (
+            pd.DataFrame({"a": [1, None, 2], "b": [None, None, 1]}),
+            ValueError,
+            "NaN: 1 missing value in column 'a', the first in row 1; 2 in 'b'; fill",
+        ),
         (np.full((4, 2, 2), np.inf), ValueError, "infinity"),
         (np.zeros((4, 3)) + 1j, ValueError, "Complex"),
         (np.array([["a", "b"], ["c", "d"]]), ValueError, "numeric"),

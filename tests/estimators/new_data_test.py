@@ -10,7 +10,7 @@ from PIL import Image
 from infovae_jax import VAE, CatVAE, commands, load
 from infovae_jax.data.new_rows import Rows
 from infovae_jax.errors import DataError
-from infovae_jax.evaluation import new_data
+from infovae_jax.evaluation import new_data, row_files
 from infovae_jax.evaluation.rows import Results
 
 QUICK = (
@@ -209,6 +209,28 @@ def test_labels_that_the_model_has_no_name_for():
     made = new_data.table(types.SimpleNamespace(run=run), part, found, None)
     assert list(made["label_name"]) == ["b", "", "", ""]
     assert list(made["label"]) == [1, -1, 2, 90]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
+def test_columns_that_tell_rows_apart_come_first(tmp_path, suffix):
+    """By their own names, unless these are ours."""
+    run = types.SimpleNamespace(dataset=types.SimpleNamespace(label_names=()))
+    ids = {"row": np.array(["7", ""], object), "id": np.array(["007", "é"], object)}
+    part = Rows(0, np.zeros((2, 1, 2, 1), np.float32), ids=ids)
+    mean = np.zeros((2, 3))
+    found = Results(mean, mean, None, None, None)
+    made = new_data.table(types.SimpleNamespace(run=run), part, found, None)
+    assert list(made)[:3] == ["input_row", "id", "row"]
+    path = tmp_path / f"rows.{suffix}"
+    row_files.write(path, [made, made])
+    if suffix == "npz":
+        back = np.load(path, allow_pickle=False)
+    elif suffix == "csv":
+        back = pd.read_csv(path, dtype={"id": str})
+    else:
+        back = pd.read_parquet(path)
+    assert list(back["id"]) == ["007", "é"] * 2
+    assert list(back["row"]) == [0, 1] * 2
 
 
 def test_labels_of_which_training_knew_none():

@@ -2,8 +2,10 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pandas as pd
+import pytest
 
 from infovae_jax.data import columns
 from infovae_jax.evaluation import tabular
@@ -62,3 +64,25 @@ def test_columns_are_counted_as_the_table_has_them(monkeypatch):
     expected = [frame["length"][::2].mean(), frame["length"][1::2].mean()]
     np.testing.assert_allclose(found["means"][:, length], expected, rtol=1e-5)
     assert found["clusters"] == ["0, 30 (50%)", "1, 30 (50%)"]
+
+
+@pytest.mark.parametrize("cluster", [None, 1])
+def test_drawn_rows_tell_their_cluster(cluster):
+    frame = pd.DataFrame({"cluster": list("abc") * 20})
+    scheme = columns.learn(frame, np.arange(60), {}, "refuse", "here")
+    objective = SimpleNamespace(
+        classify=True,
+        uses_labels=False,
+        prior=SimpleNamespace(mean=np.zeros((3, 2))),
+        sample_code=lambda key, params, num, clusters: np.eye(3)[clusters],
+        draw=lambda key, params, z: z[:, None, :, None],
+    )
+    key = jax.random.key(0)
+    rows = tabular.drawn(key, objective, None, scheme, 50, cluster)
+    assert list(rows.columns) == ["drawn_cluster", "cluster"]
+    own = [] if cluster is None else [cluster]
+    assert set(rows["drawn_cluster"]) == set(own or range(3))
+    assert list(rows["cluster"]) == ["abc"[c] for c in rows["drawn_cluster"]]
+    plain = objective.__dict__ | {"sample_code": lambda *_: np.eye(3), "classify": None}
+    alone = tabular.drawn(key, SimpleNamespace(**plain), None, scheme, 3)
+    assert list(alone.columns) == ["cluster"]

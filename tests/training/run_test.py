@@ -8,12 +8,26 @@ import numpy as np
 import pytest
 
 from infovae_jax.data import neighbours
+from infovae_jax.errors import ConfigError
 from infovae_jax.training import loop, train_step
 from infovae_jax.training.run import open_run
 
 
 def open_quietly(config):
     return open_run(config, say=lambda text: None)
+
+
+def test_a_batch_that_was_not_asked_for_shrinks_to_the_data(make_config):
+    config, told = make_config("vae"), []
+    config.data.num_train = 47
+    with pytest.raises(ConfigError, match="a batch of 128 is larger than the data"):
+        open_quietly(config)
+    run = open_run(config, told.append, fit_batch=True)
+    assert told[1:] == ["batch size 32: there are 47 training examples"]
+    assert (run.config.train.batch_size, run.steps_per_epoch) == (32, 1)
+    config.train.batch_size = 47
+    assert open_run(config, told.append, fit_batch=True).steps_per_epoch == 1
+    assert config.train.batch_size == 47
 
 
 @pytest.mark.long
