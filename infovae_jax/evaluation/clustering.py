@@ -140,14 +140,21 @@ def beside_kmeans(x: np.ndarray, clusters: np.ndarray, num: int) -> dict[str, fl
       'kmeans/agreement', the NMI of both, and 'kmeans/silhouette' and
       'cluster/silhouette', the mean silhouettes (Rousseeuw 1987) in the space of x,
       where there are at least two clusters; nothing of fewer than 10 rows a cluster.
+
+    Raises:
+      DataError: no rows, or not a cluster each; MetricError: a value that is no
+        finite number.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
+    clusters = checks.integers(clusters, WHERE, "clusters")
+    checks.same_length(WHERE, x=x, clusters=clusters)
+    chosen = subsets.draw(MAX_ROWS, len(x), 0)
+    drawn = checks.array(x[chosen], WHERE, "x").astype(np.float32)
     if num < 2 or len(x) < 10 * num:
         return {}
-    chosen = subsets.draw(MAX_ROWS, len(x), 0)
-    x = np.asarray(x[chosen], np.float32).reshape(len(chosen), -1)
+    x = drawn.reshape(len(drawn), -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of few different rows
         own, kmeans = clusters[chosen], kmeans_clusters(x, x, num)
