@@ -8,6 +8,7 @@ that a power cut leaves a complete one too.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import logging
@@ -16,6 +17,7 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,6 +33,8 @@ QUARANTINE = "quarantine"
 REMEMBERED = "remembered"
 FORMAT_VERSION = 1
 _STEP = re.compile(r"0|[1-9][0-9]*")
+# Of deleting a folder that is still written into.
+_TRIES, _PAUSE_SECONDS = 10, 0.1
 _CUT = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")  # as Orbax names its own
 
 
@@ -266,12 +270,24 @@ class Checkpoints:
             if path.is_symlink() or not path.is_dir():
                 continue
             if _CUT.fullmatch(path.name):
-                shutil.rmtree(path)
+                _remove_tree(path)
             elif _STEP.fullmatch(path.name) and int(path.name) not in complete:
                 if complete:
-                    shutil.rmtree(path)
+                    _remove_tree(path)
                 else:
                     self.set_aside(int(path.name))
+
+
+def _remove_tree(path: pathlib.Path) -> None:
+    """Deletes a folder, into which a save that failed may still be writing."""
+    for left in reversed(range(_TRIES)):
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not left:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _require_form(manifest: dict[str, Any]) -> None:

@@ -289,6 +289,21 @@ def test_a_fault_of_the_disk_inside_a_save(saved, size):
     assert saved.steps() == [30, 50]
 
 
+def test_what_is_still_written_into_is_swept(saved, monkeypatch):
+    cut, remove, late = saved.folder / "40.orbax-checkpoint-tmp", shutil.rmtree, [1, 2]
+    (cut / "d").mkdir(parents=True)
+
+    def as_if_written(path):
+        if late:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty", late.pop())
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", as_if_written)
+    saved.sweep()
+    assert not late
+    assert not cut.exists()
+
+
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS]
 )
