@@ -251,9 +251,8 @@ def new_data(
         _own_images(mode, workdir, path, output, num, member, opening)
         return
     target = pathlib.Path(output) if output else evaluated.default_output(path, mode)
-    row_files.check(target)
+    row_files.check(target, run=workdir)
     row_files.check_apart([target], path)
-    row_files.check_outside(target, workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     below, note = None, None
     if "bounds" in evaluated.WANTED[mode]:
@@ -280,8 +279,7 @@ def _own_images(
     from infovae_jax.report import own_images as shown
 
     if output:
-        row_files.check(pathlib.Path(output), (".png", ".npz"))
-        row_files.check_outside(pathlib.Path(output), workdir)
+        row_files.check(pathlib.Path(output), (".png", ".npz"), workdir)
     saved = open_model(workdir, member, opening).chosen(member)
     targets = shown.outputs(mode, saved.folder, output)
     row_files.check_apart(targets, path)
@@ -308,8 +306,7 @@ def encode(
     from infovae_jax.evaluation import new_data, row_files
 
     if output:
-        row_files.check(pathlib.Path(output))
-        row_files.check_outside(pathlib.Path(output), workdir)
+        row_files.check(pathlib.Path(output), run=workdir)
     saved = _with_its_data(workdir, member, opening).chosen(member)
     run, params, folder = saved.run, saved.params, saved.folder
     arrays = {}

@@ -18,6 +18,7 @@ from infovae_jax.errors import ConfigError, DataError, nearest, unknown
 from infovae_jax.types import ColumnBlock
 
 MISSING = ("refuse", "impute")
+MARKS = ";\t|,"  # that separate columns in somebody's files
 _COLUMNS = "config.data.columns"
 # Of more columns the printed decision has a line for each kind only.
 _MANY = 100
@@ -187,7 +188,7 @@ def require_different(frame: Any, where: str) -> None:
     if len(set(names)) < len(names):
         twice = min(name for name in names if names.count(name) > 1)
         raise DataError(f"two columns called '{twice}'", where, "rename one of them")
-    marks = [mark for mark in ";\t|," if names and mark in names[0]]
+    marks = [mark for mark in MARKS if names and mark in names[0]]
     if len(names) == 1 and marks and len(frame) and marks[0] in str(frame.iat[0, 0]):
         raise DataError(
             f"one column, '{names[0][:40]}', that was read with another separator",

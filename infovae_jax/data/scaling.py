@@ -133,8 +133,7 @@ def choose(
     if kind not in KINDS:
         raise unknown("value", kind, KINDS, _KEY)
     axis = 0 if is_table else None
-    lows = np.min([part.min(axis) for part in _parts(x)], 0).astype(np.float64)
-    highs = np.max([part.max(axis) for part in _parts(x)], 0).astype(np.float64)
+    lows, highs = _ends(x, axis)
     low, high = float(lows.min()), float(highs.max())
     if raw_splits.lost_in_float32(low, high):
         raw_splits.require_float32(lows, highs, where)
@@ -239,8 +238,14 @@ def _parts(x: Any):
 
 
 def _range(x: Any) -> tuple[float, float]:
-    limits = [(part.min(), part.max()) for part in _parts(x)]
-    return float(min(low for low, _ in limits)), float(max(top for _, top in limits))
+    low, high = _ends(x, None)
+    return float(low), float(high)
+
+
+def _ends(x: Any, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest numbers, float64; one pass, as they may come from a file."""
+    lows, highs = zip(*((p.min(axis), p.max(axis)) for p in _parts(x)), strict=True)
+    return np.min(lows, 0).astype(np.float64), np.max(highs, 0).astype(np.float64)
 
 
 def _is_of_unit(likelihood: str) -> bool:

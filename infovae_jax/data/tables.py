@@ -201,7 +201,7 @@ def _require_separator(path: pathlib.Path, sep: str) -> None:
     """Raises DataError where the line of names is separated by something else."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         names, rows = stream.readline(_SAMPLE), stream.read(_SAMPLE)
-    others = [mark for mark in ";\t|," if mark in names]
+    others = [mark for mark in columns.MARKS if mark in names]
     if sep in names or not others:
         return
     decimal = ", decimal=','" if re.search(r"\d,\d", rows) else ""

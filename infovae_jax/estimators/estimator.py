@@ -246,7 +246,10 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _read(self, X: Any) -> Any:
         """X for a fit, read where it is a path or a name; see `inputs.read`."""
-        return inputs.read(X, (self.config or {}).get("data.image_size"))
+        return inputs.read(X, lambda: (self.config or {}).get("data.image_size"))
+
+    def _image_size(self) -> Any:
+        return config_lib.from_json(self._config).data.image_size
 
     def _fit(self, X: Any, labels: np.ndarray | None, num_labels: int) -> None:
         loop.enable_compilation_cache()
@@ -537,9 +540,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _run(self) -> Run:
         """The run as far as codes and samples need it; its data are gone."""
-        own = self._networks
-        kind = settings.kind_of(*own) if own[:2] != (None, None) else None
-        return settings.make_run(self._config, self._spec, kind)
+        return settings.make_run(self._config, self._spec, self._networks)
 
     def _device_params(self) -> Any:
         return jax.device_put(self.params_)
@@ -548,8 +549,7 @@ class BaseVAE(Walks, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """X as the model takes it; what is so already, of a table, is left alone."""
         check_is_fitted(self, "params_")
         with value_errors():
-            size = config_lib.from_json(self._config).data.image_size
-            X = inputs.read(X, size, self._scheme)
+            X = inputs.read(X, self._image_size, self._scheme)
         if self._scheme is None:
             with value_errors():
                 x = inputs.as_images(self, X, reset=False)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,17 @@ from infovae_jax.data import columns, raw_splits, sources, tables
 from infovae_jax.data.columns import Scheme
 from infovae_jax.data.kinds import missing_values
 from infovae_jax.data.labels import UNKNOWN
+from infovae_jax.export import numpy_runtime
 
 _SHAPES = "give rows [n, d] or images [n, H, W] or [n, H, W, C], channels last"
 
 
-def read(X: Any, size: Any, scheme: Any = None) -> Any:
+def read(X: Any, size: Callable[[], Any], scheme: Any = None) -> Any:
     """X itself, or where it is a path or 'tfds:<name>' what is there.
 
     What a masked array masks is missing; tables of other packages than pandas and
-    polars become pandas's, see `tables.known_frame`. `size`: `data.image_size` of the
-    config; `scheme`: of the model of a table that X is read for.
+    polars become pandas's, see `tables.known_frame`. `size`: gives `data.image_size`
+    of the config; `scheme`: of the model of a table that X is read for.
 
     Raises:
       DataError: nothing that can be read, or a table of unknown kind.
@@ -31,7 +32,7 @@ def read(X: Any, size: Any, scheme: Any = None) -> Any:
         return X.astype(np.float64).filled(np.nan) if np.ma.is_masked(X) else X.data
     if not isinstance(X, str | os.PathLike):
         return tables.known_frame(X)
-    return sources.read_examples(os.fspath(X), size, scheme)
+    return sources.read_examples(os.fspath(X), size(), scheme)
 
 
 def is_table(estimator: Any, X: Any) -> bool:
@@ -129,7 +130,8 @@ def as_images(estimator: Any, X: Any, reset: bool) -> np.ndarray:
             what = f"X is taken for images of {shape[1]}x{shape[2]} pixels and "
             warnings.warn(f"{what}{shape[3]} channels: {told}", stacklevel=5)
         X = np.asarray(X).reshape(shape[0], -1)
-        if not reset and _grey(image_shape) != _grey(estimator.image_shape_):
+        plain = numpy_runtime.plain_shape
+        if not reset and plain(image_shape) != plain(estimator.image_shape_ or ()):
             fitted = estimator.image_shape_ or (estimator.n_features_in_,)
             raise ValueError(
                 f"X has examples of shape {image_shape}, but "
@@ -199,11 +201,6 @@ def _of_lists(X: Any) -> Any:
     except ValueError:
         raise ValueError(f"examples of X differ in their shape: {_SHAPES}") from None
     return images if images.ndim > 2 else X
-
-
-def _grey(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """The shape of an image without a channel of one, which need not be given."""
-    return shape[:2] if shape is not None and shape[2:] == (1,) else shape
 
 
 def stored_shape(estimator: Any) -> tuple[int, int, int]:

@@ -101,8 +101,7 @@ def _read(folder: pathlib.Path, own: dict[str, Any]) -> Any:
     spec, scheme = intake.spec_of(record["spec"]), record.get("scheme")
     _require_sizes(config, spec, tensors)
     networks = (*own.values(), config.network.kind)
-    kind = settings.kind_of(*networks) if networks[:2] != (None, None) else None
-    run = settings.make_run(config_lib.to_json(config), spec, kind)
+    run = settings.make_run(config_lib.to_json(config), spec, networks)
     params = files.unflatten(tensors, "params")
     scale = scaling.from_json(record["scaling"])
     if scale.kind not in scaling.KINDS:

@@ -328,17 +328,20 @@ def plain(value: Any) -> Any:
     return value
 
 
-def make_run(config_json: str, spec: DataSpec, kind: str | None = None) -> Run:
+def make_run(
+    config_json: str, spec: DataSpec, networks: tuple[Any, Any, str] = (None, None, "")
+) -> Run:
     """A run without data, whose objective and programs are shared.
 
     Args:
       config_json: resolved.
       spec: of the data.
-      kind: of network, where it has another name in this process.
+      networks: encoder and decoder of one's own, or None, and the kind of the rest;
+        the first two have another name in each process.
     """
     config = config_lib.from_json(config_json)
-    if kind is not None:
-        config.network.kind = kind
+    if networks[:2] != (None, None):
+        config.network.kind = kind_of(*networks)
     empty = np.zeros((0, *spec.shape), spec.dtype)
     dataset = Dataset(empty, None, empty, None, spec, (), "")
     run = Run(config, dataset, None, None, 0, shares=True)

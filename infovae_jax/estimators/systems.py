@@ -104,7 +104,8 @@ class _Clusters(ClusterMixin, BaseVAE):
             are one column again.
         """
         with fitting(self):
-            super().fit(X)
+            X = self._read(X)
+            self._fit(X, None, 0)
             x = self._stored(X)
             logits = self._encoded_as_stored(x).logits
             self.labels_ = logits.argmax(-1).astype(np.int64)

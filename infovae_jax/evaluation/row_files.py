@@ -24,8 +24,13 @@ Table = dict[str, np.ndarray]
 _FLAG = "--output"
 
 
-def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
-    """Raises ConfigError unless a file of these endings, or rows, can be written."""
+def check(
+    path: pathlib.Path, endings: Iterable[str] = (), run: str | None = None
+) -> None:
+    """Raises ConfigError unless a file of these endings, or rows, can be written.
+
+    Nor where a file of `run`'s folder, or its data, would be overwritten.
+    """
     endings = tuple(endings) or tuple(_WRITERS)
     if path.suffix.lower() not in endings:
         raise ConfigError(
@@ -40,6 +45,8 @@ def check(path: pathlib.Path, endings: Iterable[str] = ()) -> None:
         raise ConfigError(what, f"{_FLAG}={path}", "name another")
     if path.suffix.lower() == ".parquet":
         tables.require(("pyarrow",), "Parquet files")
+    if run:
+        _check_outside(path, run)
 
 
 def check_apart(
@@ -52,9 +59,9 @@ def check_apart(
             raise ConfigError(told, f"{_FLAG}={target}", "name another")
 
 
-def check_outside(target: pathlib.Path, run: str | None) -> None:
+def _check_outside(target: pathlib.Path, run: str) -> None:
     """Raises ConfigError where a file that is there is one of the run, or its data."""
-    if not run or not target.exists():
+    if not target.exists():
         return
     if target.resolve().is_relative_to(pathlib.Path(run).resolve()):
         what = "a file in the run's own folder would be overwritten"
@@ -116,9 +123,13 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """An `.npz` of arrays of any names: `numpy.savez` knows none called 'file'."""
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(array))
+        _add_arrays(archive, arrays)
+
+
+def _add_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asarray(array))
 
 
 def flat(table: Table) -> Table:
@@ -185,9 +196,7 @@ def _npz(path: pathlib.Path, parts: Iterable[Table]) -> int:
                 files[name].write(np.ascontiguousarray(values).data)
             count += len(next(iter(part.values())))
         with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
-            for name, values in texts.items():
-                with archive.open(f"{name}.npy", "w") as entry:
-                    np.lib.format.write_array(entry, np.array(values, str))
+            _add_arrays(archive, {k: np.array(v, str) for k, v in texts.items()})
             for name, file in files.items():
                 dtype, shape = headers[name]
                 header = {

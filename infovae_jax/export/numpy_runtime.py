@@ -78,6 +78,11 @@ def load(folder):
     return model
 
 
+def plain_shape(shape):
+    """That of an image without a channel of one, which need not be given."""
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
 class Model:
     """Functions of rows; see `load`."""
 
@@ -202,9 +207,8 @@ class Model:
         if np.ma.is_masked(x):
             raise ValueError("x holds masked values: fill them")
         x = np.asarray(x)
-        shapes = x.shape[1:], self.shape  # a channel of one may be left out
-        given, known = (s[:2] if s[2:] == (1,) else s for s in shapes)
-        if given != known or x.dtype.kind not in "fiub":
+        same = plain_shape(x.shape[1:]) == plain_shape(self.shape)
+        if not same or x.dtype.kind not in "fiub":
             raise ValueError(
                 f"x has shape {x.shape} and type {x.dtype}: give numbers "
                 f"[n, {', '.join(map(str, self.shape))}]"

@@ -82,8 +82,7 @@ class Run(NamedTuple):
           more: hashable, whatever else it is made of.
         """
         if self.shares:
-            own = programs.identity(self.config, self.dataset.spec)
-            return programs.kept((name, own, *more), make)
+            return programs.kept(self._shared_key(name, *more), make)
         if self.programs is None:
             return make()
         # A run whose objective was put in the place of another is another run.
@@ -94,8 +93,10 @@ class Run(NamedTuple):
 
     def keeps(self, name: str, *more: Any) -> bool:
         """Whether another run of this process has made what `kept` is asked for."""
-        own = programs.identity(self.config, self.dataset.spec)
-        return self.shares and programs.is_kept((name, own, *more))
+        return self.shares and programs.is_kept(self._shared_key(name, *more))
+
+    def _shared_key(self, name: str, *more: Any) -> tuple:
+        return name, programs.identity(self.config, self.dataset.spec), *more
 
     def identity(self) -> identity.Identity:
         """What the run is trained on."""
