@@ -63,7 +63,11 @@ def train(
     many = sweeps.is_population(config)
     mesh = population.make_mesh(run) if many else run.make_mesh()
     members = len(sweeps.members_of(config)) if many else 1
-    memory.check(run, loop.abstract_state(run), members, mesh)
+    state = loop.abstract_state(run)
+    memory.check(run, state, members, mesh)
+    told = memory.forecast(run, state, members, mesh)
+    if told is not None:
+        processes.say(told)
     if config.train.precision == "bfloat16" and jax.default_backend() == "cpu":
         processes.say("note: CPUs are slower in bfloat16 than in float32")
     with files.writing_in(folder):

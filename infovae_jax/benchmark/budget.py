@@ -1,9 +1,10 @@
 """What the seconds of one command are spent on, from inside its own process.
 
-    python -m infovae_jax.benchmark.budget FILE.json --config=configs/vae.py ...
+    python -m infovae_jax.benchmark.budget FILE.json [--peaks] --config=configs/vae.py
 
 does what `infovae_jax.main` does with these flags, and writes FILE.json: the seconds of
-each phase (`benchmark.start` says what they are) and the programs that were compiled.
+each phase (`benchmark.start` says what they are) and the programs that were compiled;
+with --peaks the greatest resident memory of each phase too, where Linux tells it.
 The trainer knows nothing of it: functions of it are wrapped here, by name, and JAX
 tells of its own compilations. Only Python itself is imported before the clock runs.
 """
@@ -14,6 +15,7 @@ import functools
 import importlib
 import json
 import pathlib
+import re
 import sys
 import threading
 import time
@@ -40,9 +42,25 @@ _STAGES = {
 _HIT = "/jax/compilation_cache/cache_hits"
 
 
+PEAKS = "--peaks"
+_STATUS, _RESET = pathlib.Path("/proc/self/status"), "/proc/self/clear_refs"
+
+
 def seconds() -> tuple[float, float]:
     """Wall seconds, and CPU seconds of all threads of this process since its start."""
     return time.perf_counter(), time.process_time()
+
+
+def peak_bytes() -> int | None:
+    """Greatest resident memory of this process since the last call; None: not told."""
+    try:
+        status = _STATUS.read_text()
+        with open(_RESET, "w") as reset:
+            reset.write("5")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 class Budget:
@@ -50,18 +68,26 @@ class Budget:
 
     Args:
       clock: `clock() -> (wall, CPU)` seconds; CPU from 0 at the start of the process.
+      peak: `peak_bytes`, or what tells as little as it may; it takes 0.1 ms a phase.
 
     Attributes:
       spent: phase -> [wall, CPU] seconds.
+      peaks: phase -> greatest resident bytes.
       programs: (name, wall seconds) of each program that was compiled or read.
       found: how many of them were read from the cache.
     """
 
-    def __init__(self, clock: Callable[[], tuple[float, float]] = seconds):
+    def __init__(
+        self,
+        clock: Callable[[], tuple[float, float]] = seconds,
+        peak: Callable[[], int | None] = lambda: None,
+    ):
         self.spent: dict[str, list[float]] = {}
+        self.peaks: dict[str, int] = {}
         self.programs: list[tuple[str, float]] = []
         self.found = 0
         self._clock, self._on, self._open = clock, [REST], []
+        self._peak = peak
         # What Python itself took to start is of no other phase.
         self._last = (clock()[0], 0.0)
 
@@ -117,6 +143,7 @@ class Budget:
             },
             "programs": self.programs,
             "found": self.found,
+            "peaks": self.peaks,
         }
 
     def _charge(self) -> None:
@@ -125,6 +152,18 @@ class Budget:
         for side, (after, before) in enumerate(zip(now, self._last, strict=True)):
             spent[side] += after - before
         self._last = now
+        peak = self._peak()
+        if peak is not None:
+            phase = self._used_by()
+            self.peaks[phase] = max(peak, self.peaks.get(phase, 0))
+
+    def _used_by(self) -> str:
+        """The phase that memory is used by: what is imported or compiled is for it."""
+        outer = next((phase for phase in self._on[::-1] if phase in WRAPPED), REST)
+        innermost = self._on[-1]
+        if outer == "train" and innermost in (TRACE, COMPILE):
+            return COMPILE
+        return innermost if outer == REST else outer
 
 
 def _is_main() -> bool:
@@ -162,8 +201,9 @@ def wrap(budget: Budget, phase: str, target: str) -> None:
 
 def main() -> None:
     """Runs the command of the flags, and writes where its seconds went."""
-    budget = Budget()
-    path = pathlib.Path(sys.argv[1])
+    _, path, *flags = sys.argv
+    path, peaks = pathlib.Path(path), flags[:1] == [PEAKS]
+    budget = Budget(peak=peak_bytes) if peaks else Budget()
     time_imports(budget)
     from infovae_jax import errors
 
@@ -178,7 +218,7 @@ def main() -> None:
     for phase, targets in WRAPPED.items():
         for target in targets:
             wrap(budget, phase, target)
-    sys.argv = ["infovae_jax.main", *sys.argv[2:]]
+    sys.argv = ["infovae_jax.main", *flags[peaks:]]
     try:
         command.main()
     finally:

@@ -52,6 +52,8 @@ class Case(NamedTuple):
       size: height and width of the images, a key of SHAPES.
       batch_size: B.
       precision: of the products, float32 or bfloat16.
+      own_rate: whether the learning rate is that of its config, over as many epochs as
+        the config has, in place of LEARNING_RATE.
     """
 
     objective: str
@@ -59,6 +61,7 @@ class Case(NamedTuple):
     size: int
     batch_size: int = BATCH_SIZE
     precision: str = "float32"
+    own_rate: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -164,7 +167,8 @@ def make_config(case: Case):
     config.network.conv_channels = CHANNELS[case.size]
     config.train.batch_size = case.batch_size
     config.train.precision = case.precision
-    config.optimizer.learning_rate = LEARNING_RATE
+    if not case.own_rate:
+        config.optimizer.learning_rate = LEARNING_RATE
     if case.objective == BATCH_NORM:
         config.network.normalization = "batch"
     if case.objective == TOPK:
@@ -179,8 +183,14 @@ def make_config(case: Case):
 
 def peer_settings(case: Case) -> dict:
     """What another library needs to build the same computation; plain values."""
+    from infovae_jax.config import schedules
+
     config = make_config(case)
     weights = {name: value for name, value in config.weights.items()}
+    epochs = config.train.num_epochs
+    rate = schedules.make_schedule(
+        config.optimizer.learning_rate, 1, "config.optimizer.learning_rate", epochs
+    )
     return {
         **config.model.to_dict(),
         "hidden": list(config.network.encoder_hidden),
@@ -190,4 +200,6 @@ def peer_settings(case: Case) -> dict:
         "normalization": config.network.normalization,
         "initializer": config.network.initializer,
         "weights": weights,
+        # At the end of each epoch; between two of them on a line.
+        "rates": [float(rate(epoch)) for epoch in range(epochs + 1)],
     }

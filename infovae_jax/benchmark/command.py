@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+from collections.abc import Sequence
 from typing import NoReturn
 
 from infovae_jax.benchmark import cases, race, tables, workers
@@ -117,10 +118,15 @@ def environment(threads: int, precision: str) -> dict:
 
 def command_of(options) -> str:
     """The command for the reader, without folders of this machine."""
-    parts = ["python -m infovae_jax.benchmark"]
-    for name in _NAMED:
+    return shown(make_parser(), options, _NAMED)
+
+
+def shown(parser: argparse.ArgumentParser, options, names: Sequence[str]) -> str:
+    """The command of a parser, with the flags called `names` that were given."""
+    parts = [parser.prog]
+    for name in names:
         value = getattr(options, name)
-        if value != make_parser().get_default(name):
+        if value != parser.get_default(name):
             parts.append(f"--{name}" if value is True else f"--{name}={value}")
     return " ".join(parts)
 

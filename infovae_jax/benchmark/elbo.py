@@ -1,14 +1,14 @@
-"""The test ELBO of every library by one formula, and the images it is of.
+"""The test ELBO of every library by one formula, its clusters, and their images.
 
 A worker of a peer imports this too, and JAX only where it is asked for the bound.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from infovae_jax.benchmark.cases import Case, make_config
+from infovae_jax.benchmark.cases import Case, make_config, peer_settings
 from infovae_jax.errors import ConfigError
 
 SAMPLES = 10
@@ -16,8 +16,8 @@ _TINY = 1e-7  # probabilities of float32 closer to 0 or 1 are not kept by all
 
 
 @functools.lru_cache(maxsize=1)
-def read(source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Both splits of images as uint8 `[n, 28, 28, 1]`.
+def read(source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Both splits of images as uint8 `[n, 28, 28, 1]`, and the test labels, if any.
 
     Args:
       source: 'digits' (8x8, enlarged threefold on a frame of 2), or an npz file as
@@ -35,7 +35,7 @@ def read(source: str) -> tuple[np.ndarray, np.ndarray]:
     config.data.source = source
     dataset = data.load(config.data)
     splits = [np.asarray(x) for x in (dataset.train_x, dataset.test_x)]
-    return tuple(_enlarged(x) for x in splits)
+    return *(_enlarged(x) for x in splits), dataset.test_y
 
 
 def _enlarged(x: np.ndarray) -> np.ndarray:
@@ -66,6 +66,37 @@ def prior_means(settings: dict) -> np.ndarray:
     )
 
 
+def scores(variant, case: Case, source: str) -> dict[str, float | None]:
+    """What a variant's model is worth on the test images of `source`.
+
+    Args:
+      variant: has `posteriors` and `decode`; see `test_elbo`.
+      case: whose prior it has.
+      source: see `read`.
+
+    Returns:
+      `elbo` in nats; `accuracy` of argmax q(c | x), matched to the labels one to one,
+      or None where there are no clusters or no labels.
+    """
+    _, images, labels = read(source)
+    prior = prior_means(peer_settings(case))
+    found = {"elbo": test_elbo(variant.posteriors, variant.decode, prior, images)}
+    found["accuracy"] = None
+    if labels is not None and len(prior) > 1:
+        from infovae_jax.evaluation import clustering
+
+        log_q = [variant.posteriors(x)[0] for x, _ in _batches(images)]
+        clusters = np.concatenate(log_q).argmax(-1)
+        found["accuracy"] = clustering.clustering_accuracy(clusters, labels)
+    return found
+
+
+def _batches(images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Some images at a time, as the models see them, and where they begin."""
+    for start in range(0, len(images), 500):
+        yield images[start : start + 500].astype(np.float32) / 255.0, start
+
+
 def test_elbo(
     posteriors: Callable, decode: Callable, prior: np.ndarray, images: np.ndarray
 ) -> float:
@@ -86,8 +117,7 @@ def test_elbo(
     """
     total, clusters = 0.0, len(prior)
     samples = max(SAMPLES // clusters, 1)
-    for start in range(0, len(images), 500):
-        x = images[start : start + 500].astype(np.float32) / 255.0
+    for x, start in _batches(images):
         log_q, mean, log_var = (a.astype(np.float64) for a in posteriors(x))
         noise = np.random.default_rng(start).standard_normal((samples, *mean.shape))
         z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)

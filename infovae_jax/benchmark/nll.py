@@ -55,19 +55,21 @@ class JaxVariant:
         config.network.encoder_hidden = config.network.decoder_hidden = (500, 500)
         config.model.latent_dim = LATENT_DIM
         spec = DataSpec((28, 28, 1), "float32", "bernoulli", 1, 0, True)
-        objective = objectives.make(config, spec)
-        params = jax.tree.map(np.zeros_like, objective.init(jax.random.key(0)))
+        self.objective = objectives.make(config, spec)
+        params = jax.tree.map(np.zeros_like, self.objective.init(jax.random.key(0)))
         for name, matrix in weights().items():
             part, layer = name.split("/")
             params[part][layer]["kernel"] = matrix
-        self._params = jax.device_put(params)
-        self._bound = density.make_importance_weighted_bound(objective, num_samples)
+        self.params = jax.device_put(params)
+        self._bound = density.make_importance_weighted_bound(
+            self.objective, num_samples
+        )
         self._key = jax.random.key(0)
 
     def nll(self, num: int) -> float:
         """Mean NLL of so many images in nats."""
         x = images(num).reshape(num, 28, 28, 1)
-        return -float(self._bound(self._params, x, self._key).log_prob.mean())
+        return -float(self._bound(self.params, x, self._key).log_prob.mean())
 
 
 def make_variant(name: str, num_samples: int):

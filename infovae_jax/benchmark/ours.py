@@ -36,15 +36,20 @@ class JaxVariant:
     Args:
       case: what is computed.
       images: uint8 `[n, H, W, C]`; random ones by default.
+      seed: of the first weights and of every draw.
     """
 
-    def __init__(self, case: Case, images: np.ndarray | None = None):
+    def __init__(self, case: Case, images: np.ndarray | None = None, seed: int = 0):
         self._case = case
         images = random_images(case) if images is None else images
         self._num_examples = len(images)
         config = make_config(case)
         self.objective = objectives.make(config, case.spec(len(images)))
-        transform = optimizer.make_optimizer(config.optimizer, 1, 1)
+        transform = optimizer.make_optimizer(
+            config.optimizer,
+            batches.steps_per_epoch(len(images), case.batch_size),
+            config.train.num_epochs,
+        )
         step = train_step.make_train_step(
             self.objective,
             transform,
@@ -52,17 +57,18 @@ class JaxVariant:
             targets=train_step.make_targets(config.weights),
         )
         self._multi_step = train_step.make_multi_step(step)
+        began = time.perf_counter()
         self.state = jax.jit(
-            lambda: train_step.init_train_state(self.objective, transform, 0)
+            lambda: train_step.init_train_state(self.objective, transform, seed)
         )()
+        self._compile_seconds = {0: time.perf_counter() - began}
         self.num_params = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         data = images
         if self.objective.uses_labels:
             data = Batch(images, even_labels(len(images)))
         self._data = jax.device_put(data)
-        self._step = 0
+        self._step, self._seed = 0, seed
         self._programs: dict[int, Any] = {}
-        self._compile_seconds: dict[int, float] = {}
 
     def prepare(self, turn_seconds: float) -> int:
         """Takes the first steps; returns how many steps make such a turn.
@@ -85,6 +91,10 @@ class JaxVariant:
             loss = self._dispatch(length)
             count -= length
         return loss
+
+    def compiled(self) -> float:
+        """Seconds that tracing and compiling took so far."""
+        return sum(self._compile_seconds.values())
 
     def facts(self) -> dict[str, Any]:
         """Figures that need no turns; after `prepare`."""
@@ -124,7 +134,7 @@ class JaxVariant:
         return matmul_rate(self._case.precision)
 
     def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """See `quality.test_elbo`."""
+        """See `elbo.test_elbo`."""
         params = train_step.variables(self.state)
         q = jax.jit(self.objective.encode)(params, x)
         if self.objective.classify is None:
@@ -145,7 +155,7 @@ class JaxVariant:
 
     def _indices(self, length: int) -> np.ndarray:
         return batches.batch_indices(
-            0, self._step, length, self._num_examples, self._case.batch_size
+            self._seed, self._step, length, self._num_examples, self._case.batch_size
         )
 
     def _dispatch(self, length: int) -> float:

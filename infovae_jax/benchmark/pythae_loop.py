@@ -112,8 +112,8 @@ class PythaeVariant:
     Args: as of `TorchVariant`, without the name.
     """
 
-    def __init__(self, case, settings: dict, images, threads: int):
-        torch.manual_seed(0)
+    def __init__(self, case, settings: dict, images, threads: int, seed: int = 0):
+        torch.manual_seed(seed)
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision("high")
         logging.getLogger("pythae").setLevel(logging.ERROR)
@@ -163,7 +163,7 @@ class PythaeVariant:
 
     @torch.no_grad()
     def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """See `quality.test_elbo`; K = 1."""
+        """See `elbo.test_elbo`; K = 1."""
         self.model.eval()
         images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
         output = self.model.encoder(images.to(self.model.device))

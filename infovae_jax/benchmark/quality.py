@@ -67,7 +67,7 @@ def _train(
     try:
         for _ in range(epochs):
             worker.call("steps", count=steps)
-        return worker.call("test_elbo")["value"]
+        return worker.call("scores")["value"]["elbo"]
     finally:
         worker.close()
 

@@ -73,7 +73,12 @@ def names() -> list[str]:
 
 
 def run(
-    root: pathlib.Path, name: str, flags: list[str], cache: pathlib.Path, inside: bool
+    root: pathlib.Path,
+    name: str,
+    flags: list[str],
+    cache: pathlib.Path,
+    inside: bool,
+    peaks: bool = False,
 ) -> Cost:
     """One run of the command in a process of its own, and what it took.
 
@@ -83,6 +88,7 @@ def run(
       flags: more of them.
       cache: folder of what is kept from one run to the next.
       inside: whether its phases are told apart; `root` must then be ours.
+      peaks: and their memory too.
 
     Raises:
       ConfigError: the command failed; with its last line.
@@ -93,6 +99,7 @@ def run(
         module = ["infovae_jax.main"]
         if inside:
             module = ["infovae_jax.benchmark.budget", str(told)]
+            module += [budget.PEAKS] * peaks
         command = [sys.executable, "-m", *module]
         command += [f"--config=configs/{stem}.py{colon}{preset}"]
         command += [f"--workdir={scratch}/run", *flags]

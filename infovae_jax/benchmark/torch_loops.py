@@ -41,10 +41,13 @@ class TorchVariant:
       settings: from `cases.peer_settings`.
       images: uint8 `[n, H, W, C]`.
       threads: of the process.
+      seed: of the first weights and of every draw.
     """
 
-    def __init__(self, name: str, case, settings: dict, images, threads: int):
-        torch.manual_seed(0)
+    def __init__(
+        self, name: str, case, settings: dict, images, threads: int, seed: int = 0
+    ):
+        torch.manual_seed(seed)
         torch.set_num_threads(threads)
         # As JAX does on GPUs: float32 products may round their inputs to TF32.
         torch.set_float32_matmul_precision("high")
@@ -57,8 +60,12 @@ class TorchVariant:
         if name == "torch_compile":
             self._loss = torch.compile(self.model)
         self._optimizer = torch.optim.Adam(
-            self.model.parameters(), 1e-3, fused=self._resident or None
+            self.model.parameters(),
+            settings["rates"][0],
+            fused=self._resident or None,
         )
+        self._rates = settings["rates"]
+        self._steps_per_epoch, self._step = len(images) // case.batch_size, 0
         tensor = torch.from_numpy(images).float().div_(255)
         data = [tensor.permute(0, 3, 1, 2).contiguous()]
         if case.uses_labels:
@@ -90,8 +97,10 @@ class TorchVariant:
     def steps(self, count: int) -> float:
         """Takes `count` steps and returns the last loss."""
         loss = torch.zeros(())
+        self.model.train()
         for _ in range(count):
             self._optimizer.zero_grad()
+            self._set_rate()
             with autocast(self.device, self._case.precision):
                 loss = self._loss(*next(self._batches))
             loss.backward()
@@ -100,20 +109,33 @@ class TorchVariant:
                 loss.item()
         return loss.item()  # waits for the device
 
+    def _set_rate(self) -> None:
+        epochs = range(len(self._rates))
+        rate = np.interp(self._step / self._steps_per_epoch, epochs, self._rates)
+        self._step += 1
+        if self._rates[0] != self._rates[-1]:
+            self._optimizer.param_groups[0]["lr"] = float(rate)
+
+    def compiled(self) -> float:
+        """Nothing is compiled ahead; of `torch_compile` it is in the first step."""
+        return 0.0
+
     def facts(self) -> dict:
         """Peak memory."""
         return memory(self.device)
 
     @torch.no_grad()
     def posteriors(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """See `quality.test_elbo`."""
+        """See `elbo.test_elbo`."""
         images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+        self.model.eval()
         found = self.model.posteriors(images.to(self.device))
         return tuple(part.cpu().numpy() for part in found)
 
     @torch.no_grad()
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Means of p(x | z), `[n, H, W, C]`."""
+        self.model.eval()
         logits = self.model.decoder(torch.from_numpy(z).to(self.device))
         height, width, channels = self._case.shape
         images = torch.sigmoid(logits).view(-1, channels, height, width)

@@ -32,7 +32,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus}
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation in training, over all axes but the second.
+    """Batch normalisation over all axes but the second.
 
     Running moments are kept of the batches that are `tracked`, as in evaluation none
     but clean ones are seen.
@@ -46,10 +46,11 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(features))
 
     def forward(self, h: torch.Tensor, tracked: bool = True) -> torch.Tensor:
-        """`h` `[B, F, ...]`, normalised by its own moments."""
-        moments = (self.running_mean, self.running_var) if tracked else (None, None)
+        """`h` `[B, F, ...]`, normalised by its own moments, or the kept ones."""
+        kept = tracked or not self.training
+        moments = (self.running_mean, self.running_var) if kept else (None, None)
         return functional.batch_norm(
-            h, *moments, self.weight, self.bias, training=True, momentum=0.1
+            h, *moments, self.weight, self.bias, training=self.training, momentum=0.1
         )
 
 

@@ -254,7 +254,7 @@ class InfoCatVAE(Recipe):
         log_q = functional.log_softmax(self.classifier(x, tracked=True), -1)
         q = log_q.exp()
         weights, average = q.detach(), q.mean(0)
-        mean, log_var = self.posteriors(x)
+        mean, log_var = self.of_clusters(x)
         kl_z = kl_per_dim(mean, log_var, self.centres).sum(-1)
         worst = self.worst_change(x, log_q.detach(), draws.directions)
         return {
@@ -269,7 +269,11 @@ class InfoCatVAE(Recipe):
             "affine": self.divergence(log_q, warp(x, draws.maps)),
         }
 
-    def posteriors(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def posteriors(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """As of `torch_models.CatVAE`."""
+        return functional.log_softmax(self.classifier(x), -1), *self.of_clusters(x)
+
+    def of_clusters(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log-variance of q(z | x, c) of all clusters, `[B, K, d]`."""
         return (self.head(self.encoder(x))[:, None] + self.table).chunk(2, -1)
 

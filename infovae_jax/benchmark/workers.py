@@ -42,12 +42,14 @@ class Failed(RuntimeError):
     """A variant that cannot go on; the text says why."""
 
 
-def make_variant(name: str, case: Case, settings: dict, images, threads: int):
+def make_variant(
+    name: str, case: Case, settings: dict, images, threads: int, seed: int = 0
+):
     """The variant called `name`: `steps(count) -> loss`, `facts()`, `num_params`."""
     if name == OURS:
         from infovae_jax.benchmark.ours import JaxVariant
 
-        return JaxVariant(case, images)
+        return JaxVariant(case, images, seed)
     from infovae_jax.benchmark import torch_loops
 
     if name == "pythae":
@@ -62,14 +64,15 @@ def make_variant(name: str, case: Case, settings: dict, images, threads: int):
 
     if case.objective not in written:
         raise Failed(f"no {case.objective} there")
-    return make(case, settings, images, threads)
+    return make(case, settings, images, threads, seed)
 
 
 def serve(request: str) -> None:
     """A worker: a JSON object per line says which method to call, and is answered.
 
     Args:
-      request: JSON of `name`, `case`, `settings`, `threads` and perhaps `data`.
+      request: JSON of `name`, `case`, `settings`, `threads`, `seed` and `data`, which
+        may be empty.
     """
     # Whatever a library prints must not come between the answers.
     channel = os.fdopen(os.dup(1), "w")
@@ -86,22 +89,17 @@ def serve(request: str) -> None:
             answer({"num_params": 0, "versions": versions(OURS)})
             return
         case = Case(*asked["case"])
-        data = asked.get("data")
-        if data:
-            images, test = elbo.read(data)
-        else:
-            images, test = cases.random_images(case), None
-        variant = make_variant(
-            asked["name"], case, asked["settings"], images, asked["threads"]
-        )
+        data = asked["data"]
+        images = elbo.read(data)[0] if data else cases.random_images(case)
+        own = asked["settings"], images, asked["threads"], asked["seed"]
+        variant = make_variant(asked["name"], case, *own)
         answer({"num_params": variant.num_params, "versions": versions(asked["name"])})
         for line in sys.stdin:
             call = json.loads(line)
             method = call.pop("call")
             began = time.perf_counter()
-            if method == "test_elbo":
-                prior = elbo.prior_means(cases.peer_settings(case))
-                value = elbo.test_elbo(variant.posteriors, variant.decode, prior, test)
+            if method == "scores":
+                value = elbo.scores(variant, case, data)
             else:
                 value = getattr(variant, method)(**call)
             seconds = time.perf_counter() - began
@@ -141,11 +139,15 @@ def versions(name: str) -> dict[str, str]:
 class Worker:
     """A variant in a process of its own; see `make_variant`.
 
+    It has a method `scores` more, of the data that it was given; see `elbo.scores`.
+
     Raises:
       Failed: it could not be built, died, or took too long; also from `call`.
     """
 
-    def __init__(self, name: str, case: Case, options: Options, data: str = ""):
+    def __init__(
+        self, name: str, case: Case, options: Options, data: str = "", seed: int = 0
+    ):
         threads = str(options.threads)
         env = {
             **os.environ,
@@ -161,6 +163,7 @@ class Worker:
             "settings": cases.peer_settings(case) if name in PEERS else {},
             "threads": options.threads,
             "data": data,
+            "seed": seed,
         }
         self._limit = options.answer_seconds
         self.began = time.time()

@@ -5,8 +5,9 @@
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
 all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective;
 `start NAME`, what the first command costs by `results/start/NAME.json`; `speed NAME`,
-training steps beside peers by `results/speed/NAME.json`. A test compares the pages with
-what this makes.
+training steps beside peers by `results/speed/NAME.json`; `waits` and `memory`, what a
+person waits for and what memory a command takes, by files there. A test compares the
+pages with what this makes.
 """
 
 import inspect
@@ -18,15 +19,17 @@ from typing import NamedTuple
 from infovae_jax import objectives
 from infovae_jax.report import (
     ledger,
+    memory,
     published,
     record,
     reference,
     start_costs,
     step_speeds,
+    waits,
 )
 
 ROOT = pathlib.Path(__file__).parents[2]
-PART = re.compile(r"(<!-- made: ([a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- made: ([a-z0-9_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REPRODUCED, OURS = "reproduced", "ours only"
 NOT_RUN, NOTHING = "not run yet", "no published figure"
 
@@ -232,6 +235,8 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "knobs": knobs,
         "start": start,
         "speed": lambda name: step_speeds.part(ROOT, name),
+        "waits": lambda _: waits.part(ROOT),
+        "memory": lambda _: memory.part(ROOT),
         "systems": lambda _: systems(records),
     }
 

@@ -15,6 +15,7 @@ import platform
 import re
 import statistics
 import subprocess
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -254,6 +255,27 @@ def spread(values: list[float | None]) -> tuple[float, float | None, int]:
     finite = [v for v in values if v is not None]
     deviation = statistics.stdev(finite) if len(finite) > 1 else None
     return statistics.fmean(finite), deviation, len(finite)
+
+
+def told_of(place: dict[str, Any]) -> str:
+    """An environment in words: commit, versions, device, processor and threads."""
+    named = ("jax", "torch", "pythae")
+    versions = [f"{name} {place[name]}" for name in named if place.get(name)]
+    parts = [f"commit {place['commit']}", *versions]
+    parts += [place[name] for name in ("precision",) if place.get(name)]
+    if not place.get("device", "cpu").startswith("cpu"):
+        parts.append(place["device"])
+    count = place.get("threads")
+    cores = f"{place['cores']} cores" if count is None else f"{count} threads"
+    return ", ".join([*parts, place["processor"], cores])
+
+
+def part(root: pathlib.Path, path: pathlib.Path, table: Callable) -> list[str]:
+    """Lines of `table(root / path)`; where no such file is, the command for it."""
+    if (root / path).exists():
+        return table(root / path)
+    command = "python -m infovae_jax.benchmark.everything --data=mnist.npz"
+    return [f"Not measured yet: `{command} --only={path.stem}`."]
 
 
 def markdown(rows: list[list[str]]) -> list[str]:

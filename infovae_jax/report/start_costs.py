@@ -70,13 +70,11 @@ def ratio_rows(costs: Costs) -> list[list[str]]:
 
 def table(costs: Costs) -> list[str]:
     """The costs in Markdown, and how they were measured."""
-    place = costs.environment
     rounds = len(next(iter(costs.configs.values()))["cold"]["cpu"])
     how = "one round" if rounds == 1 else f"medians of {rounds} rounds"
     lines = [
         f"CPU seconds, and wall seconds where it says so; {how}. "
-        f"`{costs.command}`; commit {place['commit']}, jax {place['jax']}, "
-        f"{place['processor']}, {place['cores']} cores.",
+        f"`{costs.command}`; {record.told_of(costs.environment)}.",
         "",
         *record.markdown(rows(costs)),
     ]

@@ -7,7 +7,11 @@ from infovae_jax.report import record
 
 FOLDER = pathlib.Path("results/speed")
 # Name of a file there -> flags of `infovae_jax.benchmark` that make it.
-FLAGS = {"recipes": "--recipes --peers --rounds=5 --turn_seconds=1"}
+FLAGS = {
+    "recipes": "--recipes --peers --rounds=5 --turn_seconds=1",
+    "steps": "--all --peers",
+    "bfloat16": "--all --precision=bfloat16",
+}
 OURS = "jax"
 PEERS = {
     "torch_loader": "PyTorch eager + DataLoader",
@@ -45,12 +49,6 @@ def read(path: pathlib.Path) -> Speeds:
     return record.read_as(Speeds, path, "figures of a benchmark", fix)
 
 
-def command(name: str) -> str:
-    """The one that makes the file called `name`."""
-    out = FOLDER / f"{name}.json"
-    return f"python -m infovae_jax.benchmark {FLAGS[name]} --out={out.as_posix()}"
-
-
 def rows(speeds: Speeds) -> list[list[str]]:
     """A head, and a row of cells for each case.
 
@@ -74,17 +72,10 @@ def rows(speeds: Speeds) -> list[list[str]]:
 
 def table(speeds: Speeds) -> list[str]:
     """The speeds in Markdown, and how they were measured."""
-    place = speeds.environment
-    versions = ", ".join(
-        f"{name} {place[name]}"
-        for name in ("jax", "torch", "pythae")
-        if place.get(name)
-    )
     return [
         "Medians of examples a second; how many times faster ours is, with the range "
-        f"over {speeds.timing['rounds']} rounds at most. `{speeds.command}`; commit "
-        f"{place['commit']}, {versions}, {place['precision']}, {place['processor']}, "
-        f"{place['threads']} threads.",
+        f"over {speeds.timing['rounds']} rounds at most. `{speeds.command}`; "
+        f"{record.told_of(speeds.environment)}.",
         "",
         *record.markdown(rows(speeds)),
     ]
@@ -92,10 +83,7 @@ def table(speeds: Speeds) -> list[str]:
 
 def part(root: pathlib.Path, name: str) -> list[str]:
     """The table of the file called `name`, or how to make it where it is not there."""
-    path = root / FOLDER / f"{name}.json"
-    if not path.exists():
-        return [f"Not measured yet: `{command(name)}`."]
-    return table(read(path))
+    return record.part(root, FOLDER / f"{name}.json", lambda path: table(read(path)))
 
 
 def _own(figures: dict[str, Any]) -> list[str]:

@@ -7,12 +7,16 @@ import jax
 from jax.sharding import Mesh
 
 from infovae_jax.errors import ConfigError
-from infovae_jax.training import sharding
+from infovae_jax.training import blocks, sharding
 from infovae_jax.training.run import Run
 
 # The state and its update, which are there together for a moment.
 STATES = 2
 _GIB = 2**30
+# A forecast of less, in bytes and as a share of the machine, is worth no line.
+NOTABLE, NOTABLE_SHARE = _GIB, 0.25
+# Images of a batch as floats, what the decoder makes of them, and its gradient.
+_IMAGES = 3
 
 
 def needed(run: Run, state: Any, num_members: int) -> int:
@@ -23,9 +27,45 @@ def needed(run: Run, state: Any, num_members: int) -> int:
       state: shapes and types of one member's state, from `loop.abstract_state`.
       num_members: 1 for a single run.
     """
-    dataset, config = run.dataset, run.config
-    data = 0 if config.data.stream else dataset.train_x.nbytes
+    data = 0 if run.config.data.stream else run.dataset.train_x.nbytes
     return data + STATES * num_members * _bytes(state)
+
+
+def forecast(run: Run, state: Any, num_members: int, mesh: Mesh) -> str | None:
+    """A line of what training takes at least, from shapes; None where it is little.
+
+    The data that are on the devices (with `data.stream` two blocks of batches), all
+    states with their update, and a batch on its way through dense layers. What
+    convolutions hold, what the compiler adds and the programs themselves come on top.
+
+    Args:
+      run: from `open_run`.
+      state: as of `needed`.
+      num_members: as of `needed`.
+      mesh: the devices.
+    """
+    x, train = run.dataset.train_x, run.config.train
+    pixels, size = math.prod(x.shape[1:]), train.batch_size + run.added
+    data = x.nbytes
+    if run.config.data.stream:
+        steps = blocks.block_length(run.config, run.steps_per_epoch)
+        data = min(data, 2 * steps * size * pixels * x.dtype.itemsize)
+    units = sum(
+        leaf.shape[-1] for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2
+    )
+    parts = {
+        "data": data,
+        f"{num_members} states" if num_members > 1 else "state": (
+            STATES * num_members * _bytes(state)
+        ),
+        "a batch": 4 * size * (_IMAGES * pixels + units),
+    }
+    total, there = sum(parts.values()), available(mesh)
+    if total < NOTABLE and (there is None or total < NOTABLE_SHARE * there):
+        return None
+    each = ", ".join(f"{name} {value / _GIB:.2g}" for name, value in parts.items())
+    of = "" if there is None else f" of {there / _GIB:.1f}"
+    return f"memory: at least {total / _GIB:.1f}{of} GiB ({each})"
 
 
 def _bytes(tree: Any) -> int:

@@ -237,7 +237,8 @@ def test_turns_are_interleaved_and_the_first_round_does_not_count():
 
 
 def test_quality_reads_digits_enlarged():
-    train, test = elbo.read("digits")
+    train, test, labels = elbo.read("digits")
+    assert len(labels) == len(test)
     assert train.dtype == np.uint8
     assert train.shape[1:] == test.shape[1:] == (28, 28, 1)
     assert (train[:, 2:5, 2:5] == train[:, 2:3, 2:3]).all()
