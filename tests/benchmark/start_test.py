@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small_run
 
-from infovae_jax.benchmark import budget, start
+from infovae_jax.benchmark import budget, memory, start
 from infovae_jax.errors import ConfigError
 from infovae_jax.report import pages, record, start_costs
 
@@ -166,7 +166,7 @@ def test_a_run_tells_where_its_seconds_went(tmp_path):
     """In a process of its own, on four pixels by four."""
     np.savez(tmp_path / "x.npz", **small_run.images())
     told = tmp_path / "budget.json"
-    module = ["-m", "infovae_jax.benchmark.budget", str(told)]
+    module = ["-m", "infovae_jax.benchmark.budget", str(told), budget.PEAKS]
     done = subprocess.run(
         [sys.executable, *module, *small_run.command(tmp_path)],
         cwd=start.ROOT,
@@ -179,4 +179,7 @@ def test_a_run_tells_where_its_seconds_went(tmp_path):
     assert list(found["phases"]) == list(budget.PHASES)
     assert all(spent["cpu"] > 0 for spent in found["phases"].values())
     assert len(found["programs"]) >= 5
+    if budget.peak_bytes() is not None:
+        assert set(found["peaks"]) <= set(memory.PHASES)
+        assert found["peaks"]["train"] > found["peaks"]["data"] > 2**20
     assert any("multi_step" in name or "run" in name for name, _ in found["programs"])

@@ -1,5 +1,7 @@
 """What does not fit is refused before it is allocated."""
 
+import math
+
 import jax
 import pytest
 import small_run
@@ -30,6 +32,34 @@ def test_data_and_states_are_counted(run, monkeypatch):
         memory.check(run, state, 2, run.make_mesh())
     monkeypatch.setattr(memory, "available", lambda mesh: None)
     memory.check(run, state, 10**9, run.make_mesh())
+
+
+def test_a_forecast_is_told_where_it_is_much(run, monkeypatch):
+    state, mesh = loop.abstract_state(run), run.make_mesh()
+    pixels = math.prod(run.dataset.train_x.shape[1:])
+    kernels = [leaf for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2]
+    units = sum(kernel.shape[-1] for kernel in kernels)
+    batch = 4 * run.config.train.batch_size * (3 * pixels + units)
+    total = memory.needed(run, state, 1) + batch
+    monkeypatch.setattr(memory, "_GIB", 1)  # of bytes as of gibibytes
+    monkeypatch.setattr(memory, "NOTABLE", total + 1)
+    monkeypatch.setattr(memory, "available", lambda mesh: 4 * total + 1)
+    assert memory.forecast(run, state, 1, mesh) is None
+    monkeypatch.setattr(memory, "available", lambda mesh: 4 * total)
+    told = memory.forecast(run, state, 1, mesh)
+    assert told.startswith(f"memory: at least {total}.0 of {4 * total}.0 GiB (data")
+    assert ", state " in told
+    assert "3 states" in memory.forecast(run, state, 3, mesh)
+    monkeypatch.setattr(memory, "NOTABLE", total)
+    monkeypatch.setattr(memory, "available", lambda mesh: None)
+    alone = told.replace(f" of {4 * total}.0", "")
+    assert memory.forecast(run, state, 1, mesh) == alone
+    # Two blocks of an epoch's steps would be more than all examples.
+    run.config.data.stream = True
+    assert memory.forecast(run, state, 1, mesh) == alone
+    run.config.train.log_every, run.config.train.batch_size = 1, 2
+    two_blocks = f"(data {2 * 2 * 4 * pixels:.2g}, "
+    assert two_blocks in memory.forecast(run, state, 100, mesh)
 
 
 def test_layers_beyond_the_machine(run_main_inprocess, tmp_path):
