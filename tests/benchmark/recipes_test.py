@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infovae_jax import distributions, objectives
-from infovae_jax.benchmark import cases, workers
+from infovae_jax.benchmark import cases, ours, workers
+from infovae_jax.config import schedules
 from infovae_jax.objectives import _affine, _gaussian, _invariance, infocatvae
 from infovae_jax.objectives._terms import example_keys, split_keys
 from infovae_jax.training import train_step
@@ -280,6 +281,44 @@ def moments(values):
     """Entries and products of two of them, `[num, ...]`."""
     products = values[:, :, None] * values[:, None, :]
     return np.concatenate([values, products.reshape(len(values), -1)], -1)
+
+
+@pytest.mark.long
+def test_posteriors_of_the_recipe_are_ours():
+    """Of equal weights, in evaluation: of moments that were kept, not the batch's."""
+    case = cases.parse("infocatvae_recipe_mlp", BATCH_SIZE)
+    x = images()
+    variant = ours.JaxVariant(case, (255 * x).astype(np.uint8))
+    loop = workers.make_variant(
+        "torch_resident", case, cases.peer_settings(case), (255 * x).astype(np.uint8), 1
+    )
+    model, trained = loop.model, variant.state.params
+    for parameter, value in pairs(model, trained, 1):
+        parameter.data = tensor(value).contiguous()
+    of_batch = model.classifier(tensor(x).permute(0, 3, 1, 2)).detach().numpy()
+    found, expected = loop.posteriors(x), variant.posteriors(x)
+    for theirs, mine in zip(found, expected, strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=1e-4, atol=1e-5)
+    assert np.abs(of_batch - model.classifier.last.bias.detach().numpy()).max() > 0
+    assert not np.allclose(jax.nn.log_softmax(of_batch), found[0], rtol=1e-3)
+
+
+def test_the_rate_of_a_recipe_falls_as_ours_does():
+    """2e-3 to the 15th of 25 epochs, then on a line to a tenth of it."""
+    case = cases.parse("infocatvae_recipe_mlp", 8)._replace(own_rate=True)
+    settings = cases.peer_settings(case)
+    assert len(settings["rates"]) == 26
+    loop = workers.make_variant(
+        "torch_resident", case, settings, (255 * images()).astype(np.uint8), 1
+    )
+    config = cases.make_config(case)
+    schedule = schedules.make_schedule(config.optimizer.learning_rate, 3, "", 25)
+    for step in range(80):  # three steps an epoch
+        loop._set_rate()
+        (group,) = loop._optimizer.param_groups
+        np.testing.assert_allclose(group["lr"], schedule(step), rtol=1e-4)
+    plain = cases.peer_settings(case._replace(own_rate=False))["rates"]
+    np.testing.assert_allclose(plain, cases.LEARNING_RATE)
 
 
 @pytest.mark.long
