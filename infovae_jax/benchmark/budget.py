@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 IMPORT, TRACE, COMPILE, REST = "import", "trace", "compile", "rest"
+# Of memory: whatever is before the first phase of those that are wrapped.
+START = "start"
 # Phase -> functions whose time it is, as 'module:name'. Who calls them looks them up
 # there when it does.
 WRAPPED = {
@@ -159,11 +161,10 @@ class Budget:
 
     def _used_by(self) -> str:
         """The phase that memory is used by: what is imported or compiled is for it."""
-        outer = next((phase for phase in self._on[::-1] if phase in WRAPPED), REST)
-        innermost = self._on[-1]
-        if outer == "train" and innermost in (TRACE, COMPILE):
+        phase = next((name for name in self._on[::-1] if name in WRAPPED), REST)
+        if phase == "train" and self._on[-1] in (TRACE, COMPILE):
             return COMPILE
-        return innermost if outer == REST else outer
+        return START if phase == REST and not {*WRAPPED} & {*self.spent} else phase
 
 
 def _is_main() -> bool:

@@ -11,7 +11,7 @@ streaming runs take turns. A phase has the greatest resident memory (of the proc
 pages of mapped files included) of all its instants, as Linux counts it; elsewhere only
 the speeds are measured. What a phase imports or compiles is its own:
 
-  import    up to the data
+  start     up to the data: mostly imports
   data      reading and checking them
   compile   the training's programs
   train     steps, their rows of metrics, the loop
@@ -32,7 +32,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from infovae_jax.benchmark import command, race, start
+from infovae_jax.benchmark import budget, command, race, start
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.table import aligned
 from infovae_jax.report import memory as report
@@ -43,8 +43,8 @@ WAYS = {report.RESIDENT: [], report.STREAM: ["--config.data.stream=True"]}
 ONE_EPOCH = "--config.train.num_epochs=1"
 # Order of the table.
 PHASES = (
-    *("import", "data", "compile", "train", "measure", "save"),
-    *("evaluate", "report", "rest"),
+    *(budget.START, "data", "compile", "train", "measure", "save"),
+    *("evaluate", "report", budget.REST),
 )
 _CHUNK = 10_000
 

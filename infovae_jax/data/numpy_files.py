@@ -29,8 +29,8 @@ FACTOR_PREFIX = "factor_"
 MAX_UNPACKED_BYTES = 64 << 30
 MAX_SUSPICIOUS_BYTES = 1 << 30
 MAX_RATIO = 200  # dSprites, of white shapes on black, has 115
-# A larger .npy file is split on disk instead of in memory.
-MAX_SPLIT_IN_MEMORY = 1 << 30
+# A larger .npy file is split on disk instead of in memory, and where it is streamed.
+MAX_SPLIT_IN_MEMORY, MAX_SPLIT_TO_STREAM = 1 << 30, 1 << 26
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -94,7 +94,8 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
 
     Args:
       path: a `.npy` file of images in any layout `raw_splits.as_images` takes.
-      config: reads `test_fraction`, `split_seed` and, for large files, `cache_dir`.
+      config: reads `test_fraction`, `split_seed`, `stream` and, for large files,
+        `cache_dir`.
 
     Raises:
       DataError: if the file is damaged, cut, a pickle, or holds no images.
@@ -107,7 +108,7 @@ def read_npy(path: pathlib.Path, config: Any) -> raw_splits.Raw:
         len(x), config.test_fraction, config.split_seed, where
     )
     scale = _scaling(_Picked(x, train), array.ndim == 2, config, where)
-    if x.nbytes <= MAX_SPLIT_IN_MEMORY:
+    if x.nbytes <= (MAX_SPLIT_TO_STREAM if config.stream else MAX_SPLIT_IN_MEMORY):
         parts = (_as_stored(x[picked], scale, where) for picked in (train, test))
         train_x, test_x = parts
     else:
@@ -128,7 +129,9 @@ class _Picked:
         return len(self.indices)
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        return self.x[self.indices[part]]
+        rows = self.x[self.indices[part]]
+        raw_splits.release(self.x)
+        return rows
 
 
 def _scaling(
@@ -169,15 +172,10 @@ def open_npy(path: pathlib.Path) -> np.ndarray:
 def _split_on_disk(
     path, x, train, test, config, scale
 ) -> tuple[np.ndarray, np.ndarray]:
-    def rows_of(indices):
-        return _as_stored(x[indices], scale, f"file {path}")
-
     def stream(indices):
-        rows = max(1, raw_splits.CHUNK_VALUES // math.prod(x.shape[1:]))
-        starts = range(0, len(indices), rows)
-        return cache.Stream(
-            len(indices), ((rows_of(indices[i : i + rows]), None) for i in starts)
-        )
+        parts = raw_splits.chunks(_Picked(x, indices))
+        stored = (_as_stored(part, scale, f"file {path}") for _, part in parts)
+        return cache.Stream(len(indices), ((part, None) for part in stored))
 
     stat = path.stat()
     mark = cache.fingerprint(

@@ -1,5 +1,6 @@
 """Arrays of any usual layout become uint8 or float32 `[n, H, W, C]`."""
 
+import mmap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -55,10 +56,33 @@ class Raw(NamedTuple):
 
 
 def chunks(x: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first index, slice) along the leading axis, a few MB each."""
+    """Yields (first index, slice) along the leading axis, a few MB each.
+
+    Of a mapped file no more than that stays in the memory of this process.
+    """
     rows = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:]))))
     for start in range(0, len(x), rows):
         yield start, x[start : start + rows]
+        release(x)
+
+
+def release(x: Any) -> None:
+    """Lets the pages go that were read of a mapped file, if x is of one.
+
+    They stay in the system's cache; whoever reads them again finds them there.
+    """
+    found = mapped(x)
+    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
+        found._mmap.madvise(mmap.MADV_DONTNEED)
+
+
+def mapped(x: Any) -> np.memmap | None:
+    """The mapped file that x is of, None where it is of memory that can be changed."""
+    while isinstance(x, np.ndarray):
+        if isinstance(x, np.memmap) and x.mode == "r":
+            return x
+        x = x.base
+    return None
 
 
 def first_index(flags: np.ndarray, start: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from infovae_jax.report import record, step_speeds
 RESIDENT, STREAM = "resident", "stream"
 _TITLES = {RESIDENT: "data resident", STREAM: "`data.stream`"}
 # The phase whose peak the others are told above.
-START = "import"
+START = "start"
 _MIB = 2**20
 
 

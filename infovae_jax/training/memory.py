@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from infovae_jax.data import raw_splits
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import blocks, sharding
 from infovae_jax.training.run import Run
@@ -34,9 +35,10 @@ def needed(run: Run, state: Any, num_members: int) -> int:
 def forecast(run: Run, state: Any, num_members: int, mesh: Mesh) -> str | None:
     """A line of what training takes at least, from shapes; None where it is little.
 
-    The data that are on the devices (with `data.stream` two blocks of batches), all
-    states with their update, and a batch on its way through dense layers. What
-    convolutions hold, what the compiler adds and the programs themselves come on top.
+    Data that are on the devices (with `data.stream` two blocks of batches), on a CPU
+    those beside them that are in no mapped file, all states with their update, and a
+    batch on its way through dense layers. What convolutions hold, what the compiler
+    adds and the programs themselves come on top.
 
     Args:
       run: from `open_run`.
@@ -50,6 +52,9 @@ def forecast(run: Run, state: Any, num_members: int, mesh: Mesh) -> str | None:
     if run.config.data.stream:
         steps = blocks.block_length(run.config, run.steps_per_epoch)
         data = min(data, 2 * steps * size * pixels * x.dtype.itemsize)
+    if mesh.local_devices[0].platform == "cpu":
+        splits = x, run.dataset.test_x
+        data += sum(part.nbytes for part in splits if raw_splits.mapped(part) is None)
     units = sum(
         leaf.shape[-1] for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2
     )

@@ -13,6 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from infovae_jax.data import raw_splits
 from infovae_jax.errors import ConfigError
 
 # Kernels of fewer numbers cost more to gather than they take to hold.
@@ -183,11 +184,13 @@ def put_rows(data: Any, indices: np.ndarray, mesh: Mesh) -> Any:
     split = batch_sharded(mesh, 1)
 
     def send(array):
-        return put(
+        sent = put(
             lambda part: np.asarray(array[indices[part[:2]]]),
             (*indices.shape, *array.shape[1:]),
             split,
         )
+        raw_splits.release(array)
+        return sent
 
     return jax.tree.map(send, data)
 

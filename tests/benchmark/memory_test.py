@@ -17,24 +17,26 @@ def test_memory_is_of_the_phase_that_asked_for_it():
     """What is imported or compiled is for it, but for the training's programs."""
     peaks = iter(range(1, 100))
     found = budget.Budget(lambda: (0.0, 0.0), lambda: next(peaks))
-    with found.phase("import"):  # 1 until here
-        pass  # 2
-    with found.phase("train"):  # 3
-        found.stage_began(TRACED)  # 4
-        found.stage_ended(TRACED, 0.0)  # 5
-        with found.phase("measure"):  # 6
-            found.stage_began(COMPILED)  # 7
-            found.stage_ended(COMPILED, 0.0)  # 8
-        # 9, and 10
-    with found.phase("evaluate"), found.phase("import"):  # 11, and 12
-        pass  # 13, and 14
+    with found.phase("import"):  # 1
+        found.stage_began(COMPILED)  # 2
+        found.stage_ended(COMPILED, 0.0)  # 3
+    # 4, and before the training 5: nothing had begun.
+    with found.phase("train"):
+        found.stage_began(TRACED)  # 6
+        found.stage_ended(TRACED, 0.0)  # 7
+        with found.phase("measure"):  # 8 of the training
+            found.stage_began(COMPILED)  # 9
+            found.stage_ended(COMPILED, 0.0)  # 10
+        # 11 of the measuring, 12 of the training, 13 of the rest
+    with found.phase("evaluate"), found.phase("import"):  # 14
+        pass  # 15, 16, and in the end 17
     assert found.record()["peaks"] == {
-        "rest": 15,
-        "import": 2,
-        "train": 10,
-        "compile": 5,
-        "measure": 9,
-        "evaluate": 14,
+        "start": 5,
+        "train": 12,
+        "compile": 7,
+        "measure": 11,
+        "rest": 17,
+        "evaluate": 16,
     }
 
 
@@ -73,7 +75,7 @@ def made(rounds=2):
         turns.append(way)
         data = 100 if way == report.RESIDENT else 20
         mib = 2**20 * (1 + len(turns) // 3)
-        peaks = {"evaluate": 3 * mib, "import": 50 * 2**20, "train": (50 + data) * mib}
+        peaks = {"evaluate": 3 * mib, "start": 50 * 2**20, "train": (50 + data) * mib}
         return peaks, 10.0 if way == report.RESIDENT else 5.0
 
     ways = memory.measure(rounds, run)
@@ -87,9 +89,9 @@ def test_a_phase_is_a_row_with_its_greatest_peak(tmp_path):
     memory_ = made()
     head, *found = report.rows(memory_)
     assert len(head) == 5
-    assert found[0] == ["import", "50", "0", "50", "0"]
+    assert found[0] == ["start", "50", "0", "50", "0"]
     assert found[1] == ["train", "300", "250", "140", "90"]
-    assert [row[0] for row in found] == ["import", "train", "evaluate"]
+    assert [row[0] for row in found] == ["start", "train", "evaluate"]
     (line,) = report.part(tmp_path)
     assert "everything --data=mnist.npz --only=memory" in line
     record.write(memory_, tmp_path / "results/speed/memory.json")

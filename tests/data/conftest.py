@@ -23,6 +23,7 @@ def data_config(tmp_path):
                 "num_train": None,
                 "binarize": "none",
                 "image_size": None,
+                "stream": False,
                 "follow_links": False,
                 "label_column": None,
                 "columns": None,

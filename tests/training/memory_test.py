@@ -40,7 +40,9 @@ def test_a_forecast_is_told_where_it_is_much(run, monkeypatch):
     kernels = [leaf for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2]
     units = sum(kernel.shape[-1] for kernel in kernels)
     batch = 4 * run.config.train.batch_size * (3 * pixels + units)
-    total = memory.needed(run, state, 1) + batch
+    # Beside the device, which here is the processor, both splits as they were read.
+    held = run.dataset.train_x.nbytes + run.dataset.test_x.nbytes
+    total = memory.needed(run, state, 1) + held + batch
     monkeypatch.setattr(memory, "_GIB", 1)  # of bytes as of gibibytes
     monkeypatch.setattr(memory, "NOTABLE", total + 1)
     monkeypatch.setattr(memory, "available", lambda mesh: 4 * total + 1)
@@ -58,7 +60,7 @@ def test_a_forecast_is_told_where_it_is_much(run, monkeypatch):
     run.config.data.stream = True
     assert memory.forecast(run, state, 1, mesh) == alone
     run.config.train.log_every, run.config.train.batch_size = 1, 2
-    two_blocks = f"(data {2 * 2 * 4 * pixels:.2g}, "
+    two_blocks = f"(data {held + 2 * 2 * 4 * pixels:.2g}, "
     assert two_blocks in memory.forecast(run, state, 100, mesh)
 
 
