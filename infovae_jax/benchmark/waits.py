@@ -225,7 +225,7 @@ def annealed(num_temperatures: int, num_chains: int, count: int) -> dict:
     def turn():
         jax.block_until_ready(program(variant.params, x, key))
 
-    seconds = race.timed_rounds({OURS: turn}, TURNS)
+    seconds = race.timed_rounds({OURS: turn}, TURNS, warm_up=0)
     recipe = f"{num_temperatures} temperatures, {num_chains} chains"
     what = f"AIS of {count} images, {recipe}"
     return _task(what, "", seconds, compiled)
