@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infovae_jax.data import cache, raw_splits, scaling
+from infovae_jax.data import cache, mapped_files, raw_splits, scaling
 from infovae_jax.errors import DataError, UserError
 
 # Names of (train images, train labels, test images, test labels).
@@ -130,7 +130,7 @@ class _Picked:
 
     def __getitem__(self, part: slice) -> np.ndarray:
         rows = self.x[self.indices[part]]
-        raw_splits.release(self.x)
+        mapped_files.release(self.x)
         return rows
 
 

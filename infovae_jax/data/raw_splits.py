@@ -1,12 +1,11 @@
 """Arrays of any usual layout become uint8 or float32 `[n, H, W, C]`."""
 
-import mmap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from infovae_jax.data import subsets
+from infovae_jax.data import mapped_files, subsets
 from infovae_jax.data.labels import UNKNOWN
 from infovae_jax.data.permutation import TEST_SPLIT, VALIDATION, permutation
 from infovae_jax.errors import ConfigError, DataError
@@ -63,26 +62,7 @@ def chunks(x: Any) -> Iterator[tuple[int, np.ndarray]]:
     rows = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:]))))
     for start in range(0, len(x), rows):
         yield start, x[start : start + rows]
-        release(x)
-
-
-def release(x: Any) -> None:
-    """Lets the pages go that were read of a mapped file, if x is of one.
-
-    They stay in the system's cache; whoever reads them again finds them there.
-    """
-    found = mapped(x)
-    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
-        found._mmap.madvise(mmap.MADV_DONTNEED)
-
-
-def mapped(x: Any) -> np.memmap | None:
-    """The mapped file that x is of, None where it is of memory that can be changed."""
-    while isinstance(x, np.ndarray):
-        if isinstance(x, np.memmap) and x.mode == "r":
-            return x
-        x = x.base
-    return None
+        mapped_files.release(x)
 
 
 def first_index(flags: np.ndarray, start: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ them. All draws of a seed are beginnings of one order: a small one lies in a lar
 
 import numpy as np
 
+from infovae_jax.data import mapped_files
 from infovae_jax.data.permutation import SUBSETS, words
 
 
@@ -62,4 +63,8 @@ def draw(
 
 def take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """`array[indices]`, without a copy where these are all of them in order."""
-    return array if len(indices) == len(array) else array[indices]
+    if len(indices) == len(array):
+        return array
+    taken = array[indices]
+    mapped_files.release(array)
+    return taken

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from infovae_jax.data import raw_splits
+from infovae_jax.data import mapped_files
 from infovae_jax.errors import ConfigError
 from infovae_jax.training import blocks, sharding
 from infovae_jax.training.run import Run
@@ -54,7 +54,7 @@ def forecast(run: Run, state: Any, num_members: int, mesh: Mesh) -> str | None:
         data = min(data, 2 * steps * size * pixels * x.dtype.itemsize)
     if mesh.local_devices[0].platform == "cpu":
         splits = x, run.dataset.test_x
-        data += sum(part.nbytes for part in splits if raw_splits.mapped(part) is None)
+        data += sum(part.nbytes for part in splits if mapped_files.of(part) is None)
     units = sum(
         leaf.shape[-1] for leaf in jax.tree.leaves(state.params) if leaf.ndim == 2
     )

@@ -13,7 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from infovae_jax.data import raw_splits
+from infovae_jax.data import mapped_files
 from infovae_jax.errors import ConfigError
 
 # Kernels of fewer numbers cost more to gather than they take to hold.
@@ -189,7 +189,7 @@ def put_rows(data: Any, indices: np.ndarray, mesh: Mesh) -> Any:
             (*indices.shape, *array.shape[1:]),
             split,
         )
-        raw_splits.release(array)
+        mapped_files.release(array)
         return sent
 
     return jax.tree.map(send, data)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infovae_jax import data
-from infovae_jax.data import intake, new_rows, numpy_files, raw_splits, sources
+from infovae_jax.data import intake, mapped_files, new_rows, numpy_files, sources
 from infovae_jax.errors import ConfigError, DataError
 
 X = np.random.default_rng(0).integers(0, 256, (20, 6, 6), dtype=np.uint8)
@@ -79,12 +79,12 @@ def test_large_npy_is_split_on_disk(tmp_path, data_config, monkeypatch, stream):
     np.save(tmp_path / "set.npy", X)
     config = data_config(tmp_path / "set.npy", stream=stream)
     small = data.load(config)
-    assert raw_splits.mapped(small.train_x) is None
+    assert mapped_files.of(small.train_x) is None
     limit = "MAX_SPLIT_TO_STREAM" if stream else "MAX_SPLIT_IN_MEMORY"
     monkeypatch.setattr(numpy_files, limit, 0)
     monkeypatch.setattr(numpy_files.raw_splits, "CHUNK_VALUES", 100)
     large = data.load(config)
-    assert raw_splits.mapped(large.train_x) is not None
+    assert mapped_files.of(large.train_x) is not None
     np.testing.assert_array_equal(large.train_x, small.train_x)
     np.testing.assert_array_equal(large.test_x, small.test_x)
 
