@@ -3,10 +3,10 @@
     python -m infovae_jax.report.pages            # mends README.md and docs/
 
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
-all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective;
-`start NAME`, what the first command costs by `results/start/NAME.json`; `speed NAME`,
-training steps beside peers by `results/speed/NAME.json`. A test compares the pages with
-what this makes.
+all systems; `ablation`, that of the parts of the clustering recipe; `mathematics NAME`,
+`figures NAME` and `knobs NAME` of one objective; `start NAME`, what the first command
+costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers by
+`results/speed/NAME.json`. A test compares the pages with what this makes.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from infovae_jax import objectives
 from infovae_jax.report import (
+    ablation,
     ledger,
     published,
     record,
@@ -157,10 +158,9 @@ def _figure(name: str, found: record.Record, metric: str) -> str | None:
     values = found.figures.get(metric) or found.training.get(metric)
     if values is None or all(v is None for v in values):
         return None
-    mean, deviation, runs = record.spread(values)
-    digits = 3 if "accuracy" in metric else 2
-    spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
-    return f"{mean:.{digits}f}{spread} ({runs}), `{name.removesuffix('.json')}`"
+    *_, runs = record.spread(values)
+    shown = record.mean_text(values, 3 if "accuracy" in metric else 2)
+    return f"{shown} ({runs}), `{name.removesuffix('.json')}`"
 
 
 def systems(records: Mapping[str, record.Record]) -> list[str]:
@@ -192,7 +192,7 @@ _SHOWN = (
 
 def figures(objective: str, records: Mapping[str, record.Record]) -> list[str]:
     """A table of the records of one objective, or a line where there are none."""
-    names = _of(objective, records)
+    names = [name for name in _of(objective, records) if name not in ablation.names()]
     if not names:
         return ["No run of this objective has a file in `results/` yet."]
     lines = ["| `results/` | figure | mean ± deviation (runs) |", "|---|---|---|"]
@@ -233,6 +233,7 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "start": start,
         "speed": lambda name: step_speeds.part(ROOT, name),
         "systems": lambda _: systems(records),
+        "ablation": lambda _: ablation.table(records),
     }
 
     def fill(match: re.Match) -> str:
@@ -246,7 +247,8 @@ def paths() -> list[pathlib.Path]:
     """The pages that have such parts."""
     docs = ROOT / "docs"
     objectives_ = sorted((docs / "objectives").glob("*.md"))
-    return [ROOT / "README.md", docs / "benchmarks.md", *objectives_]
+    others = (docs / f"{name}.md" for name in ("benchmarks", "recipe"))
+    return [ROOT / "README.md", *others, *objectives_]
 
 
 def main() -> None:

@@ -256,6 +256,13 @@ def spread(values: list[float | None]) -> tuple[float, float | None, int]:
     return statistics.fmean(finite), deviation, len(finite)
 
 
+def mean_text(values: list[float | None], digits: int) -> str:
+    """Mean of what is finite, with its standard deviation where there are several."""
+    mean, deviation, _ = spread(values)
+    around = "" if deviation is None else f" ± {deviation:.{digits}f}"
+    return f"{mean:.{digits}f}{around}"
+
+
 def markdown(rows: list[list[str]]) -> list[str]:
     """A head and rows of cells as the lines of a Markdown table."""
     head, *others = rows
