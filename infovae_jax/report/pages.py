@@ -5,8 +5,9 @@
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
 all systems; `ablation`, that of the parts of the clustering recipe; `mathematics NAME`,
 `figures NAME` and `knobs NAME` of one objective; `start NAME`, what the first command
-costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers by
-`results/speed/NAME.json`. A test compares the pages with what this makes.
+costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers, and
+`profile NAME`, where their time goes, by `results/speed/NAME.json`. A test compares the
+pages with what this makes.
 """
 
 import inspect
@@ -23,6 +24,7 @@ from infovae_jax.report import (
     record,
     reference,
     start_costs,
+    step_profiles,
     step_speeds,
 )
 
@@ -231,6 +233,7 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "mathematics": mathematics,
         "knobs": knobs,
         "start": start,
+        "profile": lambda name: step_profiles.part(ROOT, name),
         "speed": lambda name: step_speeds.part(ROOT, name),
         "systems": lambda _: systems(records),
         "ablation": lambda _: ablation.table(records),
