@@ -47,6 +47,7 @@ def commands(
     waits = [f"--data={data}", "--peers", f"--out={speed / 'waits.json'}"]
     memory = ["--rows=1000000", "--rounds=3", f"--out={speed / 'memory.json'}"]
     parts |= {
+        "profile": [[f"{MODULE}.profile", f"--out={speed / 'profile.json'}"]],
         "start": [[f"{MODULE}.start", *own]],
         "waits": [[f"{MODULE}.waits", *waits]],
         "memory": [[f"{MODULE}.memory", *memory]],

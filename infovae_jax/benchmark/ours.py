@@ -96,6 +96,15 @@ class JaxVariant:
         """Seconds that tracing and compiling took so far."""
         return sum(self._compile_seconds.values())
 
+    def longest_program(self) -> Any:
+        """The compiled one that `steps` calls; after `prepare`."""
+        return self._programs[max(self._programs)]
+
+    def call(self) -> float:
+        """Calls it once; returns seconds a step."""
+        length = max(self._programs)
+        return self._time(length) / length
+
     def facts(self) -> dict[str, Any]:
         """Figures that need no turns; after `prepare`."""
         length = max(self._programs)

@@ -92,7 +92,8 @@ def infocatvae(few_pixels: bool, images: bool = True, columns: bool = False) -> 
         "model.invariance_probe": 3.0 if few_pixels else 5.0,
         "weights.kl_c": -1.0,
         "weights.balance": 20.0,
-        "weights.reclassification": 3.0,
+        # By 3, 97.6 % of generated MNIST digits were read as those of their cluster.
+        "weights.reclassification": 3.0 if few_pixels else 8.0,
     }
     if few_pixels:
         changes |= {

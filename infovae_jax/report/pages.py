@@ -3,11 +3,12 @@
     python -m infovae_jax.report.pages            # mends README.md and docs/
 
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
-all systems; `mathematics NAME`, `figures NAME` and `knobs NAME` of one objective;
-`start NAME`, what the first command costs by `results/start/NAME.json`; `speed NAME`,
-training steps beside peers by `results/speed/NAME.json`; `waits` and `memory`, what a
-person waits for and what memory a command takes, by files there. A test compares the
-pages with what this makes.
+all systems; `ablation`, that of the parts of the clustering recipe; `mathematics NAME`,
+`figures NAME` and `knobs NAME` of one objective; `start NAME`, what the first command
+costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers, and
+`profile NAME`, where their time goes, by `results/speed/NAME.json`; `waits`, what a
+person waits for, and `memory`, what a command takes of it, by their files there. A test
+compares the pages with what this makes.
 """
 
 import inspect
@@ -18,12 +19,14 @@ from typing import NamedTuple
 
 from infovae_jax import objectives
 from infovae_jax.report import (
+    ablation,
     ledger,
     memory,
     published,
     record,
     reference,
     start_costs,
+    step_profiles,
     step_speeds,
     waits,
 )
@@ -160,10 +163,9 @@ def _figure(name: str, found: record.Record, metric: str) -> str | None:
     values = found.figures.get(metric) or found.training.get(metric)
     if values is None or all(v is None for v in values):
         return None
-    mean, deviation, runs = record.spread(values)
-    digits = 3 if "accuracy" in metric else 2
-    spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
-    return f"{mean:.{digits}f}{spread} ({runs}), `{name.removesuffix('.json')}`"
+    *_, runs = record.spread(values)
+    shown = record.mean_text(values, 3 if "accuracy" in metric else 2)
+    return f"{shown} ({runs}), `{name.removesuffix('.json')}`"
 
 
 def systems(records: Mapping[str, record.Record]) -> list[str]:
@@ -195,7 +197,7 @@ _SHOWN = (
 
 def figures(objective: str, records: Mapping[str, record.Record]) -> list[str]:
     """A table of the records of one objective, or a line where there are none."""
-    names = _of(objective, records)
+    names = [name for name in _of(objective, records) if name not in ablation.names()]
     if not names:
         return ["No run of this objective has a file in `results/` yet."]
     lines = ["| `results/` | figure | mean ± deviation (runs) |", "|---|---|---|"]
@@ -234,10 +236,12 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "mathematics": mathematics,
         "knobs": knobs,
         "start": start,
+        "profile": lambda name: step_profiles.part(ROOT, name),
         "speed": lambda name: step_speeds.part(ROOT, name),
         "waits": lambda _: waits.part(ROOT),
         "memory": lambda _: memory.part(ROOT),
         "systems": lambda _: systems(records),
+        "ablation": lambda _: ablation.table(records),
     }
 
     def fill(match: re.Match) -> str:
@@ -251,7 +255,8 @@ def paths() -> list[pathlib.Path]:
     """The pages that have such parts."""
     docs = ROOT / "docs"
     objectives_ = sorted((docs / "objectives").glob("*.md"))
-    return [ROOT / "README.md", docs / "benchmarks.md", *objectives_]
+    others = (docs / f"{name}.md" for name in ("benchmarks", "recipe"))
+    return [ROOT / "README.md", *others, *objectives_]
 
 
 def main() -> None:

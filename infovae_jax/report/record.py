@@ -278,6 +278,13 @@ def part(root: pathlib.Path, path: pathlib.Path, table: Callable) -> list[str]:
     return [f"Not measured yet: `{command} --only={path.stem}`."]
 
 
+def mean_text(values: list[float | None], digits: int) -> str:
+    """Mean of what is finite, with its standard deviation where there are several."""
+    mean, deviation, _ = spread(values)
+    around = "" if deviation is None else f" ± {deviation:.{digits}f}"
+    return f"{mean:.{digits}f}{around}"
+
+
 def markdown(rows: list[list[str]]) -> list[str]:
     """A head and rows of cells as the lines of a Markdown table."""
     head, *others = rows

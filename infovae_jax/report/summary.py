@@ -1,12 +1,14 @@
 """Mean and spread of the figures of several runs, such as seeds of one config.
 
 python -m infovae_jax.report.summary WORKDIR [WORKDIR ...] [--last_steps=500]
-    [--against WORKDIR [WORKDIR ...]] [--plot=FILE.png] [--plane=FILE.png]
+    [--against WORKDIR [WORKDIR ...]] [--choose] [--plot=FILE.png] [--plane=FILE.png]
 
 Of the evaluation, or with --last_steps of the last training steps; with --against the
 difference of two groups of runs and its standard error. Of a population every member
 counts as a run. Where all runs cluster, their agreement on the test split follows; of
-runs with several numbers of clusters, instead, a table of these and one suggestion. The
+runs with several numbers of clusters, instead, a table of these and one suggestion.
+With `--choose` runs of a clustering, such as seeds, are ranked by what their clusters
+know and changes of the data leave alone (`report.seed_choice`), without labels. The
 plot shows the runs in the plane of rate and distortion, and where they logged it in the
 information plane, with the path of each run; `--plane` the latter alone.
 """
@@ -26,7 +28,7 @@ from infovae_jax import config as config_lib
 from infovae_jax import report
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import stability
-from infovae_jax.report import cluster_counts
+from infovae_jax.report import cluster_counts, seed_choice
 from infovae_jax.report.results import config
 from infovae_jax.report.results import figures as evaluated_figures
 from infovae_jax.training import metrics, output, population
@@ -281,6 +283,7 @@ def main() -> None:
     parser.add_argument("workdirs", nargs="*", type=pathlib.Path)
     parser.add_argument("--against", nargs="+", type=pathlib.Path, default=[])
     parser.add_argument("--last_steps", type=int)
+    parser.add_argument("--choose", action="store_true")
     parser.add_argument("--plot", type=pathlib.Path)
     parser.add_argument("--plane", type=pathlib.Path)
     with ending_in_one_line():
@@ -292,6 +295,8 @@ def main() -> None:
         else:
             print(summarize(options.workdirs, options.last_steps))
             print_clusters(options.workdirs)
+        if options.choose:
+            print(seed_choice.table(seed_choice.score_runs(options.workdirs)))
         workdirs = [*options.workdirs, *options.against]
         for path, both in ((options.plot, True), (options.plane, False)):
             if path:
