@@ -84,3 +84,13 @@ def test_samples_beyond_the_machine(run, monkeypatch):
         memory.check_samples(run, 1001)
     monkeypatch.setattr(memory, "available", lambda mesh: None)
     memory.check_samples(run, 10**9)
+
+
+def test_a_training_tells_its_forecast_before_it_begins(
+    run_main_inprocess, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(memory, "NOTABLE", 0)
+    (tmp_path / "file").write_text("no folder")
+    done = run_main_inprocess("--config=configs/vae.py", f"--workdir={tmp_path}/file")
+    assert done.returncode == 2
+    assert "\nmemory: at least 0.0 of " in done.stdout
