@@ -201,8 +201,10 @@ def likelihood(options: argparse.Namespace) -> dict:
         name: [nll.MNIST_TEST * one for one in row["seconds_an_image"]]
         for name, row in found.items()
     }
-    few = ", ".join(str(nll.TURNS[name]) for name in names)
-    how = f"extrapolated from {few} images a turn"
+    counts = [nll.TURNS[name] for name in names]
+    how = f"extrapolated from {max(counts)} images a turn"
+    if min(counts) < max(counts):
+        how += f", {min(counts)} of the slowest"
     what = f"NLL of {nll.MNIST_TEST:,} images, {nll.NUM_SAMPLES:,} samples each"
     return _task(what, how, seconds)
 
