@@ -21,6 +21,6 @@ labels, MI-VAE, VIMAE with batch normalisation, InfomaxVAE with convolutions.
 The modules: `cases` what is computed, `ours` and `torch_models`, `torch_recipes`,
 `torch_loops`, `pythae_loop` who computes it, `workers` the processes and the turns,
 `tables` the texts, `quality` the bounds after equal training, `command` the command
-line. Commands of their own: `start` what the first command costs, `waits` the seconds to
-a bound or a figure, `memory` the peaks of each phase, `everything` all of it.
+line. Commands of their own: `start` what the first command costs, `waits` the seconds
+to a bound or a figure, `memory` the peaks of each phase, `everything` all of it.
 """
