@@ -43,6 +43,11 @@ VARIANTS = (
         "no_information",
         "--config.weights.reclassification=0",
     ),
+    _changed(
+        "the information term at 3 in place of 8",
+        "information_3",
+        "--config.weights.reclassification=3",
+    ),
     _changed("without affine maps", "no_affine", _NO_AFFINE),
     _changed(
         "without the adversarial change",
