@@ -92,7 +92,10 @@ def table(records: Mapping[str, record.Record]) -> list[str]:
             continue
         shown = [_cell(found, metric, digits) for metric, _, digits in _SHOWN]
         rows.append([variant.words, *shown, str(len(found.seeds))])
-    commands = [f"- {v.words}: `{v.command}`" for v in VARIANTS]
+    commands = [
+        f"- {v.words}, `{record.FOLDER}/{v.record}.json`: `{v.command}`"
+        for v in VARIANTS
+    ]
     return [*record.markdown(rows), "", *commands]
 
 

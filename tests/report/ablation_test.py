@@ -23,6 +23,10 @@ def test_rows_show_mean_spread_and_number_of_runs():
     expected = "| the whole recipe | 0.985 ± 0.007 | 92.50 ± 0.71 | 0.970 ± 0.000 | 2 |"
     assert row_of(lines, "the whole recipe") == expected
     assert "not run yet" in row_of(lines, "reading `soft`")
+    # Each names its file, by which a reader finds it.
+    page = "\n".join(lines)
+    for variant in ablation.VARIANTS:
+        assert f"results/{variant.record}.json" in page
 
 
 def test_a_figure_that_some_runs_lack_says_of_how_many_it_is():
