@@ -23,6 +23,8 @@ MODULE = "infovae_jax.benchmark"
 # Parts that are for accelerators.
 ACCELERATORS = ("steps", "bfloat16", "population", "clusters")
 POPULATIONS = (8, 32, 128)
+# Of MNIST: what an epoch costs is known from the steps.
+SHORT = ("--config.train.num_epochs=2",)
 
 
 def commands(
@@ -37,18 +39,26 @@ def commands(
     """
     folder = folder.absolute()
     speed = folder / step_speeds.FOLDER.name
-    costs = folder / start_costs.FOLDER.name / "digits.json"
+    costs = folder / start_costs.FOLDER.name
     other = [] if against is None else [f"--against={against}"]
-    own = ["--configs=infocatvae", "--rounds=1", *other, f"--out={costs}"]
+    source = f"--config.data.source={pathlib.Path(data).absolute()}"
+    starts = {
+        "start": ["--configs=infocatvae", "--rounds=3", *other],
+        "start_all": ["--rounds=1"],
+        "start_mnist": ["--configs=infocatvae:mnist", *other, "--", source, *SHORT],
+    }
     parts = {
         name: [[MODULE, *flags.split(), f"--out={speed / name}.json"]]
         for name, flags in step_speeds.FLAGS.items()
+    }
+    parts |= {
+        name: [[f"{MODULE}.start", f"--out={costs / name}.json", *flags]]
+        for name, flags in starts.items()
     }
     waits = [f"--data={data}", "--peers", f"--out={speed / 'waits.json'}"]
     memory = ["--rows=1000000", "--rounds=3", f"--out={speed / 'memory.json'}"]
     parts |= {
         "profile": [[f"{MODULE}.profile", f"--out={speed / 'profile.json'}"]],
-        "start": [[f"{MODULE}.start", *own]],
         "waits": [[f"{MODULE}.waits", *waits]],
         "memory": [[f"{MODULE}.memory", *memory]],
         "population": [
@@ -72,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     names = ", ".join(commands("", pathlib.Path()))
     add("--data", required=True, help="an npz file of MNIST")
     add("--only", help=f"some of {names}")
-    add("--against", type=pathlib.Path, help="another checkout, beside `start`")
+    add("--against", type=pathlib.Path, help="another checkout, beside the first command")
     add("--folder", type=pathlib.Path, default=record.FOLDER, help="of the results")
     return parser
 

@@ -31,6 +31,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,7 @@ OURS, THEIRS = "ours", "theirs"
 SLOWEST = 5
 # Where JAX, its package and matplotlib would find what an earlier run left.
 _CACHES = ("JAX_COMPILATION_CACHE_DIR", "MPLCONFIGDIR", "PYTHONDONTWRITEBYTECODE")
+_FOLDERS = re.compile(r"=.*/")
 
 
 class Cost(NamedTuple):
@@ -260,8 +262,7 @@ def _command(options: argparse.Namespace) -> str:
     if options.against is not None:
         parts.append("--against=FOLDER")
     if options.flags:
-        shown = [flag for flag in options.flags if os.sep not in flag]
-        parts += ["--", *shown]
+        parts += ["--", *(_FOLDERS.sub("=", flag) for flag in options.flags)]
     return " ".join(parts)
 
 

@@ -222,20 +222,13 @@ def knobs(objective: str) -> list[str]:
     return reference.of_objective(objective)
 
 
-def start(name: str) -> list[str]:
-    """What the first command costs."""
-    return start_costs.table(
-        start_costs.read(ROOT / start_costs.FOLDER / f"{name}.json")
-    )
-
-
 def made(page: str, records: Mapping[str, record.Record]) -> str:
     """A page with all its made parts as they are today."""
     makers = {
         "figures": lambda name: figures(name, records),
         "mathematics": mathematics,
         "knobs": knobs,
-        "start": start,
+        "start": lambda name: start_costs.part(ROOT, name),
         "profile": lambda name: step_profiles.part(ROOT, name),
         "speed": lambda name: step_speeds.part(ROOT, name),
         "waits": lambda _: waits.part(ROOT),

@@ -43,6 +43,11 @@ def read(path: pathlib.Path) -> Costs:
     return record.read_as(Costs, path, "costs", fix)
 
 
+def part(root: pathlib.Path, name: str) -> list[str]:
+    """The table of the file called `name`, or how to make it where it is not there."""
+    return record.part(root, FOLDER / f"{name}.json", lambda path: table(read(path)))
+
+
 def rows(costs: Costs) -> list[list[str]]:
     """A head, and a row of cells for each config and start; medians, CPU seconds."""
     head = ["config", "cache", "wall", "CPU", *costs.phases, "programs", "slowest"]

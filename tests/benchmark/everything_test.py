@@ -21,13 +21,12 @@ PARTS = everything.commands("mnist.npz", pathlib.Path("results"))
 def test_every_part_that_is_in_the_pages_is_made():
     text = (pages.ROOT / "docs" / "benchmarks.md").read_text()
     written = {match[2].split()[-1] for match in pages.PART.finditer(text)}
-    assert written - {"digits"} | {"start"} == set(PARTS) - {"population", "clusters"}
+    assert written == set(PARTS) - {"population", "clusters"}
     for name, lines in PARTS.items():
         for module, *flags in lines:
             if module in PARSERS:
                 options = PARSERS[module]().parse_args(flags)
-                stem = "digits" if name == "start" else name
-                assert pathlib.Path(options.out).stem == stem
+                assert pathlib.Path(options.out).stem == name
                 folder = pathlib.Path(options.out).parent
                 assert folder.parent == pathlib.Path("results").absolute()
 
