@@ -82,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     names = ", ".join(commands("", pathlib.Path()))
     add("--data", required=True, help="an npz file of MNIST")
     add("--only", help=f"some of {names}")
-    add("--against", type=pathlib.Path, help="another checkout, beside the first command")
+    add("--against", type=pathlib.Path, help="another checkout, for the starts")
     add("--folder", type=pathlib.Path, default=record.FOLDER, help="of the results")
     return parser
 
