@@ -99,6 +99,15 @@ def test_nll_and_elbo_of_the_same_examples_stand_side_by_side(
     assert len(bound.log_prob) == FEW
 
 
+def test_bounds_of_all_pairs_are_of_few_examples(make_config, ordered, few):
+    """A test split of hundreds of thousands would have 10^10 pairs."""
+    run = opened(make_config, ordered)
+    params = run.objective.init(jax.random.key(0))
+    rows = groups.core.rows(run, params, encoding.Codes(run, params))
+    (data,) = [row for row in rows if row.name == "information/data"]
+    assert f"of {FEW} test examples, at most log n = 3.69" in data.recipe
+
+
 @pytest.mark.long
 def test_kmeans_is_fitted_on_all_classes(make_config, ordered, few):
     run = opened(make_config, ordered, "catvae", num_clusters=CLASSES)

@@ -96,8 +96,7 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     # Codes of clusters: the mean alone is that of one of K posteriors.
     if objective.classify is None or objective.uses_labels:
         posteriors = codes.mean[:, uncertain], codes.log_var[:, uncertain]
-        some = subsets.indices(run, "information/total_correlation")
-        rows += _information(*posteriors, key_data, some)
+        rows += _information(*posteriors, key_data, run)
     bounds = code_metrics.generated_information(objective, params, key_prior)
     recipe = "nats; bound on I({}; x'), x' drawn from p(x|z), z from the prior"
     for name, (dims, part) in parts.items():
@@ -125,13 +124,11 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
     return rows
 
 
-def _information(mean: np.ndarray, log_var: np.ndarray, key, chosen) -> list[Row]:
-    """Information of the image in codes of posteriors `[n, d]`, from both sides.
-
-    `chosen`: the examples whose total correlation is measured.
-    """
-    n = len(mean)
-    bounds = code_metrics.information_bounds(mean, log_var, key)
+def _information(mean: np.ndarray, log_var: np.ndarray, key, run: Run) -> list[Row]:
+    """Information of the image in codes of posteriors `[n, d]`, from both sides."""
+    compared = subsets.indices(run, "information/bounds")
+    n = len(compared)
+    bounds = code_metrics.information_bounds(mean[compared], log_var[compared], key)
     recipe = f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
     rows = [Row("information/data", bounds.lower, recipe)]
     near = f"within {code_metrics.SATURATED} nats of log n"
@@ -142,6 +139,7 @@ def _information(mean: np.ndarray, log_var: np.ndarray, key, chosen) -> list[Row
     ):
         text = saturated if value is None else text
         rows.append(Row(f"information/{name}", value, text))
+    chosen = subsets.indices(run, "information/total_correlation")
     some = [array[chosen] for array in (mean, log_var)]
     value = code_metrics.total_correlation(*some, key)
     text = f"nats; KL(q(z) || prod q(z_j)) of {len(some[0])} test examples"
