@@ -9,6 +9,7 @@ from infovae_jax.evaluation import subsets
 from infovae_jax.evaluation.encoding import (
     Codes,
     Encoded,
+    Prepared,
     decode_codes,
     encode_split,
     make_splits,
@@ -28,6 +29,7 @@ __all__ = [
     "WIDE_SIGMA",
     "Codes",
     "Encoded",
+    "Prepared",
     "Row",
     "chosen_groups",
     "decode_codes",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from infovae_jax.data import batches
+from infovae_jax.data import batches, mapped_files
 from infovae_jax.data.subsets import take
 from infovae_jax.errors import NonFiniteError
 from infovae_jax.evaluation import subsets
@@ -16,6 +16,7 @@ from infovae_jax.training.programs import seldom
 from infovae_jax.training.run import Run
 
 CORRUPTED_BATCH = 500
+PREPARED_AT_ONCE = 10_000
 
 
 class Encoded(NamedTuple):
@@ -102,6 +103,50 @@ def prepared(run: Run, x: np.ndarray) -> np.ndarray:
     """Stored images as the model sees them in evaluation, by a fixed key."""
     key = jax.random.key(run.config.evaluation.seed)
     return np.asarray(batches.prepare(np.asarray(x), key, run.config.data.binarize))
+
+
+class Prepared:
+    """`prepared` images of a split, made as they are asked for.
+
+    A split may be larger than memory; of x as this, `x[rows]` is `prepared(x)[rows]`.
+    Draws depend on the shape of all: of `data.binarize='stochastic'` the whole is kept.
+    """
+
+    def __init__(self, run: Run, x: np.ndarray):
+        self._run, self._x = run, x
+        self.shape = np.shape(x)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        if self._run.config.data.binarize == "stochastic":
+            return self._whole[rows]
+        found = prepared(self._run, self._x[rows])
+        mapped_files.release(self._x)
+        return found
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self._whole, dtype)
+
+    @functools.cached_property
+    def _whole(self) -> np.ndarray:
+        return prepared(self._run, self._x)
+
+    @functools.cached_property
+    def luminance(self) -> np.ndarray:
+        """Mean of each image, `[n]`."""
+        return np.concatenate([part.mean((1, 2, 3)) for part in self._parts()])
+
+    @functools.cached_property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        low, high = zip(*((x.min(), x.max()) for x in self._parts()), strict=True)
+        return float(min(low)), float(max(high))
+
+    def _parts(self):
+        for start in range(0, len(self), PREPARED_AT_ONCE):
+            yield self[start : start + PREPARED_AT_ONCE]
 
 
 class Split(NamedTuple):

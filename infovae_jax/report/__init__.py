@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from infovae_jax.errors import ConfigError, DataError
-from infovae_jax.evaluation import clustering, encode_split, prepared
+from infovae_jax.evaluation import Prepared, clustering, encode_split
 from infovae_jax.report import (
     figures,
     grids,
@@ -175,7 +175,7 @@ def _scene(run: Run, params: Any, workdir: pathlib.Path) -> figures.Scene:
         run=run,
         params=params,
         codes=codes,
-        test_x=prepared(run, run.dataset.test_x),
+        test_x=Prepared(run, run.dataset.test_x),
         rows=metrics.read_metrics(workdir, run.member),
         evaluation=results.read(workdir),
         population=population.read(workdir),

@@ -14,7 +14,7 @@ import numpy as np
 
 from infovae_jax.data import subsets as draws
 from infovae_jax.distributions.likelihoods import make_likelihood
-from infovae_jax.evaluation import Encoded, clustering, code_paths, subsets
+from infovae_jax.evaluation import Encoded, Prepared, clustering, code_paths, subsets
 from infovae_jax.evaluation.codes import decoded
 from infovae_jax.report.grids import COLUMNS
 from infovae_jax.report.pictures import clusters
@@ -35,7 +35,8 @@ class Scene(NamedTuple):
       run: the opened run.
       params: its parameters.
       codes: of the test split.
-      test_x: the test images as the model sees them, `[n, H, W, C]`.
+      test_x: the test images as the model sees them, `[n, H, W, C]`, made as they are
+        asked for.
       rows: of metrics.jsonl.
       evaluation: of evaluation.json.
       key: fixed PRNG key.
@@ -46,7 +47,7 @@ class Scene(NamedTuple):
     run: Run
     params: Any
     codes: Encoded
-    test_x: np.ndarray
+    test_x: Prepared
     rows: list[dict[str, float]]
     evaluation: Evaluation
     key: Any
@@ -119,15 +120,17 @@ def shown_clusters(scene: Scene) -> np.ndarray:
 
 def value_range(scene: Scene) -> tuple[float, float]:
     """Range that is drawn from black to white."""
-    return shown_range(scene.run.dataset.spec, scene.test_x)
+    return _of_likelihood(scene.run.dataset.spec) or scene.test_x.value_range
 
 
 def shown_range(spec: DataSpec, x: np.ndarray) -> tuple[float, float]:
     """The same for images x: of the likelihood, or where that has none, of x."""
+    return _of_likelihood(spec) or (float(x.min()), float(x.max()))
+
+
+def _of_likelihood(spec: DataSpec) -> tuple[float, float] | None:
     low, high = make_likelihood(spec).support
-    if math.isfinite(high - low):
-        return low, high
-    return float(x.min()), float(x.max())
+    return (low, high) if math.isfinite(high - low) else None
 
 
 def grid(

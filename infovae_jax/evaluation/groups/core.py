@@ -19,7 +19,7 @@ from infovae_jax.evaluation import (
 )
 from infovae_jax.evaluation import codes as code_metrics
 from infovae_jax.evaluation.assignments import DEAD_SHARE
-from infovae_jax.evaluation.encoding import Codes, Encoded, prepared
+from infovae_jax.evaluation.encoding import Codes, Encoded, Prepared, prepared
 from infovae_jax.evaluation.table import Row
 from infovae_jax.training.elbo import make_bound_evaluator
 from infovae_jax.training.run import Run
@@ -114,7 +114,7 @@ def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
         if part.kind == "prior":
             text = f"nats; KL(q({name}|x) || N(0, I))"
             rows.append(Row(f"rate/{name}", float(rate[dims].sum()), text))
-    x = prepared(run, run.dataset.test_x)
+    x = Prepared(run, run.dataset.test_x)
     errors = code_metrics.masked_errors(objective, params, x, codes.mean)
     for name, value in errors.items():
         text = "squared error an example, from posterior means"
@@ -215,9 +215,9 @@ def _factors(run: Run, codes: Codes) -> list[Row]:
         return []
     rows = codes.train_rows
     used = take(dataset.train_x, rows)
-    train_x, test_x = (prepared(run, x) for x in (used, dataset.test_x))
+    train_x, test_x = (Prepared(run, x) for x in (used, dataset.test_x))
     factors = {
-        "luminance": (train_x.mean((1, 2, 3)), test_x.mean((1, 2, 3))),
+        "luminance": (train_x.luminance, test_x.luminance),
         **{k: (a[rows], b) for k, (a, b) in (dataset.factors or {}).items()},
     }
     found = []
