@@ -40,7 +40,7 @@ USES = {
     "information/data": Use("test", 1000),
     "information/label": Use("train", 2000),
     # Every example against every other.
-    "information/bounds": Use("test", 10_000, stratified=False),
+    "information/bounds": Use("test", 10_000, labelled=False),
     "information/total_correlation": Use("test", 1000),
     "codes": Use("train", 60_000),  # training codes that probes are fitted on
     "kmeans": Use("train", 10_000, labelled=False),

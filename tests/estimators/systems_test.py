@@ -10,6 +10,8 @@ from infovae_jax.estimators import loading
 # Until clusters are found, where scikit-learn looks at them.
 EPOCHS = {"CatVAE": 30, "InfoCatVAE": 80, "NVAE": 100}
 CLASSES = sorted(loading.classes())
+# These differ from VAE in their loss alone, which scikit-learn does not look at.
+LIKE_VAE = {"BetaVAE", "EpsilonVAE", "InfoVAE", "IWAE", "VIMAE", "WAEMMD"}
 
 
 def failures(estimator):
@@ -37,7 +39,13 @@ def test_every_objective_has_its_estimator():
 
 @pytest.mark.process  # minutes; run by .ci/run
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in LIKE_VAE else [])
+        for name in CLASSES
+    ],
+)
 def test_the_whole_contract(name):
     small = {"hidden": (16,), "epochs": EPOCHS.get(name, 10), "verbose": 0}
     assert failures(getattr(infovae_jax, name)(**small)) == []
