@@ -72,7 +72,8 @@ class Watchdog:
     """Ends the process with exit code 7 where the work does not go on.
 
     Args:
-      seconds: the longest time between two calls of `feed`; 0: no limit.
+      seconds: the longest time between two calls of `feed`; 0: no limit. While the
+        process is stopped (Ctrl-Z) none passes.
     """
 
     def __init__(self, seconds: float):
@@ -99,8 +100,13 @@ class Watchdog:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(min(1.0, self._seconds / 4)):
-            if time.monotonic() > self._deadline:
+        period, before = min(1.0, self._seconds / 4), time.monotonic()
+        while not self._stop.wait(period):
+            now = time.monotonic()
+            # What this thread overslept, the work did not have either.
+            self._deadline += max(0.0, now - before - period)
+            before = now
+            if now > self._deadline:
                 processes.end_now(
                     HangError(
                         f"{self._what} did not end in {self._seconds:g} s",

@@ -293,6 +293,20 @@ def test_work_that_hangs_ends_with_code_7():
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_process_that_was_stopped_did_not_hang_meanwhile():
+    code = (
+        "import os, signal, subprocess, time\n"
+        "from infovae_jax.training import interruption\n"
+        "with interruption.Watchdog(0.8):\n"
+        "    wake = f'sleep 2; kill -CONT {os.getpid()}'\n"
+        "    subprocess.Popen(['sh', '-c', wake])\n"
+        "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "    time.sleep(0.4)\n"
+    )
+    done = forked.run([sys.executable, "-c", code], env=ENV, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "part"),
     [
