@@ -40,6 +40,9 @@ def read(source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
 
 def _enlarged(x: np.ndarray) -> np.ndarray:
     if x.dtype != np.uint8:
+        if x.min() < 0.0 or x.max() > 1.0:
+            what = f"values from {x.min():g} to {x.max():g}"
+            raise ConfigError(what, "--data", "give bytes, or values from 0 to 1")
         x = np.round(x * 255.0).astype(np.uint8)
     if x.shape[1:] == (8, 8, 1):
         x = x.repeat(3, axis=1).repeat(3, axis=2)

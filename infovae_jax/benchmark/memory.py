@@ -121,6 +121,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
       ConfigError: a number that is none, or a folder that is not there.
     """
     options = make_parser().parse_args(arguments)
+    summary.require_place(options.out, "--out", ".json")
     for name, least in (("rows", 1000), ("pixels", 2), ("rounds", 1)):
         if getattr(options, name) < least:
             what = f"{getattr(options, name)} is too small"
@@ -135,7 +136,8 @@ def main(arguments: list[str] | None = None) -> None:
     with ending_in_one_line():
         options = parse_options(arguments)
         if options.table is not None:
-            print("\n".join(report.table(report.read(options.table))))
+            made = record.lines_of(options.table, report.read, report.table)
+            print("\n".join(made))
             return
         start.prepare(start.ROOT)
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:

@@ -16,7 +16,6 @@ take times their own speed as a share of that rate: products of a training step 
 smaller than those that the rate is measured with, and wait for memory.
 """
 
-import argparse
 import collections
 import pathlib
 import re
@@ -27,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from infovae_jax.benchmark import cases
 from infovae_jax.benchmark.cases import Case
 from infovae_jax.errors import ConfigError, ending_in_one_line
-from infovae_jax.report import record, step_profiles
+from infovae_jax.report import record, step_profiles, summary
 from infovae_jax.report.step_profiles import (
     ELEMENTWISE,
     MOVES,
@@ -151,12 +150,13 @@ def _timed(variant) -> list[tuple[str, float]]:
 
 def main(argv: list[str] | None = None) -> None:
     """Profiles the cases of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m infovae_jax.benchmark.profile")
+    parser = summary.Parser(prog="python -m infovae_jax.benchmark.profile")
     parser.add_argument("--cases", default=",".join(cases.RECIPES))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=pathlib.Path, help="JSON file")
     with ending_in_one_line():
         options = parser.parse_args(argv)
+        summary.require_place(options.out, "--out", ".json")
         if options.rounds < 1:
             raise ConfigError("no rounds", "--rounds", "give at least 1")
         chosen = [

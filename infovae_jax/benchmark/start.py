@@ -219,6 +219,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     options.configs = options.configs.split(",")
     for name in options.configs:
         config_lib.find_config_file(f"configs/{name.partition(':')[0]}.py")
+    summary.require_place(options.out, "--out", ".json")
     if options.rounds < 1:
         raise ConfigError("nothing to measure", "--rounds", "give at least 1")
     root = options.against
@@ -235,7 +236,8 @@ def main(arguments: list[str] | None = None) -> None:
     with ending_in_one_line():
         options = parse_options(arguments)
         if options.table is not None:
-            print("\n".join(start_costs.table(start_costs.read(options.table))))
+            made = record.lines_of(options.table, start_costs.read, start_costs.table)
+            print("\n".join(made))
             return
         other = record.commit(options.against) if options.against else ""
         costs = Costs(

@@ -297,8 +297,13 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in ("rounds", "epochs", "threads"):
         if getattr(options, name) < 1:
             raise ConfigError("nothing to measure", f"--{name}", "give at least 1")
+    summary.require_place(options.out, "--out", ".json")
     if options.table is None:
-        elbo.read(options.data)  # what is wrong with it is said at once
+        train_x, *_ = elbo.read(options.data)  # what is wrong with it is said at once
+        least = max(cases.shipped_batch_size(name) for name in RECIPES.values())
+        if len(train_x) < least:
+            what = f"{len(train_x)} training images are no batch"
+            raise ConfigError(what, f"--data={options.data}", f"give at least {least}")
     return options
 
 
@@ -339,7 +344,8 @@ def main(arguments: list[str] | None = None) -> None:
     with ending_in_one_line():
         options = parse_options(arguments)
         if options.table is not None:
-            print("\n".join(report.table(report.read(options.table))))
+            made = record.lines_of(options.table, report.read, report.table)
+            print("\n".join(made))
             return
         # Ours, in this process and in others, share an accelerator with PyTorch.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -9,7 +9,7 @@ import pathlib
 import statistics
 from typing import NamedTuple
 
-from infovae_jax.errors import ending_in_one_line
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import published, record, summary
 from infovae_jax.report.published import HIGHER, NEAR, Published
 
@@ -155,6 +155,10 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=PAGE)
     with ending_in_one_line():
         options = parser.parse_args()
+        summary.require_place(options.out, "--out", ".md")
+        if not options.results.is_dir():
+            what = f"no folder '{options.results}'"
+            raise ConfigError(what, "--results", "name that of the records")
         text = page(read_records(options.results))
         options.out.write_text(text, encoding="utf-8")
         print(f"wrote {options.out}")

@@ -82,4 +82,4 @@ def table(memory: Memory) -> list[str]:
 def part(root: pathlib.Path) -> list[str]:
     """The table of `results/speed/memory.json`, or how to make it."""
     path = step_speeds.FOLDER / "memory.json"
-    return record.part(root, path, lambda path: table(read(path)))
+    return record.part(root, path, read, table)

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from infovae_jax import objectives
+from infovae_jax.errors import ending_in_one_line
 from infovae_jax.report import (
     ablation,
     ledger,
@@ -28,6 +29,7 @@ from infovae_jax.report import (
     start_costs,
     step_profiles,
     step_speeds,
+    summary,
     waits,
 )
 
@@ -253,14 +255,16 @@ def paths() -> list[pathlib.Path]:
 
 
 def main() -> None:
-    """Mends the pages."""
-    records = ledger.read_records(ROOT / record.FOLDER)
-    for path in paths():
-        old = path.read_text(encoding="utf-8")
-        new = made(old, records)
-        if new != old:
-            path.write_text(new, encoding="utf-8")
-            print(f"wrote {path.relative_to(ROOT)}")
+    """Mends the pages: all, or of damaged results none."""
+    with ending_in_one_line():
+        summary.Parser(prog="python -m infovae_jax.report.pages").parse_args()
+        records = ledger.read_records(ROOT / record.FOLDER)
+        old = {path: path.read_text(encoding="utf-8") for path in paths()}
+        new = {path: made(text, records) for path, text in old.items()}
+        for path, text in new.items():
+            if text != old[path]:
+                path.write_text(text, encoding="utf-8")
+                print(f"wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

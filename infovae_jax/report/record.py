@@ -20,7 +20,7 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import ConfigError, ending_in_one_line
+from infovae_jax.errors import ConfigError, UserError, ending_in_one_line
 from infovae_jax.report import results, summary
 from infovae_jax.training import files, identity, metrics, population
 
@@ -270,10 +270,27 @@ def told_of(place: dict[str, Any]) -> str:
     return ", ".join([*parts, place["processor"], cores])
 
 
-def part(root: pathlib.Path, path: pathlib.Path, table: Callable) -> list[str]:
-    """Lines of `table(root / path)`; where no such file is, the command for it."""
+def lines_of(path: pathlib.Path, read: Callable, table: Callable) -> list[str]:
+    """Lines of `table(read(path))`.
+
+    Raises:
+      ConfigError: the file has other contents than such a table has.
+    """
+    try:
+        return table(read(path))
+    except UserError:
+        raise
+    except (AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+        fix = "make it again by the command that wrote it"
+        raise ConfigError(f"no table ({error!r})", str(path), fix) from None
+
+
+def part(
+    root: pathlib.Path, path: pathlib.Path, read: Callable, table: Callable
+) -> list[str]:
+    """Lines of a file's table; where no such file is, the command for it."""
     if (root / path).exists():
-        return table(root / path)
+        return lines_of(root / path, read, table)
     command = "python -m infovae_jax.benchmark.everything --data=mnist.npz"
     return [f"Not measured yet: `{command} --only={path.stem}`."]
 

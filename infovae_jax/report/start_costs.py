@@ -45,7 +45,7 @@ def read(path: pathlib.Path) -> Costs:
 
 def part(root: pathlib.Path, name: str) -> list[str]:
     """The table of the file called `name`, or how to make it where it is not there."""
-    return record.part(root, FOLDER / f"{name}.json", lambda path: table(read(path)))
+    return record.part(root, FOLDER / f"{name}.json", read, table)
 
 
 def rows(costs: Costs) -> list[list[str]]:

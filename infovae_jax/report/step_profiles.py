@@ -56,4 +56,4 @@ def table(profiles: Profiles) -> list[str]:
 def part(root: pathlib.Path, name: str) -> list[str]:
     """The table of the file called `name`, or how to make it where it is not there."""
     path = step_speeds.FOLDER / f"{name}.json"
-    return record.part(root, path, lambda path: table(read(path)))
+    return record.part(root, path, read, table)

@@ -83,7 +83,7 @@ def table(speeds: Speeds) -> list[str]:
 
 def part(root: pathlib.Path, name: str) -> list[str]:
     """The table of the file called `name`, or how to make it where it is not there."""
-    return record.part(root, FOLDER / f"{name}.json", lambda path: table(read(path)))
+    return record.part(root, FOLDER / f"{name}.json", read, table)
 
 
 def _own(figures: dict[str, Any]) -> list[str]:

@@ -259,6 +259,8 @@ def require_place(path: pathlib.Path | None, flag: str, suffix: str) -> None:
         raise ConfigError(what, f"{flag}={path}", f"end it with {suffix}")
     if not os.path.isdir(path.parent):
         raise ConfigError(f"no folder '{path.parent}'", flag, "make it")
+    if path.is_dir():
+        raise ConfigError("a folder", f"{flag}={path}", "name a file")
 
 
 def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:

@@ -75,7 +75,7 @@ def table(waits: Waits) -> list[str]:
 def part(root: pathlib.Path) -> list[str]:
     """The table of `results/speed/waits.json`, or how to make it."""
     path = step_speeds.FOLDER / "waits.json"
-    return record.part(root, path, lambda path: table(read(path)))
+    return record.part(root, path, read, table)
 
 
 def _cells(own: dict[str, Any], limit: int) -> list[str]:
