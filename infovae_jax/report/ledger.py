@@ -58,8 +58,10 @@ def read_records(folder: pathlib.Path) -> dict[str, record.Record]:
     """All records of a folder, by name.
 
     Raises:
-      ConfigError: one is damaged.
+      ConfigError: there is no such folder, or one is damaged.
     """
+    if not folder.is_dir():
+        raise ConfigError("no folder", str(folder), "name that of the records")
     return {path.stem: record.read(path) for path in sorted(folder.glob("*.json"))}
 
 
@@ -156,9 +158,6 @@ def main() -> None:
     with ending_in_one_line():
         options = parser.parse_args()
         summary.require_place(options.out, "--out", ".md")
-        if not options.results.is_dir():
-            what = f"no folder '{options.results}'"
-            raise ConfigError(what, "--results", "name that of the records")
         text = page(read_records(options.results))
         options.out.write_text(text, encoding="utf-8")
         print(f"wrote {options.out}")

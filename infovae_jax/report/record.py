@@ -20,7 +20,7 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 from infovae_jax.config import sealed
-from infovae_jax.errors import ConfigError, UserError, ending_in_one_line
+from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import results, summary
 from infovae_jax.training import files, identity, metrics, population
 
@@ -276,10 +276,9 @@ def lines_of(path: pathlib.Path, read: Callable, table: Callable) -> list[str]:
     Raises:
       ConfigError: the file has other contents than such a table has.
     """
+    found = read(path)
     try:
-        return table(read(path))
-    except UserError:
-        raise
+        return table(found)
     except (AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
         fix = "make it again by the command that wrote it"
         raise ConfigError(f"no table ({error!r})", str(path), fix) from None

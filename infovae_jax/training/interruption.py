@@ -3,7 +3,6 @@
 import pathlib
 import signal
 import threading
-import time
 
 from infovae_jax.errors import SIGNAL_ENDING, HangError, Interrupted
 from infovae_jax.training import processes
@@ -79,13 +78,14 @@ class Watchdog:
     def __init__(self, seconds: float):
         self._seconds = seconds
         self._what = "the first step"
-        self._deadline = time.monotonic() + seconds
+        # Seconds in which the process ran: its watcher's, and those at the last `feed`.
+        self._awake = self._fed = 0.0
         self._stop = threading.Event()
         self._thread = None
 
     def feed(self, what: str) -> None:
         """Notes that work goes on; `what` comes next."""
-        self._what, self._deadline = what, time.monotonic() + self._seconds
+        self._what, self._fed = what, self._awake
 
     def __enter__(self):
         self.feed(self._what)
@@ -100,13 +100,11 @@ class Watchdog:
             self._thread.join()
 
     def _watch(self) -> None:
-        period, before = min(1.0, self._seconds / 4), time.monotonic()
+        period = min(1.0, self._seconds / 4)
         while not self._stop.wait(period):
-            now = time.monotonic()
-            # What this thread overslept, the work did not have either.
-            self._deadline += max(0.0, now - before - period)
-            before = now
-            if now > self._deadline:
+            # No clock: one would go on while the process is stopped.
+            self._awake += period
+            if self._awake - self._fed > self._seconds:
                 processes.end_now(
                     HangError(
                         f"{self._what} did not end in {self._seconds:g} s",

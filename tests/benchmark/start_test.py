@@ -159,7 +159,7 @@ def test_the_page_shows_what_was_measured():
     measured_ones = {
         path.stem for path in (start.ROOT / start_costs.FOLDER).glob("*.json")
     }
-    assert {f"start {name}" for name in measured_ones} <= set(parts)
+    assert {f"start {name}" for name in measured_ones} == set(parts)
 
 
 def test_a_run_tells_where_its_seconds_went(tmp_path):

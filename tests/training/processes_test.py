@@ -277,6 +277,10 @@ def test_only_large_divisible_kernels_are_split():
     assert all(s == sharding.replicated(mesh) for s in plain.values())
 
 
+def run_code(code):
+    return forked.run([sys.executable, "-c", code], env=ENV, timeout=60)
+
+
 def test_work_that_hangs_ends_with_code_7():
     code = (
         "import time\n"
@@ -287,7 +291,7 @@ def test_work_that_hangs_ends_with_code_7():
         "        dog.feed('the work from step 5 to 9')\n"
         "    time.sleep(100)\n"
     )
-    done = forked.run([sys.executable, "-c", code], env=ENV, timeout=60)
+    done = run_code(code)
     assert done.returncode == 7, done.stderr
     assert done.stderr.startswith("error: the work from step 5 to 9 did not end in 0.5")
     assert len(done.stderr.splitlines()) == 1
@@ -303,7 +307,7 @@ def test_a_process_that_was_stopped_did_not_hang_meanwhile():
         "    os.kill(os.getpid(), signal.SIGSTOP)\n"
         "    time.sleep(0.4)\n"
     )
-    done = forked.run([sys.executable, "-c", code], env=ENV, timeout=60)
+    done = run_code(code)
     assert done.returncode == 0, done.stderr
 
 

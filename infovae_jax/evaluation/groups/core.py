@@ -128,7 +128,8 @@ def _information(mean: np.ndarray, log_var: np.ndarray, key, run: Run) -> list[R
     """Information of the image in codes of posteriors `[n, d]`, from both sides."""
     compared = subsets.indices(run, "information/bounds")
     n = len(compared)
-    bounds = code_metrics.information_bounds(mean[compared], log_var[compared], key)
+    pair = [take(array, compared) for array in (mean, log_var)]
+    bounds = code_metrics.information_bounds(*pair, key)
     recipe = f"nats; I_q(x; z) of {n} test examples, at most log n = {np.log(n):.2f}"
     rows = [Row("information/data", bounds.lower, recipe)]
     near = f"within {code_metrics.SATURATED} nats of log n"
@@ -140,7 +141,7 @@ def _information(mean: np.ndarray, log_var: np.ndarray, key, run: Run) -> list[R
         text = saturated if value is None else text
         rows.append(Row(f"information/{name}", value, text))
     chosen = subsets.indices(run, "information/total_correlation")
-    some = [array[chosen] for array in (mean, log_var)]
+    some = [take(array, chosen) for array in (mean, log_var)]
     value = code_metrics.total_correlation(*some, key)
     text = f"nats; KL(q(z) || prod q(z_j)) of {len(some[0])} test examples"
     return [*rows, Row("information/total_correlation", value, text)]
