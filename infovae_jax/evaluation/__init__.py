@@ -6,6 +6,7 @@ from typing import Any
 from infovae_jax.distributions.likelihoods import make_likelihood
 from infovae_jax.errors import DataError, MetricError, unknown
 from infovae_jax.evaluation import subsets
+from infovae_jax.evaluation.assignments import WIDE_SIGMA
 from infovae_jax.evaluation.encoding import (
     Codes,
     Encoded,
@@ -16,7 +17,7 @@ from infovae_jax.evaluation.encoding import (
     prepared,
 )
 from infovae_jax.evaluation.groups import GROUPS, core
-from infovae_jax.evaluation.groups.core import FACTOR_KL, WIDE_SIGMA
+from infovae_jax.evaluation.groups.core import FACTOR_KL
 from infovae_jax.evaluation.parts import Parts
 from infovae_jax.evaluation.rows import probabilities
 from infovae_jax.evaluation.table import Row, format_value, table_text

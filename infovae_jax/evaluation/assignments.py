@@ -1,5 +1,6 @@
 """What the assignments to clusters know: information in c, samples told apart."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ from infovae_jax.types import Objective
 DEAD_SHARE = 0.001  # a cluster with fewer of the examples counts as dead
 # Samples made and classified at once.
 MAX_SAMPLES = 5000
+# Of codes of classes, beside the 1 of the prior: what is generated at the rim.
+WIDE_SIGMA = 1.4
 
 
 def cluster_information(
@@ -61,6 +64,11 @@ def _entropies(logits):
     """Mean entropy of q(c | x), and entropy of its mean: one program."""
     entropy = categorical_entropy(Categorical(logits)).mean()
     return entropy, jnp.log(logits.shape[-1]) - balance(logits)
+
+
+def widened(objective: Objective, sigma: float) -> Objective:
+    """An objective with labels whose samples have codes of N(0, sigma^2 I)."""
+    return objective._replace(sample=partial(objective.sample, sigma=sigma))
 
 
 def reclassification(

@@ -235,13 +235,23 @@ def _squared_error(objective: Objective, params, x, codes, chunk: int) -> float:
     return total / len(x)
 
 
-def explained(
-    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = DECODED
-) -> float | None:
-    """What share of the variance of images `x` their reconstructions explain.
+class Reconstruction(NamedTuple):
+    """How near decoder means at posterior means come to the images.
 
-    1 - sum |x - decode(mean)|^2 / sum |x - x_mean|^2, x_mean the mean of x: below 0
-    where it would do better. None where the images do not differ.
+    Attributes:
+      squared_error: sum |x - decode(mean)|^2 over an image, mean over images.
+      explained: 1 less its share of the squared error of the images' mean: below 0
+        where that mean would do better. None where the images do not differ.
+    """
+
+    squared_error: float
+    explained: float | None
+
+
+def reconstruction(
+    objective: Objective, params, x: np.ndarray, mean: np.ndarray, chunk: int = DECODED
+) -> Reconstruction:
+    """How near images `x` are to what the decoder makes of their codes.
 
     Args:
       objective: gives `decode`.
@@ -250,12 +260,12 @@ def explained(
       mean: their posterior means `[n, d]`.
       chunk: images decoded at once.
     """
+    error = _squared_error(objective, params, x, mean, chunk)
     spread = float(((x - x.mean(0)) ** 2).sum(dtype=np.float64)) / len(x)
     # Rounding leaves a little of images that are alike.
     if spread <= 1e-12 * float((x.astype(np.float64) ** 2).mean() + 1.0):
-        return None
-    error = _squared_error(objective, params, x, mean, chunk)
-    return 1.0 - error / spread
+        return Reconstruction(error, None)
+    return Reconstruction(error, 1.0 - error / spread)
 
 
 def masked_errors(

@@ -37,6 +37,7 @@ def ours(row: Published, records: dict[str, record.Record]) -> Ours | None:
     values = found.figures.get(row.metric) or found.training.get(row.metric)
     if values is None or all(v is None for v in values):
         return None
+    values = [None if v is None else row.scale * v for v in values]
     mean, deviation, runs = record.spread(values)
     return Ours(mean, deviation, runs, statistics.fmean(found.minutes))
 

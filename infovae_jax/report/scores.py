@@ -56,7 +56,7 @@ def generation(scene: Scene) -> dict[str, Any] | None:
 
 def artificial(scene: Scene) -> dict[str, Any] | None:
     """Accuracy of a classifier of images, trained on samples in part."""
-    return _figures(scene, "artificial/", r"accuracy_[\d.]+", chance=True)
+    return _figures(scene, "artificial/", r"accuracy(_wide)?_[\d.]+", chance=True)
 
 
 def disentanglement(scene: Scene) -> dict[str, Any] | None:

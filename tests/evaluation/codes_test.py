@@ -126,6 +126,14 @@ def test_masked_errors_of_a_code_of_two_parts(make_config, spec):
     x = np.repeat(mean, 8, -1).reshape(-1, 4, 4, 1)
     errors = codes.masked_errors(shaped, {}, x, mean)
     assert errors == {"all": 0.0, "z_only": 0.0, "c_only": 8.0}
+    # Off by 2 in sixteen pixels of one image of two; the mean is off by 1 in 8 of each.
+    whole = codes.reconstruction(shaped, {}, x + [[[[2.0]]], [[[0.0]]]], mean)
+    assert whole.squared_error == 32.0
+    assert codes.reconstruction(shaped, {}, x, mean) == (0.0, 1.0)
+    off = codes.reconstruction(shaped, {}, x, mean + [[0.5, 0.0]])
+    assert off == (2.0, 0.75)
+    alike = codes.reconstruction(shaped, {}, x[[0, 0]], mean[[0, 0]] + 1.0)
+    assert alike == (16.0, None)
 
 
 def test_blocks_of_a_plain_and_a_divided_code(make_config, spec):

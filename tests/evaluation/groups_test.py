@@ -85,6 +85,10 @@ def test_figures_are_there_in_range_and_repeat(make_config, small, name):
     assert ("generation/sample_accuracy" in rows) == (name != "vae")
     # An untrained decoder's samples teach nothing.
     assert rows["artificial/accuracy_1"].value < 0.5
+    wide = {"artificial/accuracy_wide_1"} if name == "n_vae" else set()
+    found = {n for n in rows if n.startswith("artificial/accuracy_wide")}
+    assert found == wide
+    assert all("sigma 1.4" in rows[n].recipe for n in found)
     assert not any(n.startswith("disentanglement") for n in rows)  # no factors
     assert not {"generation/fid", "generation/kid"} & set(rows)  # no Inception file
 

@@ -26,7 +26,6 @@ from infovae_jax.training.run import Run
 
 # Mean KL per dimension in a class from which it counts as a factor of that class.
 FACTOR_KL = 0.1
-WIDE_SIGMA = 1.4
 
 
 def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
@@ -40,7 +39,7 @@ def rows(run: Run, params: Any, codes: Codes) -> list[Row]:
             f"of {run.objective.latent_dim} dims; Var of posterior means > 0.01",
         )
     )
-    rows.append(_explained(run, params, codes))
+    rows += _reconstruction(run, params, codes)
     if run.objective.uses_labels:
         rows += _classes(run, params, codes.test)
     elif run.objective.classify is not None:
@@ -73,15 +72,22 @@ def bound_rows(run: Run, params: Any) -> list[Row]:
     return rows + density.density_rows(run, params, same)
 
 
-def _explained(run: Run, params: Any, codes: Codes) -> Row:
+def _reconstruction(run: Run, params: Any, codes: Codes) -> list[Row]:
     """What reconstructions tell of the examples that the NLL is of."""
     some = subsets.indices(run, "nll")
     x = prepared(run, take(run.dataset.test_x, some))
-    value = code_metrics.explained(run.objective, params, x, codes.test.mean[some])
-    text = "share of the variance of x, by decoder means at posterior means; "
-    if value is None:
-        text = "not reported: all examples are alike; "
-    return Row("reconstruction/explained", value, text + subsets.text(run, "nll"))
+    error, explained = code_metrics.reconstruction(
+        run.objective, params, x, codes.test.mean[some]
+    )
+    how, which = "by decoder means at posterior means", subsets.text(run, "nll")
+    share = f"share of the variance of x, {how}; {which}"
+    if explained is None:
+        share = f"not reported: all examples are alike; {which}"
+    total = f"|x - decoded|^2 an example, {how}; {which}"
+    return [
+        Row("reconstruction/explained", explained, share),
+        Row("reconstruction/squared_error", error, total),
+    ]
 
 
 def _code_parts(run: Run, params: Any, codes: Encoded) -> list[Row]:
@@ -156,10 +162,8 @@ def _classes(run: Run, params: Any, codes: Encoded) -> list[Row]:
         rows += _classification(run, codes.logits, labels)
         rows += _class_factors(run, codes, labels)
     key = jax.random.key(settings.seed)
-    for sigma in (1.0, WIDE_SIGMA):
-        wide = objective._replace(
-            sample=lambda *args, s=sigma: objective.sample(*args, sigma=s)
-        )
+    for sigma in (1.0, assignments.WIDE_SIGMA):
+        wide = assignments.widened(objective, sigma)
         scores = assignments.reclassification(
             wide, params, key, settings.samples_per_cluster
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from infovae_jax.data import batches
 from infovae_jax.evaluation import (
+    assignments,
     classifier,
     clustering,
     generation,
@@ -20,7 +21,7 @@ from infovae_jax.training.run import Run
 
 FEW_IMAGES = 10_000  # of which a Frechet distance is biased upwards
 CLASSIFIER_STEPS = 1500
-ARTIFICIAL_SHARES = (0.0, 0.4, 1.0)
+ARTIFICIAL_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
@@ -116,9 +117,12 @@ def _judged(judge, real, samples, other, near, seed: int) -> list[Row]:
     return rows
 
 
-def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:
+def _samples(
+    run: Run, params: Any, num: int, cluster, seed: int, objective=None
+) -> np.ndarray:
+    """Decoder means of samples of the run's objective, or of another one's."""
     key = jax.random.key(seed)
-    sample = seldom(run.objective.sample, static_argnums=2)
+    sample = seldom((objective or run.objective).sample, static_argnums=2)
     parts = []
     for number, start in enumerate(range(0, num, 1000)):
         part = None if cluster is None else cluster[start : start + 1000]
@@ -129,27 +133,43 @@ def _samples(run: Run, params: Any, num: int, cluster, seed: int) -> np.ndarray:
 
 
 def _artificial(run, params, splits: Splits, judge, seed: int) -> list[Row]:
-    """Classification accuracy score: trained on samples in part, tested on images."""
-    train, test = splits.train, splits.test
+    """Classification accuracy score: trained on samples in part, tested on images.
+
+    Of classes (N-VAE) by samples of twice the prior's variance, too.
+    """
+    train = splits.train
     rows_of = np.empty(len(run.dataset.train_x), np.int64)
     rows_of[subsets.indices(run, "codes")] = np.arange(len(train.x))
     # In a random order: a share of them gives way to samples.
     order = rows_of[subsets.in_order(run, "artificial")]
-    num = len(order)
-    x, labels = train.x[order], train.labels[order]
-    samples, sample_labels, how = _labelled_samples(run, params, x, labels, judge)
-    rows = []
-    for share in ARTIFICIAL_SHARES:
-        count = int(round(share * num))
-        mixed = np.concatenate([samples[:count], x[count:]])
-        target = np.concatenate([sample_labels[:count], labels[count:]])
-        model = classifier.train_classifier(
-            mixed, target, run.dataset.spec.num_labels, CLASSIFIER_STEPS, seed
-        )
-        value = classifier.accuracy(model, test.x, test.labels)
-        text = f"share; trained on {num} images, {share:.0%} samples; {how}"
-        rows.append(Row(f"artificial/accuracy_{share:g}", value, text))
+    real = train.x[order], train.labels[order]
+
+    def scores(shares, name, objective, recipe=""):
+        *made, how = _labelled_samples(run, params, *real, judge, objective)
+        for share in shares:
+            value = _trained_on(run, splits.test, real, made, share, seed)
+            text = f"share; trained on {len(order)} images, {share:.0%} samples; {how}"
+            yield Row(f"artificial/{name}_{share:g}", value, text + recipe)
+
+    rows = list(scores(ARTIFICIAL_SHARES, "accuracy", run.objective))
+    if run.objective.uses_labels:
+        wide = assignments.widened(run.objective, assignments.WIDE_SIGMA)
+        recipe = f"; sigma {assignments.WIDE_SIGMA}"
+        rows += scores(ARTIFICIAL_SHARES[1:], "accuracy_wide", wide, recipe)
     return rows
+
+
+def _trained_on(run, test: Split, real, made, share: float, seed: int) -> float:
+    """Test accuracy of a classifier that learned from a share of what was made."""
+    count = int(round(share * len(real[0])))
+    mixed, target = (
+        np.concatenate([artificial[:count], kept[count:]])
+        for artificial, kept in zip(made, real, strict=True)
+    )
+    model = classifier.train_classifier(
+        mixed, target, run.dataset.spec.num_labels, CLASSIFIER_STEPS, seed
+    )
+    return classifier.accuracy(model, test.x, test.labels)
 
 
 def _obedience(run: Run, params: Any, train: Split, judge) -> Row:
@@ -181,18 +201,19 @@ def _matched(run: Run, params: Any, x, labels) -> tuple[np.ndarray, str]:
     return clustering.match_clusters(table), "clusters matched on training images"
 
 
-def _labelled_samples(run, params, x, labels, judge):
+def _labelled_samples(run, params, x, labels, judge, objective):
     """As many samples as images `x` `[n, H, W, C]`, their labels, and whence these.
 
     A label is the class (N-VAE), the label matched to the cluster on the given
     images, or what the judge says where the objective has no clusters.
     """
-    objective, num, seed = run.objective, len(x), run.config.evaluation.seed
+    num, seed = len(x), run.config.evaluation.seed
     if objective.classify is None:
-        samples = _samples(run, params, num, None, seed)
+        samples = _samples(run, params, num, None, seed, objective)
         how = "labels by the classifier of real images"
         return samples, judge.probabilities(samples).argmax(-1), how
     matched, how = _matched(run, params, x, labels)
     usable = np.flatnonzero(matched >= 0)
     clusters = usable[np.arange(num) % len(usable)]
-    return _samples(run, params, num, clusters, seed), matched[clusters], how
+    samples = _samples(run, params, num, clusters, seed, objective)
+    return samples, matched[clusters], how

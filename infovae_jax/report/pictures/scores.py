@@ -163,13 +163,17 @@ def artificial(chance: float | None = None, **figures: float) -> Figure:
     Args:
       chance: accuracy of guessing, or None.
       figures: by the names of `evaluation.json`, such as 'accuracy_0.4' where two
-        fifths of the training images are samples.
+        fifths of the training images are samples, and 'accuracy_wide_0.4' where these
+        are of codes of N(0, 1.4^2 I).
     """
-    points = curve(figures, "accuracy")
+    points, wide = curve(figures, "accuracy"), curve(figures, "accuracy_wide")
     figure, [axes] = style.charts()
-    _line(axes, points, 0, None)
+    _line(axes, points, 0, "samples of the prior" if len(wide) else None)
     for level, value in points:
         style.note(axes, f"{value:.3f}", (level, value), (0, 6), ha="center")
+    if len(wide):
+        _line(axes, wide, 1, "samples of sigma 1.4")
+        axes.legend(loc="lower left")
     _chance(axes, chance)
     axes.margins(x=0.1)
     axes.set_ylim(0, 1.1)
