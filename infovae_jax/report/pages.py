@@ -4,7 +4,8 @@
 
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
 all systems; `ablation`, that of the parts of the clustering recipe; `mathematics NAME`,
-`figures NAME` and `knobs NAME` of one objective; `start NAME`, what the first command
+`figures NAME`, `knobs NAME` and `samples NAME` (what a classifier learns from its
+samples) of one objective; `start NAME`, what the first command
 costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers, and
 `profile NAME`, where their time goes, by `results/speed/NAME.json`; `waits`, what a
 person waits for, and `memory`, what a command takes of it, by their files there. A test
@@ -30,6 +31,7 @@ from infovae_jax.report import (
     step_profiles,
     step_speeds,
     summary,
+    trained_on_samples,
     waits,
 )
 
@@ -237,6 +239,7 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "memory": lambda _: memory.part(ROOT),
         "systems": lambda _: systems(records),
         "ablation": lambda _: ablation.table(records),
+        "samples": lambda name: trained_on_samples.table(name, records),
     }
 
     def fill(match: re.Match) -> str:
