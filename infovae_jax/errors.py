@@ -103,12 +103,17 @@ def ending_in_one_line() -> Iterator[None]:
     """Ends a command with the line and the exit code of what a user can mend inside."""
     try:
         yield
+    except KeyboardInterrupt:
+        # `main` has `SIGNAL_ENDING`, which knows what is saved.
+        found = Interrupted("stopped by SIGINT", "command line", "run it again", 130)
     except Exception as error:
         found = as_user_error(error)
         if found is None:
             raise
-        print(found.line(), file=sys.stderr)
-        sys.exit(found.exit_code)
+    else:
+        return
+    print(found.line(), file=sys.stderr)
+    sys.exit(found.exit_code)
 
 
 def as_user_error(error: Exception) -> UserError | None:

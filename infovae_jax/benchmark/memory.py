@@ -26,6 +26,7 @@ import argparse
 import math
 import os
 import pathlib
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -128,7 +129,20 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
             raise ConfigError(what, f"--{name}", f"give at least {least}")
     if options.folder is not None and not options.folder.is_dir():
         raise ConfigError(f"no folder '{options.folder}'", "--folder", "make it")
+    _require_room(options)
     return options
+
+
+def _require_room(options: argparse.Namespace) -> None:
+    """Raises ConfigError where the images would not fit on the disk."""
+    folder = options.folder or pathlib.Path(tempfile.gettempdir())
+    # An archive is written beside the array that it is made of.
+    needed = options.rows * options.pixels * (1 if options.file == "npy" else 2)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        what = f"{options.rows} rows need {needed / 2**30:,.0f} GiB"
+        where = f"{folder}, where {free / 2**30:,.0f} GiB are free"
+        raise ConfigError(what, where, "give fewer --rows, or another --folder")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -27,9 +27,8 @@ import time
 
 import numpy as np
 
-from infovae_jax.benchmark import race
+from infovae_jax.benchmark import race, workers
 from infovae_jax.benchmark.nll_case import LATENT_DIM, images, weights
-from infovae_jax.benchmark.workers import limit_threads
 from infovae_jax.errors import ConfigError, ending_in_one_line
 
 NUM_SAMPLES = 5000
@@ -83,7 +82,7 @@ def make_variant(name: str, num_samples: int):
 
 def serve(name: str, num_samples: int, threads: int) -> None:
     """A worker: reads a number of images a line, answers with the seconds taken."""
-    limit_threads(threads)
+    workers.limit_threads(threads)
     variant = make_variant(name, num_samples)
     for line in sys.stdin:
         began = time.perf_counter()
@@ -101,6 +100,7 @@ def start(name: str, num_samples: int, threads: int) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        process_group=0,  # Ctrl-C is ours alone
     )
 
 
@@ -118,11 +118,11 @@ def turn(worker: subprocess.Popen, num_images: int) -> dict[str, float]:
 
 def compare(names: list[str], num_samples: int, rounds: int, threads: int) -> dict:
     """Interleaved rounds; the first one warms up and is not counted."""
-    workers = {name: start(name, num_samples, threads) for name in names}
+    served = {name: start(name, num_samples, threads) for name in names}
     nll = {}
 
     def take(name):
-        outcome = turn(workers[name], TURNS[name])
+        outcome = turn(served[name], TURNS[name])
         nll[name] = outcome["nll"]
         return outcome["seconds"] / TURNS[name]
 
@@ -130,9 +130,8 @@ def compare(names: list[str], num_samples: int, rounds: int, threads: int) -> di
     try:
         seconds = race.timed_rounds(turns, rounds)
     finally:
-        for worker in workers.values():
-            worker.stdin.close()
-            worker.wait()
+        for worker in served.values():
+            workers.end(worker)
     result = {}
     for name in names:
         faster, spread = race.ratio(seconds[name], seconds["jax"])

@@ -136,6 +136,20 @@ def versions(name: str) -> dict[str, str]:
     return found
 
 
+def end(process: subprocess.Popen) -> None:
+    """Ends a worker: the end of its requests, or a kill where it is busy."""
+    with contextlib.suppress(BrokenPipeError):  # a request that nobody read
+        process.stdin.close()
+    try:
+        process.wait(EXIT_SECONDS)
+    except BaseException as error:
+        process.kill()
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+    process.stdout.close()
+
+
 class Worker:
     """A variant in a process of its own; see `make_variant`.
 
@@ -179,6 +193,7 @@ class Worker:
             stderr=subprocess.DEVNULL if name in PEERS else None,
             text=True,
             env=env,
+            process_group=0,  # Ctrl-C is ours alone: it ends with its requests
         )
         hello = self._read()
         self.num_params, self.versions = hello["num_params"], hello["versions"]
@@ -207,12 +222,5 @@ class Worker:
         return value
 
     def close(self) -> None:
-        """Ends the process: the end of its requests, or a kill where it is busy."""
-        with contextlib.suppress(BrokenPipeError):  # a request that nobody read
-            self._process.stdin.close()
-        try:
-            self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        """Ends the process."""
+        end(self._process)

@@ -174,9 +174,13 @@ def config(folder: pathlib.Path) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise ConfigError("no run here", str(folder), "name a run's folder")
     try:
-        return config_lib.from_json(path.read_text()).to_dict()
+        found = config_lib.from_json(path.read_text()).to_dict()
+        lacking = [key for key in ("model", "data") if key not in found]
+        if lacking:
+            raise ValueError(f"no '{lacking[0]}'")
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
+    return found
 
 
 def require_whole(workdir: pathlib.Path) -> None:

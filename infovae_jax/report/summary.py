@@ -263,6 +263,16 @@ def require_place(path: pathlib.Path | None, flag: str, suffix: str) -> None:
         raise ConfigError("a folder", f"{flag}={path}", "name a file")
 
 
+def require_once(workdirs: list[pathlib.Path]) -> None:
+    """Raises ConfigError where a run is named twice: it would count twice."""
+    named: dict[str, pathlib.Path] = {}
+    for folder in workdirs:
+        first = named.setdefault(os.path.realpath(folder), folder)
+        if first is not folder:
+            what = "named twice" if first == folder else f"the same run as {first}"
+            raise ConfigError(what, str(folder), "name each run once")
+
+
 def draw(workdirs: list[pathlib.Path], path: pathlib.Path, both: bool) -> None:
     """Draws the runs in both planes, or in the information plane alone.
 
@@ -292,6 +302,7 @@ def main() -> None:
         options = parser.parse_args()
         require_place(options.plot, "--plot", ".png")
         require_place(options.plane, "--plane", ".png")
+        require_once([*options.workdirs, *options.against])
         if options.against:
             print(compare(options.workdirs, options.against, options.last_steps))
         else:

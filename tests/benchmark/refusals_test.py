@@ -1,6 +1,9 @@
 """What benchmarks refuse before they measure, each in one line."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -62,6 +65,34 @@ def test_tables_of_files_with_other_contents(
     path = tmp_path / "x.json"
     path.write_text(json.dumps({"format": record.FORMAT, **fields, last: [1]}))
     refused(main, [f"--table={path}"], "no table", capsys, monkeypatch)
+
+
+def test_images_that_the_disk_has_no_room_for(capsys, monkeypatch):
+    refused(memory.main, [f"--rows={10**16}"], "GiB are free", capsys, monkeypatch)
+
+
+def test_an_interruption_ends_in_one_line_and_ends_the_process_it_waits_for(
+    tmp_path, capsys, monkeypatch
+):
+    started = []
+
+    class Process(subprocess.Popen):
+        def __init__(self, command, **options):
+            super().__init__([sys.executable, "-c", "input()"], **options)
+            started.append(self)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start.subprocess, "Popen", Process)
+    monkeypatch.setattr(start.os, "wait4", interrupted)
+    monkeypatch.setattr(start, "prepare", lambda root: None)
+    monkeypatch.setattr("sys.argv", ["start", "--configs=vae"])
+    with pytest.raises(SystemExit) as stopped:
+        start.main()
+    assert stopped.value.code == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [process.poll() for process in started] == [-signal.SIGKILL]
 
 
 def test_a_ledger_of_nothing(tmp_path, capsys, monkeypatch):

@@ -234,3 +234,37 @@ def test_a_place_where_no_picture_can_be(tmp_path, monkeypatch, capsys, name, pa
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert part in line
+
+
+def refusal(arguments, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["summary", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        summary.main()
+    assert stopped.value.code == ConfigError.exit_code
+    told = capsys.readouterr()
+    assert not told.out
+    return told.err
+
+
+def make_run(folder):
+    folder.mkdir()
+    (folder / "evaluation.json").write_text('{"metrics": {"elbo": -1.0}}')
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "a"), ("a", "./b/../a"), ("a", "b", "--against", "link")]
+)
+def test_a_run_counts_once(tmp_path, monkeypatch, capsys, names):
+    for name in ("a", "b"):
+        make_run(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    monkeypatch.chdir(tmp_path)
+    line = refusal(names, monkeypatch, capsys)
+    assert line.endswith("name each run once\n")
+
+
+def test_a_config_of_no_run_is_damaged(tmp_path, monkeypatch, capsys):
+    make_run(tmp_path / "a")
+    (tmp_path / "a" / "config.json").write_text("{}")
+    line = refusal([str(tmp_path / "a")], monkeypatch, capsys)
+    assert "damaged: no 'model'" in line
