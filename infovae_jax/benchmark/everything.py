@@ -15,7 +15,7 @@ import pathlib
 import subprocess
 import sys
 
-from infovae_jax.benchmark import command
+from infovae_jax.benchmark import command, waits
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import record, start_costs, step_speeds, summary
 
@@ -55,11 +55,11 @@ def commands(
         name: [[f"{MODULE}.start", f"--out={costs / name}.json", *flags]]
         for name, flags in starts.items()
     }
-    waits = [f"--data={data}", "--peers", f"--out={speed / 'waits.json'}"]
+    waiting = [f"--data={data}", "--peers", f"--out={speed / 'waits.json'}"]
     memory = ["--rows=1000000", "--rounds=3", f"--out={speed / 'memory.json'}"]
     parts |= {
         "profile": [[f"{MODULE}.profile", f"--out={speed / 'profile.json'}"]],
-        "waits": [[f"{MODULE}.waits", *waits]],
+        "waits": [[f"{MODULE}.waits", *waiting]],
         "memory": [[f"{MODULE}.memory", *memory]],
         "population": [
             [
@@ -123,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not pathlib.Path(options.data).is_file():
             what = f"no file '{options.data}'"
             raise ConfigError(what, "--data", "give an npz file of MNIST")
+        waits.require_images(options.data)
         parts = commands(options.data, options.folder, options.against)
         device = "" if options.only else command.probe(1)["device"]
         names = chosen(options.only, list(parts), device)

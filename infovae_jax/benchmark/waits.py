@@ -299,12 +299,21 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
             raise ConfigError("nothing to measure", f"--{name}", "give at least 1")
     summary.require_place(options.out, "--out", ".json")
     if options.table is None:
-        train_x, *_ = elbo.read(options.data)  # what is wrong with it is said at once
-        least = max(cases.shipped_batch_size(name) for name in RECIPES.values())
-        if len(train_x) < least:
-            what = f"{len(train_x)} training images are no batch"
-            raise ConfigError(what, f"--data={options.data}", f"give at least {least}")
+        require_images(options.data)
     return options
+
+
+def require_images(source: str) -> None:
+    """Says at once what is wrong with the images of `--data`.
+
+    Raises:
+      ConfigError: of another size, or too few for a batch; and see `elbo.read`.
+    """
+    train_x, *_ = elbo.read(source)
+    least = max(cases.shipped_batch_size(name) for name in RECIPES.values())
+    if len(train_x) < least:
+        what = f"{len(train_x)} training images are no batch"
+        raise ConfigError(what, f"--data={source}", f"give at least {least}")
 
 
 def measure(options: argparse.Namespace) -> report.Waits:

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from infovae_jax.benchmark import memory, profile, start, waits
+from infovae_jax.benchmark import everything, memory, profile, start, waits
 from infovae_jax.errors import ConfigError
 from infovae_jax.report import ledger, pages, record
 
@@ -47,7 +47,8 @@ def test_images_that_cannot_be_trained_on(images, words, tmp_path, capsys, monke
     path = tmp_path / "x.npz"
     labels = np.zeros(len(images), np.int64)
     np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
-    refused(waits.main, [f"--data={path}"], words, capsys, monkeypatch)
+    for main in (waits.main, everything.main):
+        refused(main, [f"--data={path}"], words, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(
