@@ -5,11 +5,11 @@
 A part stands between `<!-- made: WHAT -->` and `<!-- end -->`: `systems`, the table of
 all systems; `ablation`, that of the parts of the clustering recipe; `mathematics NAME`,
 `figures NAME`, `knobs NAME` and `samples NAME` (what a classifier learns from its
-samples) of one objective; `start NAME`, what the first command
-costs by `results/start/NAME.json`; `speed NAME`, training steps beside peers, and
-`profile NAME`, where their time goes, by `results/speed/NAME.json`; `waits`, what a
-person waits for, and `memory`, what a command takes of it, by their files there. A test
-compares the pages with what this makes.
+samples) of one objective; `robustness NAME`, codes of corrupted images of one set of
+data; `start NAME`, what the first command costs by `results/start/NAME.json`; `speed
+NAME`, training steps beside peers, and `profile NAME`, where their time goes, by
+`results/speed/NAME.json`; `waits`, what a person waits for, and `memory`, what a
+command takes of it, by their files there. A test compares the pages with what this makes.
 """
 
 import inspect
@@ -27,6 +27,7 @@ from infovae_jax.report import (
     published,
     record,
     reference,
+    robust_codes,
     start_costs,
     step_profiles,
     step_speeds,
@@ -239,6 +240,7 @@ def made(page: str, records: Mapping[str, record.Record]) -> str:
         "memory": lambda _: memory.part(ROOT),
         "systems": lambda _: systems(records),
         "ablation": lambda _: ablation.table(records),
+        "robustness": lambda name: robust_codes.table(name, records),
         "samples": lambda name: trained_on_samples.table(name, records),
     }
 
@@ -253,7 +255,8 @@ def paths() -> list[pathlib.Path]:
     """The pages that have such parts."""
     docs = ROOT / "docs"
     objectives_ = sorted((docs / "objectives").glob("*.md"))
-    others = (docs / f"{name}.md" for name in ("benchmarks", "recipe"))
+    names = "benchmarks", "recipe", "howto/robustness"
+    others = (docs / f"{name}.md" for name in names)
     return [ROOT / "README.md", *others, *objectives_]
 
 

@@ -177,7 +177,7 @@ _FIVE = dict(
 _READING = "that the table is of these data is our reading"
 _SAID = {
     "mnist": "the paper's levels are not given",
-    "omniglot": f"of 100 images one standard error is 4 points; {_READING}",
+    "omniglot": f"of 100 images one standard error is 5 points; {_READING}",
     "cifar10": f"10,000 images for each split, from JPEG; {_READING}",
 }
 _THREE = {"clean": "clean", "noise": "gaussian_0.2", "mask": "mask_0.2"}
