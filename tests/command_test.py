@@ -114,3 +114,26 @@ def test_the_package_is_light_as_a_module(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# Runs main inside, or needs nothing but NumPy.
+PACKAGE = ROOT / "infovae_jax"
+OTHERS = {"benchmark/budget.py", "export/numpy_runtime.py"}
+
+
+def test_a_closed_pipe_ends_the_output_of_every_command_and_not_the_command():
+    commands = {
+        path
+        for path in PACKAGE.rglob("*.py")
+        if '\nif __name__ == "__main__":' in path.read_text()
+        and path.relative_to(PACKAGE).as_posix() not in OTHERS
+    }
+    assert len(commands) > 15
+    lacking = [p for p in commands if "output.keep_harmless()" not in p.read_text()]
+    assert not lacking
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m infovae_jax.report.reference | true"],
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr

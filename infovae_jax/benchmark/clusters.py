@@ -28,7 +28,7 @@ from infovae_jax.benchmark import race
 from infovae_jax.distributions import Gaussian, cluster_gaussians
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.objectives import catvae
-from infovae_jax.training import optimizer, train_step
+from infovae_jax.training import optimizer, output, train_step
 from infovae_jax.types import DataSpec
 
 BATCH_SIZE = 128
@@ -212,4 +212,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -18,6 +18,7 @@ import sys
 from infovae_jax.benchmark import command, waits
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import record, start_costs, step_speeds, summary
+from infovae_jax.training import output
 
 MODULE = "infovae_jax.benchmark"
 # Parts that are for accelerators.
@@ -138,4 +139,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

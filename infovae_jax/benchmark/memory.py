@@ -38,7 +38,7 @@ from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.table import aligned
 from infovae_jax.report import memory as report
 from infovae_jax.report import record, summary
-from infovae_jax.training import metrics
+from infovae_jax.training import metrics, output
 
 WAYS = {report.RESIDENT: [], report.STREAM: ["--config.data.stream=True"]}
 ONE_EPOCH = "--config.train.num_epochs=1"
@@ -187,4 +187,5 @@ def _command(options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

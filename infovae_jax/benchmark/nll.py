@@ -30,6 +30,7 @@ import numpy as np
 from infovae_jax.benchmark import race, workers
 from infovae_jax.benchmark.nll_case import LATENT_DIM, images, weights
 from infovae_jax.errors import ConfigError, ending_in_one_line
+from infovae_jax.training import output
 
 NUM_SAMPLES = 5000
 # Images of one turn: seconds each on two cores.
@@ -196,4 +197,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

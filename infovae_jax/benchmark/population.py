@@ -14,6 +14,7 @@ import pathlib
 import statistics
 
 from infovae_jax.benchmark import cases, race
+from infovae_jax.training import output
 
 SEQUENTIAL = "one by one"
 
@@ -118,4 +119,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -34,6 +34,7 @@ from infovae_jax.report.step_profiles import (
     RANDOM,
     UPDATE,
 )
+from infovae_jax.training import output
 
 ROUNDS, TURN_SECONDS = 5, 1.0
 _RANDOM = re.compile(r"threefry|_normal|_uniform|gumbel|random_|erf_inv")
@@ -189,4 +190,5 @@ def _line(found: dict) -> str:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

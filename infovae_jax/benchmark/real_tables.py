@@ -24,6 +24,7 @@ from infovae_jax.errors import ConfigError, ending_in_one_line, unknown
 from infovae_jax.estimators import InfoCatVAE
 from infovae_jax.evaluation import clustering
 from infovae_jax.report import record, summary
+from infovae_jax.training import output
 
 SETS = ("iris", "wine", "breast_cancer", "digits")
 STARTS = 10
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -45,6 +45,7 @@ from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.table import aligned
 from infovae_jax.report import record, start_costs, summary
 from infovae_jax.report.start_costs import AGAINST, STARTS, Costs
+from infovae_jax.training import output
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OURS, THEIRS = "ours", "theirs"
@@ -279,4 +280,5 @@ def _command(options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

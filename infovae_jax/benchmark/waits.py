@@ -42,6 +42,7 @@ from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.table import aligned
 from infovae_jax.report import record, summary
 from infovae_jax.report import waits as report
+from infovae_jax.training import output
 
 # Of which recipe: the title, and the case.
 RECIPES = {"CatVAE": "catvae_mlp", "InfoCatVAE": cases.RECIPE + "_mlp"}
@@ -363,4 +364,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -22,6 +22,7 @@ import numpy as np
 
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation import codes
+from infovae_jax.training import output
 
 INFORMATIONS = (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0)
 COUNTS = (500, 2000, 10_000)
@@ -121,4 +122,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import published, record, summary
 from infovae_jax.report.published import HIGHER, NEAR, Published
+from infovae_jax.training import output
 
 PAGE = pathlib.Path("docs/ledger.md")
 REACHED, MISSED = "reached", "not reached"
@@ -165,4 +166,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -9,7 +9,8 @@ samples) of one objective; `robustness NAME`, codes of corrupted images of one s
 data; `start NAME`, what the first command costs by `results/start/NAME.json`; `speed
 NAME`, training steps beside peers, and `profile NAME`, where their time goes, by
 `results/speed/NAME.json`; `waits`, what a person waits for, and `memory`, what a
-command takes of it, by their files there. A test compares the pages with what this makes.
+command takes of it, by their files there. A test compares the pages with what this
+makes.
 """
 
 import inspect
@@ -35,6 +36,7 @@ from infovae_jax.report import (
     trained_on_samples,
     waits,
 )
+from infovae_jax.training import output
 
 ROOT = pathlib.Path(__file__).parents[2]
 PART = re.compile(r"(<!-- made: ([a-z0-9_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -274,4 +276,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

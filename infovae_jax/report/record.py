@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from infovae_jax.config import sealed
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.report import results, summary
-from infovae_jax.training import files, identity, metrics, population
+from infovae_jax.training import files, identity, metrics, output, population
 
 FORMAT = 1
 FOLDER = pathlib.Path("results")
@@ -331,4 +331,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main()

@@ -13,6 +13,7 @@ import typing
 
 from infovae_jax import objectives
 from infovae_jax.config import groups, knobs
+from infovae_jax.training import output
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "reference.md"
 _INTRO = """# Every key
@@ -84,4 +85,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    output.keep_harmless()
     main(sys.argv[1:])
