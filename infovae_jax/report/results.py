@@ -175,9 +175,8 @@ def config(folder: pathlib.Path) -> dict[str, Any]:
         raise ConfigError("no run here", str(folder), "name a run's folder")
     try:
         found = config_lib.from_json(path.read_text()).to_dict()
-        lacking = [key for key in ("model", "data") if key not in found]
-        if lacking:
-            raise ValueError(f"no '{lacking[0]}'")
+        if not isinstance(found.get("model"), dict):
+            raise ValueError("no 'model'")
     except ValueError as error:
         raise ConfigError(f"damaged: {error}", str(path), "restore the file") from None
     return found

@@ -15,7 +15,12 @@ def runs(tmp_path):
     for seed, accuracy in ((0, 0.9), (1, 0.7)):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        config = {"seed": seed, "num_seeds": 1, "train": {"batch_size": 10}}
+        config = {
+            "seed": seed,
+            "num_seeds": 1,
+            "model": {},
+            "train": {"batch_size": 10},
+        }
         config["network"] = {"encoder_hidden": [500, 500]}
         config["data"] = {"source": "/a/folder/x.npz", "cache_dir": None}
         figures = {"cluster/accuracy": accuracy, "occupancy": [0.1], "nll": None}
