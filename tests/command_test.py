@@ -116,8 +116,8 @@ def test_the_package_is_light_as_a_module(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-# Runs main inside, or needs nothing but NumPy.
 PACKAGE = ROOT / "infovae_jax"
+# Runs main inside, or needs nothing but NumPy.
 OTHERS = {"benchmark/budget.py", "export/numpy_runtime.py"}
 
 

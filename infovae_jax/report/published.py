@@ -6,6 +6,8 @@ the figure in it; `why` says what stands between the two. Accuracies are shares.
 
 from typing import NamedTuple
 
+from infovae_jax.report import robust_codes
+
 CATVAE, MI = "CatVAE and InfoCatVAE", "MI-VAE"
 INFOMAX, NATURAL, VIM = "InfomaxVAE", "N-VAE", "VIMAE and baselines"
 SYSTEMS = (CATVAE, INFOMAX, MI, NATURAL, VIM)
@@ -141,8 +143,9 @@ def _mi_vae():
 
 
 _VIM = "Crescimanna & Graham 2019 (arXiv 1905.10549)"
-_METHODS = ("VAE", "beta-VAE", "epsilon-VAE", "VIMAE-n", "VIMAE-l")
-_FILES = ("vae", "beta_vae", "epsilon_vae", "vimae_n", "vimae_l")
+# The paper has no InfoVAE.
+_METHODS = tuple(name for name in robust_codes.METHODS if name != "InfoVAE")
+_FILES = tuple(robust_codes.METHODS[name] for name in _METHODS)
 _ROBUSTNESS = {
     "mnist": 'launch/robustness.sh mnist "0 1 2" --config.train.num_epochs=25',
     "omniglot": 'launch/robustness.sh omniglot "0 1 2"',
@@ -215,37 +218,38 @@ _TSVM = {
 }
 
 
-def _vimae():
-    plain = (
-        ("NLL, nats", "I", _NLL, "nll", "the estimator and its unit are not given"),
-        (
-            "reconstruction, 0.05 x squared error",
-            "II",
-            _RECONSTRUCTION,
-            "reconstruction/squared_error",
-            "the cost, its unit and the networks' width are not given",
-        ),
+def _of_vimae(place, data, figure, value, number, metric, **more):
+    """A figure of the method at `place` in the paper's tables."""
+    return Published(
+        VIM,
+        _METHODS[place],
+        data,
+        figure,
+        value,
+        None,
+        None,
+        f"{_VIM}, table {number}",
+        _ROBUSTNESS[data],
+        f"{_FILES[place]}_{data}",
+        metric,
+        **more,
     )
-    for figure, number, values_of, metric, why in plain:
-        for data, values in values_of.items():
-            for method, file, value in zip(_METHODS, _FILES, values, strict=True):
-                if value is not None:
-                    yield Published(
-                        VIM,
-                        method,
-                        data,
-                        figure,
-                        value,
-                        None,
-                        None,
-                        f"{_VIM}, table {number}",
-                        _ROBUSTNESS[data],
-                        f"{file}_{data}",
-                        metric,
-                        _COST[data] if metric != "nll" else 1.0,
-                        LOWER,
-                        why=why,
-                    )
+
+
+def _vimae():
+    why = "the estimator and its unit are not given"
+    more = {"better": LOWER, "why": why}
+    for data, values in _NLL.items():
+        for place, value in enumerate(values):
+            yield _of_vimae(place, data, "NLL, nats", value, "I", "nll", **more)
+    figure = "reconstruction, 0.05 x squared error"
+    more["why"] = "the cost, its unit and the networks' width are not given"
+    for data, values in _RECONSTRUCTION.items():
+        own = "II", "reconstruction/squared_error"
+        more["scale"] = _COST[data]
+        for place, value in enumerate(values):
+            if value is not None:
+                yield _of_vimae(place, data, figure, value, *own, **more)
     yield from _robustness()
     for data, values in _FID.items():
         for method, value in zip(_METHODS, values, strict=True):
@@ -270,22 +274,12 @@ def _vimae():
 def _robustness():
     for data, (number, labels, conditions, *table) in _TSVM.items():
         note = f"ours with {labels:,} labels on multi-layer perceptrons; {_SAID[data]}"
-        for method, file, row in zip(_METHODS, _FILES, table, strict=True):
-            pairs = zip(conditions.items(), row, strict=True)
-            for (condition, level), value in pairs:
-                yield Published(
-                    VIM,
-                    method,
-                    data,
-                    f"accuracy of a transductive SVM, {condition}",
-                    value / 100,
-                    None,
-                    None,
-                    f"{_VIM}, table {number}",
-                    _ROBUSTNESS[data],
-                    f"{file}_{data}",
-                    f"robust/tsvm_{labels}_{level}",
-                    note=note,
+        for place, row in enumerate(table):
+            for (condition, level), value in zip(conditions.items(), row, strict=True):
+                figure = f"accuracy of a transductive SVM, {condition}"
+                metric = f"robust/tsvm_{labels}_{level}"
+                yield _of_vimae(
+                    place, data, figure, value / 100, number, metric, note=note
                 )
 
 

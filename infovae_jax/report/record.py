@@ -295,7 +295,9 @@ def part(
 
 
 def mean_text(values: list[float | None], digits: int) -> str:
-    """Mean of what is finite, with its standard deviation where there are several."""
+    """Mean of what is finite, with its deviation where there are several; or '-'."""
+    if all(v is None for v in values):
+        return "-"
     mean, deviation, _ = spread(values)
     around = "" if deviation is None else f" ± {deviation:.{digits}f}"
     return f"{mean:.{digits}f}{around}"

@@ -18,11 +18,11 @@ from infovae_jax import report
 from infovae_jax.errors import ConfigError, ending_in_one_line
 from infovae_jax.evaluation.workdir import evaluate_saved
 from infovae_jax.report import results
+from infovae_jax.report.robust_codes import count_of_paper, label_counts
 from infovae_jax.report.summary import Parser, require_place
 from infovae_jax.training import files, output
 from infovae_jax.training.saved import open_saved
 
-PAPER_LABELS = 1000
 # The paper's levels are not known: these are two of those that every run measures.
 LOW_AND_HIGH = "0.2,0.5"
 
@@ -52,12 +52,6 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[tuple[dict, dict]]:
     return runs
 
 
-def label_counts(figures: dict) -> list[int]:
-    """Numbers of labels with which a transductive SVM was measured."""
-    names = [name.split("_") for name in figures if name.startswith("robust/tsvm_")]
-    return sorted(int(parts[1]) for parts in names if parts[2:] == ["clean"])
-
-
 def method(config: dict) -> str:
     """The name of a run's method, such as 'beta_vae' or 'vimae, logistic prior'."""
     prior = config["model"].get("prior")
@@ -83,9 +77,7 @@ def make_table(
     """
     shared = set.intersection(*(set(label_counts(figures)) for _, figures in runs))
     if labels is None:
-        labels = max(
-            (n for n in shared if n <= PAPER_LABELS), default=max(shared, default=0)
-        )
+        labels = count_of_paper(shared)
     if labels not in shared:
         raise ConfigError(
             f"not every run was measured with {labels} labels",

@@ -44,9 +44,10 @@ def test_operations_are_told_apart_and_timed(program):
     found = profile.shares(events, kind_of)
     assert list(found) == list(KINDS)
     assert sum(found.values()) == pytest.approx(1.0)
-    # How much depends on what else the machine does in the middle of one of them.
-    assert found[PRODUCTS] > 0.0
-    assert found[RANDOM] > 0.0
+    # Of several calls the best: another process may take the core in the middle of one.
+    again = [profile.shares(profile._timed(program), kind_of) for _ in range(4)]
+    for kind in (PRODUCTS, RANDOM):
+        assert max(shares[kind] for shares in (found, *again)) > 0.05
     # Five steps, each with the product and that of its gradient.
     products = [name for name, _ in events if kind_of.get(name) == PRODUCTS]
     assert len(products) == 10

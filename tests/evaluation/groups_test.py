@@ -207,7 +207,7 @@ def generated_rows(run):
 def test_inception_distances_need_no_labels(make_config, tmp_path, pixels):
     x = np.random.default_rng(0).random((300, 4, 4, 1)).astype(np.float32)
     rows, run, params, splits = generated_rows(with_inception(make_config, tmp_path, x))
-    made = of_samples._samples(run, params, 60, None, 0)[:40]
+    made = of_samples._samples(run.objective, params, 60, None, 0)[:40]
     chosen = subsets.indices(run, "generation/fid")
     assert len(set(chosen)) == 40
     assert chosen.max() >= 40  # not the first ones

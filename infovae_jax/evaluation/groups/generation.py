@@ -29,7 +29,7 @@ def rows(run: Run, params: Any, splits: Splits) -> list[Row]:
     train, test = splits.train, splits.test
     seed = run.config.evaluation.seed
     real = test.x[subsets.indices(run, "generation")]
-    samples = _samples(run, params, len(real), None, seed)
+    samples = _samples(run.objective, params, len(real), None, seed)
     rows = _inception(run, real, samples)
     if min(samples.shape[1:3]) > 2:
         for name, images in (("samples", samples), ("test", real)):
@@ -117,12 +117,9 @@ def _judged(judge, real, samples, other, near, seed: int) -> list[Row]:
     return rows
 
 
-def _samples(
-    run: Run, params: Any, num: int, cluster, seed: int, objective=None
-) -> np.ndarray:
-    """Decoder means of samples of the run's objective, or of another one's."""
+def _samples(objective, params: Any, num: int, cluster, seed: int) -> np.ndarray:
     key = jax.random.key(seed)
-    sample = seldom((objective or run.objective).sample, static_argnums=2)
+    sample = seldom(objective.sample, static_argnums=2)
     parts = []
     for number, start in enumerate(range(0, num, 1000)):
         part = None if cluster is None else cluster[start : start + 1000]
@@ -178,7 +175,7 @@ def _obedience(run: Run, params: Any, train: Split, judge) -> Row:
     usable = np.flatnonzero(matched >= 0)
     clusters = np.repeat(usable, run.config.evaluation.samples_per_cluster)
     seed = run.config.evaluation.seed
-    samples = _samples(run, params, len(clusters), clusters, seed)
+    samples = _samples(run.objective, params, len(clusters), clusters, seed)
     right = judge.probabilities(samples).argmax(-1) == matched[clusters]
     least = right.reshape(len(usable), -1).mean(1).min()
     text = (
@@ -209,11 +206,11 @@ def _labelled_samples(run, params, x, labels, judge, objective):
     """
     num, seed = len(x), run.config.evaluation.seed
     if objective.classify is None:
-        samples = _samples(run, params, num, None, seed, objective)
+        samples = _samples(objective, params, num, None, seed)
         how = "labels by the classifier of real images"
         return samples, judge.probabilities(samples).argmax(-1), how
     matched, how = _matched(run, params, x, labels)
     usable = np.flatnonzero(matched >= 0)
     clusters = usable[np.arange(num) % len(usable)]
-    samples = _samples(run, params, num, clusters, seed, objective)
+    samples = _samples(objective, params, num, clusters, seed)
     return samples, matched[clusters], how
