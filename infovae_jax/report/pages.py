@@ -149,7 +149,7 @@ def _of(objective: str, records: Mapping[str, record.Record]) -> list[str]:
 
 
 def status(system: System, records: Mapping[str, record.Record]) -> str:
-    """In two or three words what our figures of a system are worth.
+    """In a few words what our figures of a system are worth.
 
     Args:
       system: one of SYSTEMS.
@@ -157,9 +157,12 @@ def status(system: System, records: Mapping[str, record.Record]) -> str:
     """
     rows = [row for row in _published(system) if row.value is not None]
     verdicts = [ledger.verdict(row, ledger.ours(row, dict(records))) for row in rows]
-    if ledger.REACHED in verdicts:
+    reached, missed = map(verdicts.count, (ledger.REACHED, ledger.MISSED))
+    if reached and missed:
+        return f"{reached} of {reached + missed} figures {ledger.REACHED}"
+    if reached:
         return REPRODUCED
-    if ledger.MISSED in verdicts:
+    if missed:
         return ledger.MISSED
     if _of(system.objective, records):
         return OURS
