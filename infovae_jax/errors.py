@@ -215,7 +215,7 @@ class SignalEnding:
             raise Stopped(number)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # in the middle of a write, or closed
-                stream.flush()
+                getattr(stream, "end_line", stream.flush)()  # see training.output
         os._exit(self.say(number))
 
     def _handle(self, number, frame) -> None:

@@ -23,6 +23,7 @@ class Lenient:
 
     def __init__(self, stream: TextIO, harmless: bool = False):
         self._stream, self._harmless = stream, harmless
+        self._in_line = False
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -30,11 +31,22 @@ class Lenient:
         """Writes, or drops."""
         if self._harmless:
             text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+        if text:
+            self._in_line = not text.endswith("\n")
         try:
             return self._stream.write(text)
         except OSError:
             self._drop()
             return len(text)
+
+    def end_line(self) -> None:
+        """Ends the line, where one is begun, and flushes.
+
+        `print` writes a line and its end in turn: a signal may come between them.
+        """
+        if self._in_line:
+            self.write("\n")
+        self.flush()
 
     def flush(self) -> None:
         """Flushes, or drops."""

@@ -41,6 +41,34 @@ def test_what_a_terminal_obeys_is_escaped():
     assert raw.getvalue() == "wrote \\x1b[31mx\\x9b\tcaf\u00e9\n"
 
 
+def test_a_line_is_ended_where_one_is_begun():
+    raw = io.StringIO()
+    stream = output.Lenient(raw)
+    for text in ("", "one line\n", "begun", ""):
+        stream.write(text)
+        stream.end_line()
+    assert raw.getvalue() == "one line\nbegun\n"
+
+
+def test_a_signal_within_a_line_leaves_the_error_one_of_its_own():
+    code = """
+import os, signal, sys
+from infovae_jax.errors import SIGNAL_ENDING
+from infovae_jax.training import output
+output.keep_harmless()
+SIGNAL_ENDING.install()
+sys.stdout.write("a line without its end")
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    command = [sys.executable, "-c", code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, text=True, **pipes)
+    assert done.returncode == 143
+    first, second = done.stdout.splitlines()
+    assert first == "a line without its end"
+    assert second.startswith("error: stopped by SIGTERM at the start")
+
+
 @pytest.mark.parametrize("kind", ["head", "full", "closed"])
 def test_the_result_is_there_and_the_end_is_quiet(there, kind):
     command = f"{sys.executable} -m infovae_jax.main --mode=encode"
