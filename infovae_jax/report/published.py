@@ -137,7 +137,7 @@ def _mi_vae():
                 f'launch/seeds.sh configs/mi_vae.py:mnist "0 1 2 3 4"{flag}',
                 record,
                 metric,
-                NEAR,
+                better=NEAR,
                 why="which half of the code is used is decided by chance" * free,
             )
 

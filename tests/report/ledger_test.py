@@ -55,6 +55,12 @@ def test_verdicts(row, values, expected):
     assert ledger.verdict(row, own) == expected
 
 
+def test_a_row_says_its_unit_and_what_is_better():
+    for row in published.ROWS:
+        assert isinstance(row.scale, float), row
+        assert row.better in (published.HIGHER, published.LOWER, published.NEAR), row
+
+
 def test_our_figure_has_its_spread_and_cost():
     own = ledger.ours(make_row(), {"file": make_record(0.8, 1.0)})
     assert own.mean == pytest.approx(0.9)
