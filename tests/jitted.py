@@ -19,6 +19,14 @@ NAMES = (
 )
 
 
+def emitted(function):
+    """`jax.jit` with loops as in production, not by the way that compiles more quickly.
+
+    Where two programs of one computation are to agree to the last bits.
+    """
+    return jax.jit(function, compiler_options={"xla_cpu_use_fusion_emitters": True})
+
+
 def jitted(objective):
     """The objective, each of its functions one program."""
     programs = {

@@ -3,9 +3,9 @@
 import functools
 
 import chex
-import jax
 import numpy as np
 import pytest
+from jitted import emitted
 
 from infovae_jax.data import neighbours
 from infovae_jax.errors import ConfigError
@@ -44,10 +44,10 @@ def test_partners_follow_the_batch_in_every_form_of_training(make_config):
     init = functools.partial(train_step.init_train_state, run.objective)
     state = init(run.transform, config.seed)
     step, rows = loop.make_step(run), run.batch_indices(0, 3)
-    resident, means = jax.jit(train_step.make_multi_step(step))(
+    resident, means = emitted(train_step.make_multi_step(step))(
         state, run.training_data(), rows
     )
-    streamed, _ = jax.jit(train_step.make_stream_step(step))(
+    streamed, _ = emitted(train_step.make_stream_step(step))(
         state, run.training_data()[rows]
     )
     assert means["term/neighbours"] > 0
