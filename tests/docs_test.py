@@ -61,8 +61,7 @@ def test_blocks_run(page, tmp_path):
     """In order, in one folder; the Python blocks of a page as one program."""
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     if page in LONG_FITS:
-        flags = env.get("XLA_FLAGS", "")
-        env["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=1"
+        env["XLA_FLAGS"] = forked.xla_flags("--xla_backend_optimization_level=1")
     found = blocks(page)
     for block in found:
         if block.what.startswith("file: "):

@@ -24,6 +24,11 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
+def xla_flags(more: str) -> str:
+    """XLA_FLAGS of this process, and more of them, for one that it starts."""
+    return f"{os.environ.get('XLA_FLAGS', '')} {more}"
+
+
 def start(arguments: tuple[str, ...], log: pathlib.Path) -> multiprocessing.Process:
     """`python -m infovae_jax.main *arguments`; what it writes is added to `log`."""
     command = [sys.executable, "-m", "infovae_jax.main", *arguments]

@@ -393,8 +393,7 @@ except Exception as error:
 def test_two_devices_share_the_members(tmp_path):
     env = {
         **os.environ,
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
-        + " --xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": forked.xla_flags("--xla_force_host_platform_device_count=2"),
         "NPROC": "16",
     }
     done = forked.run([sys.executable, "-c", _SHARDED], env=env, timeout=240)

@@ -176,11 +176,11 @@ def test_virtual_devices_split_batch_and_kernels(tmp_path, config_file, single):
         {"train.num_devices": 4},
         {"train.num_devices": 4, "train.shard_params": True, "data.stream": True},
     ]
-    flags = os.environ.get("XLA_FLAGS", "")
+    many = "--xla_force_host_platform_device_count=4"
     done = forked.run(
         [sys.executable, "-c", MANY_DEVICES, config_file, tmp_path]
         + [json.dumps(changes) for changes in runs],
-        env={**ENV, "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=4"},
+        env={**ENV, "XLA_FLAGS": forked.xla_flags(many)},
         timeout=LIMIT,  # ends with SIGKILL
     )
     assert done.returncode == 0, done.stderr

@@ -142,8 +142,7 @@ def test_two_devices_train_as_one(tmp_path, kind):
     # NPROC: XLA's pool needs more threads than virtual devices, or collectives hang.
     env = {
         **os.environ,
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
-        + " --xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": forked.xla_flags("--xla_force_host_platform_device_count=2"),
         "NPROC": "16",
     }
     losses = []
